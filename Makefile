@@ -1,0 +1,64 @@
+# Everything a person does with this repository. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+# PyTorch from its registry default brings gigabytes of GPU libraries on Linux; give TORCH_INDEX=<a CPU wheel index> to avoid them.
+TORCH_INDEX ?=
+TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo serve test check fix lock clean train-system bench
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+setup: $(VENV)/.core  ## the virtual environment with the product in it (no root, no torch)
+
+setup-dev: $(VENV)/.dev  ## the same, plus what the tests and the training need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stemwright needs Python 3.11 or newer; give one with: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing Stemwright into $(VENV) (about 400 MB, half a minute) …"
+	$(PIP) install --quiet --progress-bar off -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "Installing the test and training tools …"
+	$(PIP) install --quiet --progress-bar off $(TORCH_FLAGS) -c constraints.txt -e '.[dev,torch,train]'
+	@touch $@
+
+demo: $(VENV)/.core  ## the main job, end to end, on the demo song or on yours: make demo SONG=/path/to/song.mp3
+	$(BIN)/python demo/run.py $(if $(SONG),"$(SONG)")
+
+serve: $(VENV)/.core  ## the service on http://127.0.0.1:8000 with its data in ./data
+	$(BIN)/stemwright serve --data data
+
+check: $(VENV)/.dev  ## the quick half: format, lint, types, imports, unit tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not slow" tests/architecture tests/audio tests/engine
+
+test: $(VENV)/.dev  ## the whole suite
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+fix: $(VENV)/.dev  ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev  ## write constraints.txt from what is installed
+	$(PIP) freeze --exclude-editable | grep -v -E '^(pip|setuptools)==|@ file|^torch==' > constraints.txt.new
+	echo 'torch==2.13.0' >> constraints.txt.new
+	sort -f constraints.txt.new > constraints.txt && rm constraints.txt.new
+
+clean:           ## remove the virtual environment and every cache
+	rm -rf $(VENV) demo/out .pytest_cache .ruff_cache .import_linter_cache .hypothesis

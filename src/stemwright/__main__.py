@@ -1,0 +1,5 @@
+"""`python -m stemwright` is the command `stemwright`."""
+
+from stemwright.cli import main
+
+main()

@@ -1,0 +1,46 @@
+"""How large a default installation is, and how fast its commands start: a new virtual environment, measured and removed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
+
+
+def best_seconds(command: list[str], runs: int = 5) -> float:
+    """The shortest of several runs: start-up is what we measure, not the neighbours."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        venv = Path(scratch) / "venv"
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        empty = size_mb(venv)
+        start = time.perf_counter()
+        pip = [str(venv / "bin" / "pip"), "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
+        subprocess.run(pip, check=True)
+        print(f"install: {time.perf_counter() - start:.0f} s, {size_mb(venv) - empty:.0f} MB (plus {empty:.0f} MB of pip itself)")
+        packages = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+        largest = sorted(((size_mb(p), p.name) for p in packages.iterdir() if p.is_dir()), reverse=True)[:8]
+        print("largest: " + ", ".join(f"{name} {size:.0f}" for size, name in largest))
+        print(f"torch installed: {(packages / 'torch').exists()}")
+        command = str(venv / "bin" / "stemwright")
+        print(f"stemwright --help: {best_seconds([command, '--help']):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -97,3 +97,98 @@ class BadWeights(StemwrightError):
 
 class Cancelled(StemwrightError):
     """The separation was cancelled."""
+
+
+# ---- service --------------------------------------------------------------------------------------------------------
+
+
+class ServiceError(StemwrightError):
+    """The service could not do what was asked."""
+
+
+class InvalidKey(ServiceError):
+    """You do not have access permissions: the key is missing, unknown, revoked or expired."""
+
+
+class KeyNotFound(ServiceError):
+    """There is no key {key}. `stemwright keys list` shows those that exist."""
+
+
+class AccountExists(ServiceError):
+    """There is an account {name!r} already. Choose another name."""
+
+
+class AccountNotFound(ServiceError):
+    """There is no account {name!r}. `stemwright keys create --account {name}` makes one."""
+
+
+class OutOfCredits(ServiceError):
+    """Insufficient credits: this needs {needed}, the balance is {balance}."""
+
+
+class NothingCharged(ServiceError):
+    """Task {task_id} was never charged, so nothing can be given back."""
+
+
+class TrackNotFound(ServiceError):
+    """Record does not exist"""
+
+
+class TaskNotFound(ServiceError):
+    """There is no task {task_id}."""
+
+
+class QueueFull(ServiceError):
+    """This account has {queued} unfinished tasks, and {limit} is the limit. Wait until some have ended."""
+
+
+class TaskEnded(ServiceError):
+    """Task {task_id} is {state}: it cannot become {wanted}."""
+
+
+class Superseded(ServiceError):
+    """Task {task_id} was taken over by another worker; the result of attempt {attempt} does not count."""
+
+
+class FileGone(ServiceError):
+    """The file {name} was kept for its time and has been deleted."""
+
+
+class BlobNotFound(ServiceError):
+    """There is no stored file {name}."""
+
+
+class UnderMaintenance(ServiceError):
+    """The service is in maintenance. Try again later."""
+
+
+class DataInUse(ServiceError):
+    """The data folder {path} is in use by another server (process {pid}). Stop that one, or give another folder with --data."""
+
+
+class DataTooNew(ServiceError):
+    """The database was written by a newer version of Stemwright (its schema is {found}, this version knows {known}). Install that version or a newer one; nothing was changed."""
+
+
+class DataTooOld(ServiceError):
+    """The database has the schema {found}, and this version needs {known}. Run `stemwright migrate`."""
+
+
+class SeparationFailed(ServiceError):
+    """The separation failed: {reason}"""
+
+
+class ChildDied(ServiceError):
+    """The separation process ended unexpectedly ({how})."""
+
+
+class InputRefused(ServiceError):
+    """{reason}"""
+
+
+class FetchFailed(ServiceError):
+    """The source could not be fetched: {reason}"""
+
+
+class UnknownBlobs(ServiceError):
+    """There is no blob store for {url}. Use file:///folder."""

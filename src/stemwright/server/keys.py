@@ -1,0 +1,133 @@
+"""API keys: 256 random bits, shown once, stored as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from stemwright.errors import InvalidKey, KeyNotFound
+from stemwright.server.store.tables import keys
+
+PREFIX = "sw_"
+USED_RESOLUTION = 60_000  # ms: writing the time of every use would make each read a write
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key as stored; the secret itself is not."""
+
+    id: str
+    account_id: str
+    name: str
+    hint: str
+    dialect: str
+    scopes: tuple[str, ...]
+    created: int
+    expires: int | None
+    revoked: int | None
+    used: int | None
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is calling, as far as a valid key says."""
+
+    account_id: str
+    key_id: str
+    dialect: str
+    scopes: tuple[str, ...]
+
+
+def create(
+    tx: sa.Connection,
+    account_id: str,
+    *,
+    name: str = "",
+    dialect: str = "apikley",
+    scopes: Iterable[str] = ("api",),
+    expires: int | None = None,
+    now: int,
+) -> tuple[Key, str]:
+    """Stores a new key of the account; returns it with its secret, which is nowhere kept."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    key = Key(
+        id=secrets.token_hex(16),
+        account_id=account_id,
+        name=name,
+        hint=secret[:8],
+        dialect=dialect,
+        scopes=tuple(scopes),
+        created=now,
+        expires=expires,
+        revoked=None,
+        used=None,
+    )
+    tx.execute(sa.insert(keys).values(**vars(key) | {"scopes": " ".join(key.scopes), "hash": hashed(secret)}))
+    return key, secret
+
+
+def verify(tx: sa.Connection, secret: str, *, now: int) -> Principal:
+    """Who holds this secret; raises InvalidKey when it is unknown, revoked or expired."""
+    # Looked up by the hash of 256 random bits: comparing it in an index leaks nothing that could be guessed from.
+    row = tx.execute(sa.select(keys).where(keys.c.hash == hashed(secret))).mappings().first()
+    if row is None or _ended(row["revoked"], now) or _ended(row["expires"], now):
+        raise InvalidKey
+    return Principal(row["account_id"], row["id"], row["dialect"], tuple(row["scopes"].split()))
+
+
+def touch(tx: sa.Connection, key_id: str, *, now: int) -> None:
+    """Notes that the key was used, at most once a minute."""
+    stale = sa.or_(keys.c.used.is_(None), keys.c.used < now - USED_RESOLUTION)
+    tx.execute(sa.update(keys).where(keys.c.id == key_id, stale).values(used=now))
+
+
+def get(tx: sa.Connection, key_id: str) -> Key:
+    """The key with this id; raises KeyNotFound."""
+    row = tx.execute(sa.select(keys).where(keys.c.id == key_id)).mappings().first()
+    if row is None:
+        raise KeyNotFound(key=key_id)
+    return _key(row)
+
+
+def listing(tx: sa.Connection, account_id: str | None = None) -> list[Key]:
+    """The keys of one account, or of all, oldest first."""
+    query = sa.select(keys).order_by(keys.c.created, keys.c.id)
+    if account_id is not None:
+        query = query.where(keys.c.account_id == account_id)
+    return [_key(row) for row in tx.execute(query).mappings()]
+
+
+def rotate(tx: sa.Connection, key_id: str, *, overlap_ms: int = 0, now: int) -> tuple[Key, str]:
+    """A new key like this one; the old one stays valid for `overlap_ms`. Raises KeyNotFound."""
+    old = get(tx, key_id)
+    tx.execute(sa.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=now + overlap_ms))
+    return create(
+        tx, old.account_id, name=old.name, dialect=old.dialect, scopes=old.scopes, expires=old.expires, now=now
+    )
+
+
+def revoke(tx: sa.Connection, key_id: str, *, now: int) -> Key:
+    """Ends the key at once; raises KeyNotFound."""
+    get(tx, key_id)
+    still_valid = sa.or_(keys.c.revoked.is_(None), keys.c.revoked > now)
+    tx.execute(sa.update(keys).where(keys.c.id == key_id, still_valid).values(revoked=now))
+    return get(tx, key_id)
+
+
+def hashed(secret: str) -> str:
+    """What is stored of a secret. It is random, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _ended(at: int | None, now: int) -> bool:
+    return at is not None and at <= now
+
+
+def _key(row: Any) -> Key:
+    fields = {name: row[name] for name in Key.__dataclass_fields__}
+    return Key(**fields | {"scopes": tuple(row["scopes"].split())})

@@ -1,0 +1,27 @@
+"""The maintenance switch: while it is on, the API answers 455 and running tasks go on."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from stemwright.errors import UnderMaintenance
+from stemwright.server.store.tables import switches
+
+
+def switch(tx: sa.Connection, *, on: bool, now: int) -> None:
+    """Turns maintenance on or off."""
+    tx.execute(sa.delete(switches).where(switches.c.name == "maintenance"))
+    if on:
+        tx.execute(sa.insert(switches).values(name="maintenance", value="on", since=now))
+
+
+def since(tx: sa.Connection) -> int | None:
+    """When maintenance began (epoch milliseconds); None when there is none."""
+    query = sa.select(switches.c.since).where(switches.c.name == "maintenance")
+    return tx.execute(query).scalar_one_or_none()
+
+
+def refuse(tx: sa.Connection) -> None:
+    """Raises UnderMaintenance while it is on."""
+    if since(tx) is not None:
+        raise UnderMaintenance

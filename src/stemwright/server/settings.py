@@ -1,0 +1,96 @@
+"""Every setting of the service: an environment variable `STEMWRIGHT_…` becomes one frozen, typed value, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Dialect = Literal["apikley", "sunoapi"]
+
+
+class Settings(BaseSettings):
+    """The service's settings; field `x` is read from `STEMWRIGHT_X`."""
+
+    model_config = SettingsConfigDict(env_prefix="STEMWRIGHT_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    # where things are
+    data: Path = Path("data")
+    database_url: str = ""  # empty: SQLite in the data folder
+    blobs_url: str = ""  # empty: a folder in the data folder
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""  # what clients reach us by; empty: taken from each request
+
+    # the wire
+    dialect: Dialect = "apikley"
+    http_status: Literal["mirrored", "always-200"] = "mirrored"
+    require_callback: bool = False
+    upstream_url: str = ""
+
+    # prices, in credits
+    cost_separate_vocal: int = Field(1, ge=0)
+    cost_split_stem: int = Field(5, ge=0)
+    cost_split_stem_advanced: int = Field(5, ge=0)
+    admin_credits: int = Field(1_000_000, ge=0)  # what the first start gives to the admin account
+
+    # how long things are kept
+    retention_days: float = Field(14, gt=0)
+    upload_days: float = Field(3, gt=0)
+    idempotency_hours: float = Field(24, gt=0)
+
+    # limits on clients
+    rate_limit_creates: PositiveInt = 20
+    rate_limit_seconds: PositiveInt = 10
+    max_body_bytes: PositiveInt = 1 << 20  # of a JSON request
+    max_upload_bytes: PositiveInt = 500 << 20
+    max_duration_seconds: float = Field(2 * 3600, gt=0)
+    max_queued_per_account: PositiveInt = 1000
+    max_running_per_account: PositiveInt = 4
+
+    # outbound traffic
+    allow_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    fetch_seconds: float = Field(300, gt=0)
+    callback_timeout_seconds: float = Field(15, gt=0)
+    callback_delays_seconds: Annotated[tuple[float, ...], NoDecode] = (0, 60, 300, 900)
+
+    # the worker
+    formats: Annotated[tuple[str, ...], NoDecode] = ("mp3", "wav", "flac", "opus", "m4a")
+    model: str = "twelve"
+    device: str = "cpu"
+    task_memory_bytes: PositiveInt = 4 << 30
+    task_seconds: float = Field(3600, gt=0)
+    task_attempts: PositiveInt = 2  # a task that kills its child this often fails
+    concurrent_tasks: PositiveInt = 1  # per worker process
+    child_idle_seconds: float = Field(600, gt=0)
+    heartbeat_seconds: float = Field(10, gt=0)
+    dead_after_seconds: float = Field(45, gt=0)
+    sweep_seconds: float = Field(10, gt=0)
+    retention_cron: str = "*/5 * * * *"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("allow_networks", "formats", "callback_delays_seconds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def database(self) -> str:
+        """The URL of the database in use."""
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'stemwright.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """The URL of the blob store in use."""
+        return self.blobs_url or (self.data.resolve() / "blobs").as_uri()
+
+    @property
+    def work(self) -> Path:
+        """The folder for files of running tasks, on this machine's own disk."""
+        return self.data.resolve() / "work"
+
+    def cost(self, kind: str) -> int:
+        """Credits that one task of `kind` costs."""
+        return int(getattr(self, f"cost_{kind}"))

@@ -1,0 +1,67 @@
+"""The one database: SQLite in WAL mode or PostgreSQL, reached through short explicit transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+
+class Database:
+    """Our tables and the durable queue's, in one database, so that one transaction can hold both.
+
+    `url` is `sqlite:///…` or `postgresql://…`. Use `transaction()` to write and `read()` to look.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = driver_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        if self.sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=20, pool_pre_ping=not self.sqlite)
+        if self.sqlite:
+            event.listen(self.engine, "connect", _configure)
+            event.listen(self.engine, "begin", _begin)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction that may write: committed at the end, rolled back by any exception."""
+        with self.engine.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent view that takes no write lock."""
+        with self.engine.connect().execution_options(stemwright_read=True) as tx, tx.begin():
+            yield tx
+
+    def dispose(self) -> None:
+        """Closes every pooled connection."""
+        self.engine.dispose()
+
+
+def driver_url(url: str) -> sa.URL:
+    """`url` with the one driver we use for its database."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # The driver's own transaction handling is off: it would begin late, and only before some statements.
+    connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # a charge that was answered survives a power cut
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A deferred transaction that turns into a writer fails at once when another one wrote in between.
+    read = connection.get_execution_options().get("stemwright_read")
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")

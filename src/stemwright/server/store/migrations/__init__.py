@@ -1,0 +1,47 @@
+"""The schema's history, and the functions that bring a database to its end or refuse it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from stemwright.errors import DataTooNew, DataTooOld
+from stemwright.server.store.database import Database
+
+HEAD = "0001"
+
+
+def version(database: Database) -> str | None:
+    """The schema's number in this database; None when it is empty."""
+    with database.read() as tx:
+        if not sa.inspect(tx).has_table("alembic_version"):
+            return None
+        return tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+
+
+def check(database: Database) -> None:
+    """Raises DataTooNew or DataTooOld unless the database has exactly this version's schema."""
+    found = version(database)
+    if found is not None and found > HEAD:
+        raise DataTooNew(found=found, known=HEAD)
+    if found != HEAD:
+        raise DataTooOld(found=found or "none", known=HEAD)
+
+
+def migrate(database: Database) -> None:
+    """Brings the schema forward to this version's; raises DataTooNew and changes nothing when it is ahead."""
+    found = version(database)
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise DataTooNew(found=found, known=HEAD)
+    # Loaded only when there is something to do: it costs a quarter of a second.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "stemwright.server.store:migrations")
+    with database.transaction() as tx:
+        if not database.sqlite:
+            tx.exec_driver_sql("SELECT pg_advisory_xact_lock(7133501)")  # two processes start at once
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")

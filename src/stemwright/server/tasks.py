@@ -1,0 +1,287 @@
+"""Tasks: one separation asked for, and the one table of what may follow what."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from stemwright.errors import QueueFull, Superseded, TaskEnded, TaskNotFound
+from stemwright.server import accounts, credits, tracks
+from stemwright.server.store.tables import callbacks, stems
+from stemwright.server.store.tables import tasks as rows
+
+KINDS = ("separate_vocal", "split_stem", "split_stem_advanced")
+
+# state → the states it may be entered from. A state may be entered again by the next attempt after a crash.
+ENTERED_FROM = {
+    "fetching": ("queued", "fetching"),
+    "separating": ("queued", "fetching", "separating", "storing"),
+    "storing": ("separating", "storing"),
+    "finished": ("storing",),
+    "failed": ("queued", "fetching", "separating", "storing"),
+    "cancelled": ("queued", "fetching", "separating", "storing"),
+}
+ENDED = ("finished", "failed", "cancelled")
+
+# failure → what polling clients see
+_FLAGS = {"input": "CREATE_TASK_FAILED", "fetch": "CREATE_TASK_FAILED"}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a client asked for: either a `track` of its own or an `audio_url`."""
+
+    account_id: str
+    kind: str
+    format: str
+    dialect: str
+    cost: int
+    track: tracks.Track | None = None
+    audio_url: str | None = None
+    stem_name: str | None = None
+    callback_url: str | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task as stored. `progress` runs from 0 to 100, times are epoch milliseconds."""
+
+    id: str
+    account_id: str
+    key_id: str | None
+    kind: str
+    stem_name: str | None
+    music_id: str | None
+    audio_id: str
+    music_index: int
+    audio_url: str | None
+    source: str | None
+    format: str
+    callback_url: str | None
+    dialect: str
+    cost: int
+    state: str
+    progress: float
+    attempt: int
+    worker: str | None
+    failure: str | None
+    error: str | None
+    model: str | None
+    device: str | None
+    duration_seconds: float | None
+    gain_db: float | None
+    created: int
+    started: int | None
+    completed: int | None
+    expires: int | None
+    gone: int | None
+
+    @property
+    def flag(self) -> str:
+        """The wire's `successFlag`."""
+        if self.state == "finished":
+            return "SUCCESS"
+        return "PENDING" if self.state not in ENDED else _FLAGS.get(self.failure or "", "GENERATE_AUDIO_FAILED")
+
+
+@dataclass(frozen=True)
+class Stem:
+    """One file of a finished task; `id` is the uuid in its name."""
+
+    id: str
+    position: int
+    name: str
+    label: str
+    blob: str
+    format: str
+    bytes: int
+    duration_seconds: float
+    silent: bool
+    experimental: bool
+    loudness_dbfs: float | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far the callback of a task is; `id` is its webhook-id."""
+
+    id: str
+    task_id: str
+    url: str
+    state: str
+    attempts: int
+    last_status: int | None
+    last_error: str | None
+    created: int
+    last_attempt: int | None
+
+
+# ---- asking and looking ---------------------------------------------------------------------------------------------
+
+
+def submit(tx: sa.Connection, asked: Submission, *, max_queued: int = 1000, now: int) -> Task:
+    """Stores the task and takes its price; raises OutOfCredits and QueueFull. The caller enqueues the workflow."""
+    accounts.lock(tx, asked.account_id)
+    if (queued := unfinished(tx, asked.account_id)) >= max_queued:
+        raise QueueFull(queued=queued, limit=max_queued)
+    values = _columns(asked) | {"id": tracks.new_task_id(), "state": "queued", "created": now}
+    row = tx.execute(sa.insert(rows).values(**values).returning(rows)).mappings().one()
+    credits.charge(tx, asked.account_id, asked.cost, task_id=values["id"], now=now)
+    return Task(**row)
+
+
+def get(tx: sa.Connection, account_id: str, task_id: str) -> Task:
+    """The account's task; raises TaskNotFound (another account's does not exist either)."""
+    task = find(tx, task_id)
+    if task.account_id != account_id:
+        raise TaskNotFound(task_id=task_id)
+    return task
+
+
+def find(tx: sa.Connection, task_id: str) -> Task:
+    """The task, whoever owns it; raises TaskNotFound."""
+    row = tx.execute(sa.select(rows).where(rows.c.id == task_id)).mappings().first()
+    if row is None:
+        raise TaskNotFound(task_id=task_id)
+    return Task(**row)
+
+
+def unfinished(tx: sa.Connection, account_id: str) -> int:
+    """How many of the account's tasks have not ended."""
+    query = sa.select(sa.func.count()).where(rows.c.account_id == account_id, rows.c.completed.is_(None))
+    return tx.execute(query).scalar_one()
+
+
+def created_since(tx: sa.Connection, account_id: str, since: int) -> list[int]:
+    """The times of the account's creates after `since`, oldest first: what a rate limit counts."""
+    query = sa.select(rows.c.created).where(rows.c.account_id == account_id, rows.c.created > since)
+    return list(tx.execute(query.order_by(rows.c.created)).scalars())
+
+
+def stems_of(tx: sa.Connection, task_id: str) -> list[Stem]:
+    """The files of a finished task, in order."""
+    query = sa.select(*(stems.c[name] for name in Stem.__dataclass_fields__)).where(stems.c.task_id == task_id)
+    return [Stem(**row) for row in tx.execute(query.order_by(stems.c.position)).mappings()]
+
+
+def by_stem(tx: sa.Connection, blob: str) -> tuple[Task, Stem] | None:
+    """The task and the stem whose file has this name: the name is the capability."""
+    row = tx.execute(sa.select(stems).where(stems.c.blob == blob)).mappings().first()
+    if row is None:
+        return None
+    return find(tx, row["task_id"]), Stem(**{name: row[name] for name in Stem.__dataclass_fields__})
+
+
+def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
+    """The callback of a task; None while it is unfinished or when nobody asked for one."""
+    row = tx.execute(sa.select(callbacks).where(callbacks.c.task_id == task_id)).mappings().first()
+    return Delivery(**row) if row else None
+
+
+# ---- what a worker does to a task -----------------------------------------------------------------------------------
+
+
+def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, now: int) -> Task:
+    """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile."""
+    values = {
+        "state": state,
+        "attempt": rows.c.attempt + 1,
+        "worker": worker,
+        "started": sa.func.coalesce(rows.c.started, now),
+    }
+    return _enter(tx, task_id, state, attempt=None, values=values)
+
+
+def advance(tx: sa.Connection, task_id: str, state: str, *, attempt: int) -> Task:
+    """The attempt goes on to `state`; raises TaskEnded and Superseded."""
+    return _enter(tx, task_id, state, attempt=attempt, values={"state": state})
+
+
+def report(tx: sa.Connection, task_id: str, progress: float, *, attempt: int) -> bool:
+    """Notes the progress (0 to 100, never falling); False means: stop, the task is no longer this attempt's."""
+    same = (rows.c.id == task_id, rows.c.attempt == attempt, rows.c.completed.is_(None))
+    higher = sa.case((rows.c.progress > progress, rows.c.progress), else_=progress)
+    return tx.execute(sa.update(rows).where(*same).values(progress=higher)).rowcount == 1
+
+
+def keep_source(tx: sa.Connection, task_id: str, blob: str, *, attempt: int) -> None:
+    """Notes which blob holds the input; raises Superseded."""
+    same = (rows.c.id == task_id, rows.c.attempt == attempt)
+    if tx.execute(sa.update(rows).where(*same).values(source=blob)).rowcount == 0:
+        raise Superseded(task_id=task_id, attempt=attempt)
+
+
+def finish(
+    tx: sa.Connection, task_id: str, files: Iterable[Stem], *, facts: dict[str, Any], attempt: int, now: int
+) -> Task:
+    """The one transition to finished, with its files; `facts`: model, device, duration_seconds, gain_db, expires."""
+    values = {"state": "finished", "progress": 100.0, "completed": now, **facts}
+    task = _enter(tx, task_id, "finished", attempt=attempt, values=values)
+    tx.execute(sa.insert(stems), [vars(stem) | {"task_id": task_id} for stem in files])
+    _expect_callback(tx, task, now=now)
+    return task
+
+
+def fail(tx: sa.Connection, task_id: str, *, failure: str, error: str, attempt: int | None = None, now: int) -> Task:
+    """The one transition to failed (`failure`: input, fetch or separation); gives the credits back."""
+    return _end(tx, task_id, "failed", failure=failure, error=error, attempt=attempt, now=now)
+
+
+def cancel(tx: sa.Connection, task_id: str, *, now: int) -> Task:
+    """Ends the task at its owner's wish; gives the credits back; raises TaskEnded when it has ended already."""
+    return _end(tx, task_id, "cancelled", failure="cancelled", error="The task was cancelled.", attempt=None, now=now)
+
+
+def delivered(
+    tx: sa.Connection, callback_id: str, *, number: int, status: int | None, error: str | None, last: bool, now: int
+) -> bool:
+    """Notes attempt `number` (from 1); true once there is nothing more to send."""
+    good = status is not None and 200 <= status < 300
+    state = "delivered" if good else "failed" if last else "pending"
+    values = {"state": state, "attempts": number, "last_status": status, "last_error": error, "last_attempt": now}
+    tx.execute(sa.update(callbacks).where(callbacks.c.id == callback_id).values(**values))
+    return state != "pending"
+
+
+def _columns(asked: Submission) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(asked).items() if name != "track"}
+    track = asked.track
+    if track is None:
+        return fields | {"audio_id": tracks.new_audio_id()}
+    found = {"music_id": track.task_id, "audio_id": track.audio_id, "music_index": track.music_index}
+    return fields | found | {"source": track.blob}
+
+
+def _end(
+    tx: sa.Connection, task_id: str, state: str, *, failure: str, error: str, attempt: int | None, now: int
+) -> Task:
+    values = {"state": state, "failure": failure, "error": error, "completed": now}
+    task = _enter(tx, task_id, state, attempt=attempt, values=values)
+    credits.refund(tx, task_id, reason=failure, now=now)
+    _expect_callback(tx, task, now=now)
+    return task
+
+
+def _enter(tx: sa.Connection, task_id: str, state: str, *, attempt: int | None, values: dict[str, Any]) -> Task:
+    """The only statement that changes a state: the guard and the change are one."""
+    where = [rows.c.id == task_id, rows.c.state.in_(ENTERED_FROM[state])]
+    if attempt is not None:
+        where.append(rows.c.attempt == attempt)
+    row = tx.execute(sa.update(rows).where(*where).values(**values).returning(rows)).mappings().first()
+    if row is not None:
+        return Task(**row)
+    task = find(tx, task_id)
+    if task.state in ENDED or attempt is None or task.attempt == attempt:
+        raise TaskEnded(task_id=task_id, state=task.state, wanted=state)
+    raise Superseded(task_id=task_id, attempt=attempt)
+
+
+def _expect_callback(tx: sa.Connection, task: Task, *, now: int) -> None:
+    if task.callback_url:
+        values = {"id": f"msg_{secrets.token_hex(12)}", "task_id": task.id, "url": task.callback_url}
+        tx.execute(sa.insert(callbacks).values(**values, state="pending", created=now))

@@ -1,0 +1,112 @@
+"""Tracks: stored songs with ids. One task id holds one or more variations, each with its audio id."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from stemwright.errors import TrackNotFound
+from stemwright.server.store.tables import tracks
+
+
+@dataclass(frozen=True)
+class Track:
+    """One stored song; `blob` names its bytes, which are gone once `gone` is set."""
+
+    audio_id: str
+    task_id: str
+    account_id: str
+    blob: str
+    bytes: int
+    created: int
+    music_index: int = 0
+    title: str = ""
+    file_name: str = ""
+    mime: str = ""
+    duration_seconds: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    expires: int | None = None
+    gone: int | None = None
+
+
+def new_task_id() -> str:
+    """A task id: 32 lowercase hex digits."""
+    return secrets.token_hex(16)
+
+
+def new_audio_id() -> str:
+    """An audio id: a random uuid."""
+    return str(uuid.uuid4())
+
+
+def register(
+    tx: sa.Connection,
+    account_id: str,
+    *,
+    blob: str,
+    size: int,
+    now: int,
+    title: str = "",
+    file_name: str = "",
+    mime: str = "",
+    duration_seconds: float | None = None,
+    details: Mapping[str, Any] | None = None,
+    expires: int | None = None,
+    task_id: str | None = None,
+    audio_id: str | None = None,
+    music_index: int = 0,
+) -> Track:
+    """Stores a song whose bytes (`size` of them) already lie in `blob`; ids are made unless given."""
+    track = Track(
+        audio_id=audio_id or new_audio_id(),
+        task_id=task_id or new_task_id(),
+        account_id=account_id,
+        blob=blob,
+        bytes=size,
+        created=now,
+        music_index=music_index,
+        title=title,
+        file_name=file_name,
+        mime=mime,
+        duration_seconds=duration_seconds,
+        details=dict(details or {}),
+        expires=expires,
+    )
+    tx.execute(sa.insert(tracks).values(**vars(track)))
+    return track
+
+
+def find(tx: sa.Connection, account_id: str, task_id: str, audio_id: str) -> Track:
+    """The account's track with both ids, its bytes still there; raises TrackNotFound (another account's too)."""
+    for track in variations(tx, account_id, task_id):
+        if track.audio_id == audio_id and track.gone is None:
+            return track
+    raise TrackNotFound(task_id=task_id, audio_id=audio_id)
+
+
+def variations(tx: sa.Connection, account_id: str, task_id: str) -> list[Track]:
+    """All variations under one task id of the account, in order; empty when there are none."""
+    query = sa.select(tracks).where(tracks.c.task_id == task_id, tracks.c.account_id == account_id)
+    return [Track(**row) for row in tx.execute(query.order_by(tracks.c.music_index)).mappings()]
+
+
+def by_blob(tx: sa.Connection, blob: str) -> Track | None:
+    """The track whose bytes have this name, whoever owns it: the name is the capability."""
+    row = tx.execute(sa.select(tracks).where(tracks.c.blob == blob)).mappings().first()
+    return Track(**row) if row else None
+
+
+def expired(tx: sa.Connection, *, limit: int = 100, now: int) -> list[Track]:
+    """Tracks whose time is over and whose bytes are still there."""
+    query = sa.select(tracks).where(tracks.c.expires <= now, tracks.c.gone.is_(None)).limit(limit)
+    return [Track(**row) for row in tx.execute(query).mappings()]
+
+
+def forget_bytes(tx: sa.Connection, audio_id: str, *, now: int) -> None:
+    """Notes that the bytes are gone; the row stays."""
+    tx.execute(sa.update(tracks).where(tracks.c.audio_id == audio_id, tracks.c.gone.is_(None)).values(gone=now))

@@ -1,0 +1,45 @@
+"""The net we ship: masks that sum to one, at any level, for any number of frames."""
+
+import pytest
+import torch
+
+from stemwright.nets.bandsplit import STEMS, BandSplit, BandSplitConfig, two_level_softmax
+from stemwright.nets.layers import shift
+
+SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def net() -> BandSplit:
+    torch.manual_seed(0)
+    return BandSplit(SMALL).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_masks_sum_to_one(net: BandSplit, frames: int) -> None:
+    masks = net(torch.randn(2, 2, frames, 2049, 2) * 30)
+    assert masks.shape == (2, len(STEMS), 2, frames, len(SMALL.first_bins))
+    torch.testing.assert_close(masks.sum(1), torch.ones_like(masks[:, 0]))
+
+
+def test_level_does_not_matter(net: BandSplit) -> None:
+    spectrum = torch.randn(1, 2, 8, 2049, 2)
+    torch.testing.assert_close(net(spectrum * 4), net(spectrum), atol=1e-4, rtol=1e-3)
+
+
+def test_silence_is_no_special_case(net: BandSplit) -> None:
+    assert net(torch.zeros(1, 2, 4, 2049, 2)).isfinite().all()
+
+
+def test_members_of_a_family_share_it() -> None:
+    logits = torch.randn(3, 15)
+    masks, families = two_level_softmax(logits), logits[:, :4].softmax(-1)
+    torch.testing.assert_close(masks[:, [0, 1]].sum(-1), families[:, 0])
+    torch.testing.assert_close(masks[:, STEMS.index("bass")], families[:, 2])
+
+
+def test_shift_fills_with_zeros() -> None:
+    x = torch.arange(1.0, 4.0)[None, None, :, None]
+    assert shift(x, 2, 1).flatten().tolist() == [0, 1, 2]
+    assert shift(x, 2, -2).flatten().tolist() == [3, 0, 0]
+    assert shift(x, 2, 9).flatten().tolist() == [0, 0, 0]

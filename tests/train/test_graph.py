@@ -1,0 +1,33 @@
+"""The exported graph is the net."""
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from stemwright.nets.bandsplit import BandSplit, BandSplitConfig
+from stemwright.train.graph import band_split_graph
+
+SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[BandSplit, ort.InferenceSession]:
+    torch.manual_seed(1)
+    net = BandSplit(SMALL).eval()
+    for parameter in net.parameters():
+        filled = parameter + 0.05 * torch.randn_like(parameter)  # layers that start at zero would hide an error
+        parameter.data = filled.half().float()
+    content = band_split_graph(net).SerializeToString()
+    return net, ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(1, 12), (2, 7), (3, 1)])
+def test_graph_equals_net(both: tuple[BandSplit, ort.InferenceSession], batch: int, frames: int) -> None:
+    net, session = both
+    spectrum = torch.randn(batch, 2, frames, 2049, 2)
+    with torch.no_grad():
+        expected = net(spectrum).numpy()
+    found = np.asarray(session.run(["masks"], {"spectrum": spectrum.numpy()})[0])
+    assert found.shape == expected.shape
+    assert 10 * np.log10(np.mean(expected**2) / np.mean((found - expected) ** 2)) > 80

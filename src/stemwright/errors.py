@@ -76,6 +76,17 @@ class DiskFull(CannotWrite):
     """The disk is full: {path} could not be written. Free some space and run it again; nothing was left behind."""
 
 
+# ---- train: sounds and songs ------------------------------------------------------------------------------------------
+
+
+class SoundSourceMissing(StemwrightError):
+    """The sounds of {name} are not at {path}. Install the Debian package {package}, or run `make train-system`."""
+
+
+class FluidSynthMissing(StemwrightError):
+    """FluidSynth could not be loaded ({library}). Install the Debian package libfluidsynth3, or run `make train-system`."""
+
+
 # ---- engine, zoo ----------------------------------------------------------------------------------------------------
 
 
@@ -192,3 +203,85 @@ class FetchFailed(ServiceError):
 
 class UnknownBlobs(ServiceError):
     """There is no blob store for {url}. Use file:///folder."""
+
+
+# ---- service: outbound HTTP -----------------------------------------------------------------------------------------
+
+
+class FetchError(ServiceError):
+    """The address could not be used."""
+
+
+class BadUrl(FetchError):
+    """This is not an http or https address. Give a full one, such as https://example.com/song.mp3."""
+
+
+class BlockedAddress(FetchError):
+    """The host of this address is not on the public internet. The operator can open networks with STEMWRIGHT_ALLOW_NETWORKS."""
+
+
+class Unreachable(FetchError):
+    """The address could not be reached ({reason})."""
+
+
+class FetchTimeout(FetchError):
+    """The address did not answer in full within {seconds:.0f} s."""
+
+
+class FetchTooLarge(FetchError):
+    """The address gives more than the limit of {max_bytes} bytes."""
+
+
+class TooManyRedirects(FetchError):
+    """The address redirects more than {limit} times."""
+
+
+class BadStatus(FetchError):
+    """The address answered with HTTP status {status}."""
+
+
+class FetchedPage(FetchError):
+    """The address gives a web page, not audio. Give the address of the audio file itself."""
+
+
+# ---- service: requests ----------------------------------------------------------------------------------------------
+
+
+class NoSuchRoute(ServiceError):
+    """There is no {method} {path}."""
+
+
+class BadJson(ServiceError):
+    """The body is not valid JSON."""
+
+
+class InvalidRequest(ServiceError):
+    """{field}: {problem}"""
+
+
+class MissingCallback(ServiceError):
+    """Please enter callBackUrl."""
+
+
+class WrongUrl(ServiceError):
+    """url is wrong"""
+
+
+class BodyTooLarge(ServiceError):
+    """The body is larger than the limit of {max_bytes} bytes."""
+
+
+class RateLimited(ServiceError):
+    """Rate limit exceeded: {limit} requests per {window} s for each account. Try again in {retry_after} s."""
+
+
+class TooFrequent(ServiceError):
+    """Your call frequency is too high. Please try again later."""
+
+
+class RequestRunning(ServiceError):
+    """A request with this Idempotency-Key is still running. Repeat it in a moment."""
+
+
+class IdempotencyReused(ServiceError):
+    """This Idempotency-Key was used with another body. Use a new one for a new request."""

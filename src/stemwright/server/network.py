@@ -1,0 +1,271 @@
+"""The only outbound HTTP: every address is vetted where the socket is opened, every byte and second counted."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpcore2
+import httpx2
+
+from stemwright import errors
+
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Iterable[str]]
+
+# What is never the public internet: RFC 6890 and its successors, and every IPv6 range that carries an IPv4 address inside
+# (mapped, translated, 6to4, Teredo), because those reach the same private hosts by another spelling.
+_REFUSED: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
+        "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 "
+        "::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2001:2::/48 2001:10::/28 2001:20::/28 "
+        "2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8"
+    ).split()
+)
+_CONNECT_SECONDS = 10.0
+_REDIRECTS = 3
+_DRAINED_BYTES = 64 * 1024
+_AGENT = (b"User-Agent", b"Stemwright")
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """The networks of a comma-separated list such as `127.0.0.0/8,10.0.0.0/8`; ValueError when one is malformed."""
+    return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def is_public(address: str, allow: Iterable[Network] = ()) -> bool:
+    """Whether a resolved address may be connected to: on the public internet, or in a network the operator opened."""
+    ip = ip_address(address.partition("%")[0])
+    return any(ip in network for network in allow) or not any(ip in network for network in _REFUSED)
+
+
+def check_url(url: str) -> httpx2.URL:
+    """The parsed URL when it is http(s) with a host; raises BadUrl. Where it points is checked only on connecting."""
+    try:
+        parsed = httpx2.URL(url)
+        valid = parsed.scheme in {"http", "https"} and bool(parsed.raw_host) and b"%" not in parsed.raw_host
+    except (httpx2.InvalidURL, ValueError, UnicodeError):
+        raise errors.BadUrl from None
+    if not valid or any(char.isspace() or ord(char) < 32 for char in url):
+        raise errors.BadUrl
+    return parsed
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch brought: how many bytes, and the type and file name that the server gave them."""
+
+    size: int
+    content_type: str
+    name: str
+
+
+class Client:
+    """Outbound HTTP for URLs that strangers gave us; `allow` opens networks that are otherwise refused."""
+
+    def __init__(self, allow: Iterable[Network] = (), *, resolve: Resolve | None = None) -> None:
+        self._allow = tuple(allow)
+        self._resolve = resolve or _resolve
+
+    def post_json(self, url: str, body: bytes, *, headers: Mapping[str, str], seconds: float = 15.0) -> int:
+        """Post `body` and return the HTTP status; redirects are not followed, the answer is discarded.
+
+        Raises BadUrl, BlockedAddress, FetchTimeout, Unreachable.
+        """
+        sent = {"Content-Type": "application/json", **headers}
+        with self._exchange("POST", url, headers=sent, content=body, seconds=seconds) as answer:
+            _drain(answer)
+            return answer.status
+
+    def get_to_file(self, url: str, path: Path, *, max_bytes: int, seconds: float) -> Fetched:
+        """Fetch `url` into `path`, following at most three redirects, each vetted again.
+
+        Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` on failure.
+        Raises a FetchError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus, FetchedPage,
+        Unreachable.
+        """
+        deadline = time.monotonic() + seconds
+        for _ in range(_REDIRECTS + 1):
+            left = max(deadline - time.monotonic(), 0.001)
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+            with self._exchange("GET", url, headers=headers, content=b"", seconds=left) as answer:
+                location = _header(answer, b"location")
+                if 300 <= answer.status < 400 and location:
+                    url = _joined(url, location)
+                    continue
+                return _store(answer, url, path, max_bytes=max_bytes)
+        raise errors.TooManyRedirects(limit=_REDIRECTS)
+
+    @contextmanager
+    def _exchange(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, seconds: float
+    ) -> Iterator[httpcore2.Response]:
+        parsed = check_url(url)
+        guard = _Guard(self._vetted, seconds)
+        context = self._tls if parsed.scheme == "https" else None
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        try:
+            with (
+                httpcore2.ConnectionPool(ssl_context=context, network_backend=guard) as pool,
+                pool.stream(
+                    method,
+                    httpcore2.URL(
+                        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
+                    ),
+                    headers=[*raw, _AGENT],
+                    content=content or None,
+                    extensions={"target": _target(url), "timeout": dict.fromkeys(("read", "write", "connect"), seconds)},
+                ) as answer,
+            ):
+                yield answer
+        except httpcore2.TimeoutException:
+            raise errors.FetchTimeout(seconds=seconds) from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as fault:
+            # the cause's text may quote what was fetched: only its kind goes on
+            raise errors.Unreachable(reason=type(fault).__name__) from None
+
+    def _vetted(self, host: str, port: int) -> list[str]:
+        try:
+            found = list(self._resolve(host, port))
+        except (OSError, UnicodeError):
+            raise errors.Unreachable(reason="no such host") from None
+        addresses = [address for address in found if is_public(address, self._allow)]
+        if not addresses:
+            raise errors.BlockedAddress
+        return addresses
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx2.create_ssl_context(trust_env=False)
+
+
+def _resolve(host: str, port: int) -> Iterable[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return dict.fromkeys(str(info[4][0]) for info in found)
+
+
+class _Guard(httpcore2.NetworkBackend):
+    """Opens sockets to vetted addresses only, so that no name can resolve differently between the check and the connect."""
+
+    def __init__(self, vetted: Callable[[str, int], list[str]], seconds: float) -> None:
+        self._vetted = vetted
+        self._deadline = time.monotonic() + seconds
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
+    ) -> httpcore2.NetworkStream:
+        fault: Exception = httpcore2.ConnectError()
+        for address in self._vetted(host, port):
+            seconds = min(_left(self._deadline, httpcore2.ConnectTimeout), _CONNECT_SECONDS)
+            try:
+                stream = self._sockets.connect_tcp(address, port, timeout=seconds, socket_options=socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as next_fault:
+                fault = next_fault
+            else:
+                return _Dated(stream, self._deadline)
+        raise fault
+
+
+class _Dated(httpcore2.NetworkStream):
+    """A stream whose every wait ends at one deadline: a server that sends a byte a second cannot stretch it."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, timeout=_left(self._deadline, httpcore2.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout=_left(self._deadline, httpcore2.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        seconds = _left(self._deadline, httpcore2.ConnectTimeout)
+        return _Dated(self._stream.start_tls(ssl_context, server_hostname, timeout=seconds), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float, fault: type[Exception]) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise fault
+    return seconds
+
+
+def _target(url: str) -> bytes:
+    """Path and query exactly as given: clients keep secrets there; only what a request line cannot hold is encoded."""
+    after_host = url.partition("#")[0].split("://", 1)[1]
+    cut = min((at for at in map(after_host.find, "/?") if at >= 0), default=len(after_host))
+    target = after_host[cut:] if after_host[cut : cut + 1] == "/" else "/" + after_host[cut:]
+    return b"".join(bytes([byte]) if 0x21 <= byte <= 0x7E else b"%%%02X" % byte for byte in target.encode())
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return str(httpx2.URL(url).join(location))
+    except (httpx2.InvalidURL, ValueError):
+        raise errors.BadUrl from None
+
+
+def _header(answer: httpcore2.Response, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in answer.headers if key.lower() == name), "")
+
+
+def _drain(answer: httpcore2.Response) -> None:
+    """Read a little of an answer nobody needs, so that an honest receiver can finish writing it."""
+    left = _DRAINED_BYTES
+    try:
+        for chunk in answer.iter_stream():
+            left -= len(chunk)
+            if left <= 0:
+                return
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
+        return
+
+
+def _store(answer: httpcore2.Response, url: str, path: Path, *, max_bytes: int) -> Fetched:
+    content_type = _header(answer, b"content-type").partition(";")[0].strip().lower()
+    announced = _header(answer, b"content-length")
+    if not 200 <= answer.status < 300:
+        raise errors.BadStatus(status=answer.status)
+    if content_type in _PAGES:
+        raise errors.FetchedPage
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise errors.FetchTooLarge(max_bytes=max_bytes)
+    try:
+        size = _written(answer, path, max_bytes)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Fetched(size, content_type, Path(unquote(urlsplit(url).path)).name)
+
+
+def _written(answer: httpcore2.Response, path: Path, max_bytes: int) -> int:
+    size = 0
+    with path.open("wb") as file:
+        for chunk in answer.iter_stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise errors.FetchTooLarge(max_bytes=max_bytes)
+            file.write(chunk)
+    return size

@@ -1,0 +1,159 @@
+"""Our nets against upstream's own code with the same weights: prints SNR in dB; `--pin` writes the suite's numbers.
+
+Upstream is not a dependency: give the folders where its code lies. `--msst` is a checkout of ZFTurbo's
+Music-Source-Separation-Training (ccc011a), `--scnet` one of starrytong's SCNet (5d95bf9); `--peers` is a folder with
+demucs 4.1.0, einops, beartype, rotary-embedding-torch, librosa and ml_collections, if they are not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+TESTS = Path(__file__).parents[1] / "tests" / "nets"
+sys.path.append(str(TESTS))
+
+from filled import CASES, filled, tones  # noqa: E402
+
+from stemwright.zoo.renaming import renamed  # noqa: E402
+
+ARCHITECTURES = {"RoFormer": "roformer", "SCNet": "scnet", "TFC": "tfc_tdf", "HTDemucs": "htdemucs"}
+SOURCES = ["drums", "bass", "other", "vocals", "guitar", "piano"]
+
+
+def snr_db(found: Tensor, expected: Tensor) -> float:
+    error = (found.double() - expected.double()).pow(2).sum().item()
+    return math.inf if error == 0 else 10 * math.log10(expected.double().pow(2).sum().item() / error)
+
+
+def carried(architecture: str, ours: nn.Module, theirs: nn.Module) -> nn.Module:
+    """Our weights under their names."""
+    state, table = ours.state_dict(), renamed(architecture, theirs.state_dict())
+    missing, unexpected = theirs.load_state_dict({old: state[new] for old, new in table.items()}, strict=False)
+    assert not unexpected
+    assert all(name.endswith("rotary_embed.freqs") for name in missing), missing
+    assert set(table.values()) == set(state)
+    return theirs.eval()
+
+
+def roformer(kind: str, **kwargs: Any) -> nn.Module:
+    from models.bs_roformer import BSRoformer, MelBandRoformer  # type: ignore[import-not-found]
+
+    sizes: dict[str, Any] = {"dim": 32, "depth": 2, "stereo": True, "heads": 2, "dim_head": 16, "num_stems": 2}
+    sizes |= {"time_transformer_depth": 1, "freq_transformer_depth": 1, "stft_hop_length": 441, "flash_attn": False}
+    return {"bs": BSRoformer, "mel": MelBandRoformer}[kind](**{**sizes, "mask_estimator_depth": 2, **kwargs})
+
+
+def scnet(module: str, **kwargs: Any) -> nn.Module:
+    from models.scnet import scnet as plain  # type: ignore[import-not-found]
+    from models.scnet import scnet_masked
+
+    authors = load_authors()
+    return {"plain": plain, "masked": scnet_masked, "authors": authors}[module].SCNet(
+        dims=[4, 8, 12, 16], num_dplayer=4, **kwargs
+    )
+
+
+def load_authors() -> types.ModuleType:
+    """starrytong's package has the name of a folder of MSST's: loaded by path."""
+    folder = Path(GIVEN.scnet) / "scnet"
+    spec = importlib.util.spec_from_file_location(
+        "authors", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec
+    sys.modules["authors"] = importlib.util.module_from_spec(spec)
+    return importlib.import_module("authors.SCNet")
+
+
+def tfc_tdf() -> nn.Module:
+    from ml_collections import ConfigDict  # type: ignore[import-not-found]
+    from models.mdx23c_tfc_tdf_v3 import TFC_TDF_net  # type: ignore[import-not-found]
+
+    model = {"act": "gelu", "bottleneck_factor": 4, "growth": 4, "norm": "InstanceNorm", "num_blocks_per_scale": 2}
+    model |= {"num_channels": 8, "num_scales": 3, "num_subbands": 4, "scale": [2, 2]}
+    audio = {"n_fft": 2048, "hop_length": 512, "dim_f": 1024, "num_channels": 2}
+    training = {"instruments": ["a", "b"], "target_instrument": None}
+    return TFC_TDF_net(ConfigDict({"audio": audio, "model": model, "training": training}))
+
+
+def demucs(stems: int, **kwargs: Any) -> nn.Module:
+    from demucs.htdemucs import HTDemucs  # type: ignore[import-not-found]
+
+    sizes: dict[str, Any] = {"channels": 8, "t_layers": 3, "segment": 1, "dconv_comp": 4, "dconv_mode": 3}
+    return HTDemucs(SOURCES[:stems], **{**sizes, **kwargs})
+
+
+UPSTREAM: dict[str, Callable[[], nn.Module]] = {
+    "BS-RoFormer": lambda: roformer("bs"),
+    "BS-RoFormer, skips, 2 deep": lambda: roformer(
+        "bs", num_stems=1, time_transformer_depth=2, freq_transformer_depth=2, skip_connection=True, stft_hop_length=512
+    ),
+    "Mel-Band RoFormer": lambda: roformer("mel"),
+    "Mel-Band RoFormer, 64 bands": lambda: roformer(
+        "mel", num_stems=1, num_bands=64, stft_hop_length=512, zero_dc=False
+    ),
+    "SCNet": lambda: scnet("plain"),
+    "SCNet, large's shares": lambda: scnet(
+        "plain", band_SR=[0.225, 0.372, 0.403], expand=2, conv_depths=[2, 1, 1], compress=2
+    ),
+    "SCNet, its authors' code": lambda: scnet("authors"),
+    "SCNet masked": lambda: scnet("masked"),
+    "TFC-TDF v3": tfc_tdf,
+    "HTDemucs": lambda: demucs(4, bottom_channels=32),
+    "HTDemucs, 6 stems, short": lambda: demucs(6),
+    "HTDemucs, plain decoder": lambda: demucs(4, bottom_channels=32, dconv_mode=1),
+}
+
+
+def forwards() -> dict[str, list[list[float]]]:
+    """Prints the table; returns upstream's output of every case at a few samples of every stem."""
+    print(f"{'net (same weights, fp32)':<34}{'SNR dB':>8}")
+    pins = {}
+    for name, (config, samples) in CASES.items():
+        architecture = next(value for key, value in ARCHITECTURES.items() if key in name)
+        ours, mix = filled(config), tones(samples)
+        theirs = carried(architecture, ours, UPSTREAM[name]())
+        with torch.inference_mode():
+            found, expected = ours(mix), theirs(mix)
+        expected = expected.view(found.shape)  # upstream drops the stem axis when there is one stem
+        print(f"{name:<34}{snr_db(found, expected):>8.1f}")
+        pins[name] = [[round(value, 7) for value in row] for row in expected[0, :, 1, 2000::3001].tolist()]
+    return pins
+
+
+def put_on_path(msst: str, peers: str | None) -> None:
+    sys.path[:0] = [msst, *([peers] if peers else [])]
+    # MSST's package of helpers imports its trainers; the nets need this one function of it.
+    helpers = types.ModuleType("utils.model_utils")
+    helpers.prefer_target_instrument = lambda config: config.training.instruments  # type: ignore[attr-defined]
+    sys.modules.setdefault("utils", types.ModuleType("utils"))
+    sys.modules.setdefault("utils.model_utils", helpers)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    put_on_path(GIVEN.msst, GIVEN.peers)
+    pins = forwards()
+    if GIVEN.pin:
+        (TESTS / "upstream.json").write_text(json.dumps(pins, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--msst", required=True)
+    parser.add_argument("--scnet", required=True)
+    parser.add_argument("--peers")
+    parser.add_argument("--pin", action="store_true")
+    GIVEN = parser.parse_args()
+    main()

@@ -1,0 +1,1 @@
+"""Architectures: one file, one frozen config, one module; they never import each other."""

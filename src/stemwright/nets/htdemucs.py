@@ -1,0 +1,315 @@
+"""Hybrid Transformer Demucs (arXiv 2211.08553): U-Nets on spectrum and waveform, joined by a transformer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HTDemucsConfig:
+    """Sizes of an HTDemucs; `segment` is the training length in samples, the only one the net was made for.
+
+    `bottom` is the transformer's width when it differs from the U-Nets' last (0: it does not).
+    """
+
+    stems: int = 4
+    channels: int = 2
+    width: int = 48
+    growth: int = 2
+    depth: int = 4
+    kernel: int = 8
+    stride: int = 4
+    context: int = 1
+    residual_depth: int = 2
+    residual_compress: int = 8
+    residual_in_decoder: bool = True
+    bottom: int = 512
+    layers: int = 5
+    heads: int = 8
+    expansion: int = 4
+    frequency_embedding: float = 0.2
+    embedding_scale: float = 10.0
+    max_period: float = 10000.0
+    n_fft: int = 4096
+    subbands: int = 1
+    segment: int = 343980
+
+    @property
+    def hop(self) -> int:
+        return self.n_fft // 4
+
+
+class Scale(nn.Module):
+    """A learned gain per channel on axis `axis` (LayerScale, arXiv 2103.17239)."""
+
+    def __init__(self, channels: int, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.gain = nn.Parameter(torch.full((channels,), 1e-4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.gain if self.axis == -1 else self.gain[:, None])
+
+
+class Residual(nn.Module):
+    """Dilated convolutions along time, added to their input: [b, channels, n] → the same (DConv)."""
+
+    def __init__(self, channels: int, config: HTDemucsConfig) -> None:
+        super().__init__()
+        hidden = channels // config.residual_compress
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(channels, hidden, 3, dilation=2**level, padding=2**level),
+                nn.GroupNorm(1, hidden),
+                nn.GELU(),
+                nn.Conv1d(hidden, 2 * channels, 1),
+                nn.GroupNorm(1, 2 * channels),
+                nn.GLU(1),
+                Scale(channels, axis=-2),
+            )
+            for level in range(config.residual_depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 4:  # a spectrum: every row of bins is a signal of its own
+            b, channels, bins, frames = x.shape
+            rows = x.transpose(1, 2).reshape(b * bins, channels, frames)
+            return self(rows).view(b, bins, channels, frames).transpose(1, 2)
+        for layer in self.layers:
+            x = x + layer(x)
+        return x
+
+
+class SpectrumEncoder(nn.Module):
+    """Strides over bins: [b, before, bins, frames] → [b, after, bins / stride, frames]."""
+
+    def __init__(self, before: int, after: int, config: HTDemucsConfig) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, (config.kernel, 1), (config.stride, 1), (config.kernel // 4, 0))
+        self.residual = Residual(after, config)
+        self.rewrite = nn.Conv2d(after, 2 * after, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(self.rewrite(self.residual(F.gelu(self.conv(x)))), dim=1)
+
+
+class WaveEncoder(nn.Module):
+    """Strides over samples: [b, before, n] → [b, after, ceil(n / stride)]."""
+
+    def __init__(self, before: int, after: int, config: HTDemucsConfig) -> None:
+        super().__init__()
+        self.stride = config.stride
+        self.conv = nn.Conv1d(before, after, config.kernel, config.stride, config.kernel // 4)
+        self.residual = Residual(after, config)
+        self.rewrite = nn.Conv1d(after, 2 * after, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, -x.shape[-1] % self.stride))
+        return F.glu(self.rewrite(self.residual(F.gelu(self.conv(x)))), dim=1)
+
+
+class SpectrumDecoder(nn.Module):
+    """Adds the skip and undoes one SpectrumEncoder; the outermost one ends without an activation."""
+
+    def __init__(self, before: int, after: int, config: HTDemucsConfig, *, outermost: bool) -> None:
+        super().__init__()
+        self.outermost, self.edge = outermost, config.kernel // 4
+        context = config.context
+        self.rewrite = nn.Conv2d(before, 2 * before, 1 + 2 * context, padding=context)
+        self.residual = Residual(before, config) if config.residual_in_decoder else nn.Identity()
+        self.conv = nn.ConvTranspose2d(before, after, (config.kernel, 1), (config.stride, 1))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1)))[:, :, self.edge : -self.edge]
+        return x if self.outermost else F.gelu(x)
+
+
+class WaveDecoder(nn.Module):
+    """Adds the skip and undoes one WaveEncoder, to exactly `length` samples."""
+
+    def __init__(self, before: int, after: int, config: HTDemucsConfig, *, outermost: bool) -> None:
+        super().__init__()
+        self.outermost, self.edge = outermost, config.kernel // 4
+        context = config.context
+        self.rewrite = nn.Conv1d(before, 2 * before, 1 + 2 * context, padding=context)
+        self.residual = Residual(before, config) if config.residual_in_decoder else nn.Identity()
+        self.conv = nn.ConvTranspose1d(before, after, config.kernel, config.stride)
+
+    def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
+        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1)))[..., self.edge : self.edge + length]
+        return x if self.outermost else F.gelu(x)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `x` on `heard`: [b, n, dim] and [b, m, dim] → [b, n, dim]."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, heard: Tensor) -> Tensor:
+        dim = x.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(x, weight[:dim], bias[:dim])
+        k, v = F.linear(heard, weight[dim:], bias[dim:]).chunk(2, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2))
+
+
+class Layer(nn.Module):
+    """One pre-norm transformer layer; a crossing one listens to the other branch: [b, n, dim] → [b, n, dim]."""
+
+    def __init__(self, dim: int, config: HTDemucsConfig, *, crossing: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.norm_heard = nn.LayerNorm(dim) if crossing else None
+        self.attention = Attention(dim, config.heads)
+        self.attention_scale = Scale(dim, axis=-1)
+        self.norm_feedforward = nn.LayerNorm(dim)
+        self.up = nn.Linear(dim, dim * config.expansion)
+        self.down = nn.Linear(dim * config.expansion, dim)
+        self.feedforward_scale = Scale(dim, axis=-1)
+        self.norm_out = nn.GroupNorm(1, dim)
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        asked = self.norm(x)
+        heard = asked if self.norm_heard is None else self.norm_heard(other)
+        x = x + self.attention_scale(self.attention(asked, heard))
+        x = x + self.feedforward_scale(self.down(F.gelu(self.up(self.norm_feedforward(x)))))
+        return self.norm_out(x.transpose(1, 2)).transpose(1, 2)
+
+
+class CrossTransformer(nn.Module):
+    """Spectrum [b, dim, bins, frames] and wave [b, dim, n], by turns alone and listening to each other."""
+
+    def __init__(self, dim: int, config: HTDemucsConfig) -> None:
+        super().__init__()
+        self.max_period = config.max_period
+        self.norm_spectrum, self.norm_wave = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        odd = [bool(index % 2) for index in range(config.layers)]
+        self.spectrum = nn.ModuleList(Layer(dim, config, crossing=crossing) for crossing in odd)
+        self.wave = nn.ModuleList(Layer(dim, config, crossing=crossing) for crossing in odd)
+
+    def forward(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        b, dim, bins, frames = x.shape
+        grid = grid_positions(dim, bins, frames, self.max_period, x)
+        x = self.norm_spectrum(x.permute(0, 3, 2, 1).flatten(1, 2)) + grid
+        xt = self.norm_wave(xt.transpose(1, 2)) + line_positions(xt.shape[-1], dim, self.max_period, xt)
+        for spectrum, wave in zip(self.spectrum, self.wave, strict=True):
+            x, xt = spectrum(x, xt), wave(xt, x)
+        return x.view(b, frames, bins, dim).permute(0, 3, 2, 1), xt.transpose(1, 2)
+
+
+def line_positions(length: int, dim: int, max_period: float, like: Tensor) -> Tensor:
+    """Sinusoidal positions [length, dim]: cosines, then sines."""
+    order = torch.arange(dim // 2, device=like.device)
+    phase = torch.arange(length, device=like.device)[:, None] / max_period ** (order / (dim // 2 - 1))
+    return torch.cat([phase.cos(), phase.sin()], dim=-1).to(like)
+
+
+def grid_positions(dim: int, bins: int, frames: int, max_period: float, like: Tensor) -> Tensor:
+    """Positions [frames * bins, dim]: the first half tells the frame, the second the bin; sine and cosine alternate."""
+    rate = torch.exp(torch.arange(0, dim // 2, 2, device=like.device) * -(math.log(max_period) / (dim // 2)))
+
+    def along(count: int) -> Tensor:
+        phase = torch.arange(count, device=like.device)[:, None] * rate
+        return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(1)
+
+    frame, bin_ = along(frames)[:, None].expand(-1, bins, -1), along(bins).expand(frames, -1, -1)
+    return torch.cat([frame, bin_], dim=-1).flatten(0, 1).to(like)
+
+
+class HTDemucs(nn.Module):
+    """mix [b, channels, n ≤ segment] → stems [b, stems, channels, n]; follows Meta's demucs 4."""
+
+    def __init__(self, config: HTDemucsConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * config.growth**level for level in range(config.depth)]
+        planes = config.channels * 2 * config.subbands
+        pairs = list(zip([0, *widths[:-1]], widths, strict=True))
+        self.encoders = nn.ModuleList(SpectrumEncoder(a or planes, b, config) for a, b in pairs)
+        self.wave_encoders = nn.ModuleList(WaveEncoder(a or config.channels, b, config) for a, b in pairs)
+        back = [(b, a, a == 0) for a, b in reversed(pairs)]
+        self.decoders = nn.ModuleList(
+            SpectrumDecoder(b, a or planes * config.stems, config, outermost=last) for b, a, last in back
+        )
+        self.wave_decoders = nn.ModuleList(
+            WaveDecoder(b, a or config.channels * config.stems, config, outermost=last) for b, a, last in back
+        )
+        self.frequencies = nn.Embedding(config.n_fft // 2 // config.subbands // config.stride, widths[0])
+        top, dim = widths[-1], config.bottom or widths[-1]
+        self.widen, self.widen_wave = _resized(top, dim), _resized(top, dim)
+        self.narrow, self.narrow_wave = _resized(dim, top), _resized(dim, top)
+        self.transformer = CrossTransformer(dim, config)
+
+    def forward(self, mix: Tensor) -> Tensor:
+        config, length = self.config, mix.shape[-1]
+        mix = F.pad(mix, (0, max(0, config.segment - length)))
+        planes = self._planes(mix)
+        x, mean, std = _standardised(planes)
+        xt, wave_mean, wave_std = _standardised(mix)
+        x, xt = self._net(x, xt)
+        x = x.view(-1, config.stems, *planes.shape[1:]) * std[:, None] + mean[:, None]
+        x = self._audio(x, mix.shape[-1])
+        xt = xt.view(-1, config.stems, *mix.shape[1:]) * wave_std[:, None] + wave_mean[:, None]
+        return (x + xt)[..., :length]
+
+    def _net(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        skips: list[tuple[Tensor, Tensor, int]] = []
+        for level, (encoder, wave_encoder) in enumerate(zip(self.encoders, self.wave_encoders, strict=True)):
+            length, xt, x = xt.shape[-1], wave_encoder(xt), encoder(x)
+            if level == 0:
+                weight = self.config.frequency_embedding * self.config.embedding_scale
+                x = x + weight * self.frequencies.weight.t()[:, :, None]
+            skips.append((x, xt, length))
+        x, xt = self._join(x, xt)
+        for decoder, wave_decoder in zip(self.decoders, self.wave_decoders, strict=True):
+            skip, wave_skip, length = skips.pop()
+            x, xt = decoder(x, skip), wave_decoder(xt, wave_skip, length)
+        return x, xt
+
+    def _join(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        shape = x.shape[2:]
+        x, xt = self.transformer(self.widen(x.flatten(2)).unflatten(2, shape), self.widen_wave(xt))
+        return self.narrow(x.flatten(2)).unflatten(2, shape), self.narrow_wave(xt)
+
+    def _planes(self, mix: Tensor) -> Tensor:
+        """[b, channels, n] → [b, (channel, re/im, subband), bins, ceil(n / hop)], without the Nyquist bin."""
+        config, (b, channels, n) = self.config, mix.shape
+        frames, edge = math.ceil(n / config.hop), config.hop // 2 * 3
+        padded = F.pad(mix, (edge, edge + frames * config.hop - n), mode="reflect")
+        window = torch.hann_window(config.n_fft, device=mix.device)
+        spectrum = torch.stft(
+            padded.flatten(0, 1), config.n_fft, config.hop, window=window, normalized=True, return_complex=True
+        )
+        real = torch.view_as_real(spectrum[:, :-1, 2 : 2 + frames]).permute(0, 3, 1, 2)
+        return real.reshape(b, channels * 2 * config.subbands, -1, frames)
+
+    def _audio(self, planes: Tensor, length: int) -> Tensor:
+        """[b, stems, (channel, re/im, subband), bins, frames] → [b, stems, channels, length]."""
+        config, (b, stems, _, _, frames) = self.config, planes.shape
+        real = planes.reshape(b * stems * config.channels, 2, -1, frames).permute(0, 2, 3, 1)
+        spectra = F.pad(torch.view_as_complex(real.contiguous()), (2, 2, 0, 1))
+        edge = config.hop // 2 * 3
+        window = torch.hann_window(config.n_fft, device=planes.device)
+        total = frames * config.hop + 2 * edge
+        audio = torch.istft(spectra, config.n_fft, config.hop, window=window, normalized=True, length=total)
+        return audio[:, edge : edge + length].view(b, stems, config.channels, length)
+
+
+def _resized(before: int, after: int) -> nn.Module:
+    return nn.Identity() if before == after else nn.Conv1d(before, after, 1)
+
+
+def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    axes = tuple(range(1, x.dim()))
+    mean, std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
+    return (x - mean) / (1e-5 + std), mean, std

@@ -1,0 +1,1 @@
+"""Models are data: cards, weights, and how a name becomes a separator."""

@@ -40,6 +40,10 @@ class NotAFile(AudioError):
     """{path} is a folder, not an audio file. Give a file, or a folder to the command `stemwright separate`."""
 
 
+class CannotRead(AudioError):
+    """{path} could not be read: {reason}."""
+
+
 class NotAudio(AudioError):
     """{path} is not audio that can be decoded ({reason}). Give an audio or video file, such as mp3, wav, flac, m4a or mp4."""
 

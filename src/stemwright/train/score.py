@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stemwright.train.notes import Note
+
+__all__ = ["SCALES", "Chord", "Note", "Plan", "Section"]
+
 STEPS_PER_BEAT = 4
 
 SCALES = {
@@ -18,15 +22,6 @@ SCALES = {
     "blues": (0, 3, 5, 6, 7, 10, 12),
 }
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-
-
-class Note(NamedTuple):
-    """One note: onset and length in seconds, MIDI pitch (A4 = 69, fractions allowed), MIDI velocity 1-127."""
-
-    start_s: float
-    seconds: float
-    pitch_midi: float
-    velocity: float
 
 
 class Chord(NamedTuple):

@@ -1,0 +1,94 @@
+"""Renders a data set: one folder a song, one array a stem, `song.json` written last as the mark that it is whole."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from stemwright.train.song import Rendered, render_song
+
+SPLITS = ("train", "val", "test")
+# Far apart, so that no song of one split is ever a song of another.
+FIRST_SEED = {"train": 0, "val": 500_000_000, "test": 800_000_000}
+
+
+def compose(
+    folder: Path | str, songs: int, seconds: float, *, split: str = "train", seed: int = 0, workers: int = 1,
+    on_song: Callable[[dict], None] | None = None,
+) -> int:  # fmt: skip
+    """Renders songs `seed` to `seed + songs - 1` of a split into `folder`; whole ones are kept, halves done anew.
+
+    Returns how many were rendered. Raises SoundSourceMissing when a bank of sounds is not installed.
+    """
+    root = Path(folder) / split
+    root.mkdir(parents=True, exist_ok=True)
+    wanted = [FIRST_SEED[split] + seed + i for i in range(songs)]
+    missing = [s for s in wanted if not (root / song_id(s) / "song.json").exists()]
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            for known in pool.map(_render_into, [(root, s, seconds, split) for s in missing]):
+                _report(known, on_song)
+    else:
+        for s in missing:
+            _report(_render_into((root, s, seconds, split)), on_song)
+    return len(missing)
+
+
+def song_id(seed: int) -> str:
+    """The folder name of a song."""
+    return f"song-{seed:09d}"
+
+
+def _report(known: dict, on_song: Callable[[dict], None] | None) -> None:
+    if on_song:
+        on_song(known)
+
+
+def _render_into(job: tuple[Path, int, float, str]) -> dict:
+    root, seed, seconds, split = job
+    return save_song(root / song_id(seed), render_song(seed, seconds, split=split))
+
+
+def save_song(folder: Path, song: Rendered) -> dict:
+    """Writes the stems as int16 [samples, 2] and then song.json; returns what song.json says."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for stem, sound in song.stems.items():
+        np.save(folder / f"{stem}.npy", np.round(sound * 32767).astype(np.int16))
+    known = {"id": folder.name, **song.facts}
+    part = folder / "song.json.part"
+    part.write_text(json.dumps(known, indent=1) + "\n")
+    os.replace(part, folder / "song.json")
+    return known
+
+
+def _main(arguments: list[str]) -> None:
+    import argparse
+    import time
+
+    parser = argparse.ArgumentParser(prog="stemwright.train.dataset")
+    parser.add_argument("folder")
+    parser.add_argument("--split", default="train", choices=SPLITS)
+    for name, default in (("--songs", 8), ("--seed", 0), ("--workers", 1)):
+        parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    a = parser.parse_args(arguments)
+    clock = [time.process_time()]
+
+    def show(known: dict) -> None:
+        now = time.process_time()
+        line = f"{known['id']} {known['genre']} {known['bpm']} {known['key']} {','.join(known['stems'])} {now - clock[0]:.2f} s\n"
+        clock[0] = now
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    compose(a.folder, a.songs, a.seconds, split=a.split, seed=a.seed, workers=a.workers, on_song=show)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

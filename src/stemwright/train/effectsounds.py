@@ -1,0 +1,94 @@
+"""Sound effects as stems know them: risers, falls, impacts, zaps, sweeps, atmospheres and noises."""
+
+import numpy as np
+
+from stemwright.train.mixing import biquad, equalise
+from stemwright.train.parts import playing_bars, write_chords
+from stemwright.train.score import Note
+from stemwright.train.studio import RATE, Part, Studio
+
+
+def fx(rng: np.random.Generator, studio: Studio) -> list[Part]:
+    """One to three kinds of effects in one song."""
+    makers = (_sweeps, _atmosphere, _noises)
+    chosen = rng.permutation(len(makers))[: int(rng.choice([1, 1, 2, 3]))]
+    return [Part(makers[i](rng, studio), "fx", rng.normal(0, 3), rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.3)) for i in chosen]
+
+
+def _sweeps(rng: np.random.Generator, studio: Studio) -> np.ndarray:
+    plan, out = studio.plan, np.zeros((studio.samples, 2), np.float32)
+    for section in plan.sections:
+        if rng.random() < 0.75:
+            length = min(plan.length_of(section.first_bar, 0, plan.steps_per_bar) * float(rng.choice([0.5, 1, 2])), 6.0)
+            boundary = plan.time_of(section.last_bar + 1)
+            kind = str(rng.choice(["rise", "fall", "impact", "zap", "rise", "tone"]))
+            start = boundary - length if kind in ("rise", "tone") else plan.time_of(section.first_bar)
+            begin = max(0, round(start * RATE))
+            sound = GESTURES[kind](rng, int(length * RATE))
+            count = min(len(sound), studio.samples - begin)
+            if count > 0:
+                out[begin : begin + count] += (sound[:count] / (np.abs(sound).max() + 1e-6)).astype(np.float32)
+    return out
+
+
+def _atmosphere(rng: np.random.Generator, studio: Studio) -> np.ndarray:
+    notes = write_chords(rng, studio.plan, playing_bars(rng, studio.plan, keen=0.6), "pad", low=46, high=74, count=2)
+    return studio.soundfont_part(rng, notes, "fx")
+
+
+def _noises(rng: np.random.Generator, studio: Studio) -> np.ndarray:
+    plan = studio.plan
+    notes = [Note(plan.time_of(bar), plan.length_of(bar, 0, plan.steps_per_bar) * rng.uniform(0.5, 2), int(rng.integers(40, 80)), 100.0)
+             for bar in range(plan.bars) if rng.random() < 0.4]  # fmt: skip
+    return studio.soundfont_part(rng, notes, "noises")
+
+
+def _swept_noise(rng: np.random.Generator, samples: int, cutoffs: np.ndarray) -> np.ndarray:
+    """Noise through a band that moves, by overlapping pieces of constant filter."""
+    noise = rng.standard_normal((samples, 2)).astype(np.float32)
+    out, pieces = np.zeros_like(noise), 24
+    edges = np.linspace(0, samples, pieces + 1).astype(int)
+    q = float(rng.uniform(0.5, 3))
+    fade = samples // pieces
+    for i, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+        a, b = max(0, first - fade), min(samples, last + fade)
+        window = np.interp(np.arange(a, b), [first - fade, first, last, last + fade][:4], [0, 0.5, 0.5, 0])
+        cutoff = float(np.interp(i / pieces, np.linspace(0, 1, len(cutoffs)), cutoffs))
+        out[a:b] += equalise(noise[a:b], [biquad("lowpass", cutoff, q=q)]) * window[:, None].astype(np.float32)
+    return out
+
+
+def _rise(rng: np.random.Generator, samples: int) -> np.ndarray:
+    t = np.linspace(0, 1, samples)[:, None]
+    return _swept_noise(rng, samples, np.geomspace(200, rng.uniform(4000, 16000), 24)) * t ** rng.uniform(1, 3)
+
+
+def _fall(rng: np.random.Generator, samples: int) -> np.ndarray:
+    t = np.linspace(0, 1, samples)[:, None]
+    return _swept_noise(rng, samples, np.geomspace(rng.uniform(5000, 16000), 200, 24)) * (1 - t) ** rng.uniform(1, 3)
+
+
+def _impact(rng: np.random.Generator, samples: int) -> np.ndarray:
+    t = np.arange(samples) / RATE
+    hz = rng.uniform(30, 60) + rng.uniform(40, 200) * np.exp(-t / rng.uniform(0.03, 0.15))
+    boom = np.sin(2 * np.pi * np.cumsum(hz) / RATE) * np.exp(-t / rng.uniform(0.3, 1.2))
+    dust = _swept_noise(rng, samples, np.geomspace(9000, 300, 24)) * np.exp(-t / rng.uniform(0.1, 0.8))[:, None]
+    return boom[:, None] + rng.uniform(0.2, 1.0) * dust
+
+
+def _zap(rng: np.random.Generator, samples: int) -> np.ndarray:
+    samples = min(samples, int(rng.uniform(0.15, 1.2) * RATE))
+    t = np.arange(samples) / RATE
+    hz = rng.uniform(200, 1500) * 2 ** (rng.uniform(-4, 3) * t / t[-1]) * (1 + 0.4 * np.sin(2 * np.pi * rng.uniform(2, 25) * t))
+    tone = np.tanh(rng.uniform(0.8, 4) * np.sin(2 * np.pi * np.cumsum(np.minimum(hz, 15000)) / RATE)) * (1 - t / t[-1])
+    return np.repeat(tone[:, None], 2, 1)
+
+
+def _tone_rise(rng: np.random.Generator, samples: int) -> np.ndarray:
+    t = np.linspace(0, 1, samples)
+    hz = rng.uniform(100, 400) * 2 ** (rng.uniform(1, 3.5) * t)
+    out = [np.tanh(2 * np.sin(2 * np.pi * np.cumsum(hz * (1 + d)) / RATE)) * t**1.5 for d in (-0.004, 0.004)]
+    return np.stack(out, 1)
+
+
+GESTURES = {"rise": _rise, "fall": _fall, "impact": _impact, "zap": _zap, "tone": _tone_rise}

@@ -1,0 +1,102 @@
+"""One song from one seed: plan it, play every stem, mix and master it. Same seed, same samples."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stemwright.train import genres, players, voices
+from stemwright.train.compose import choose_cast, write_plan
+from stemwright.train.effects import insert
+from stemwright.train.effectsounds import fx
+from stemwright.train.genres import STEMS
+from stemwright.train.mixing import Room, build_room, compress, loudness_db, master, place, to_level
+from stemwright.train.sources import facts
+from stemwright.train.studio import RATE, Part, Studio
+
+RECIPE_VERSION = 1
+
+# Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
+LEVELS = {
+    "vocals": (-17.5, 2.2, 0.16), "backing_vocals": (-22.0, 2.8, 0.25), "drums": (-17.5, 2.4, 0.10), "bass": (-19.0, 2.2, 0.02),
+    "guitar": (-21.0, 2.6, 0.12), "keyboard": (-21.5, 2.8, 0.14), "strings": (-22.0, 3.0, 0.25), "brass": (-21.5, 3.0, 0.20),
+    "woodwinds": (-21.5, 3.0, 0.20), "percussion": (-23.5, 3.0, 0.12), "synth": (-21.5, 3.0, 0.15), "fx": (-23.0, 3.2, 0.2),
+}  # fmt: skip
+
+
+@dataclass
+class Rendered:
+    """A finished song: float32 [samples, 2] per sounding stem, and what there is to know about it."""
+
+    stems: dict[str, np.ndarray]
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def mix(self) -> np.ndarray:
+        """The sum of the stems, [samples, 2]."""
+        return np.sum(list(self.stems.values()), 0, dtype=np.float32)
+
+
+def render_song(
+    seed: int, seconds: float, *, split: str = "train", genre: str | None = None, cast: tuple[str, ...] | None = None
+) -> Rendered:
+    """Composes and renders a song of exactly `seconds` at 44.1 kHz.
+
+    Raises SoundSourceMissing when a soundfont or kit that the song wants is not installed.
+    """
+    rng = np.random.default_rng([seed, 0])
+    plan = write_plan(rng, seconds, genres.by_name(genre) if genre else None)
+    cast = cast or choose_cast(rng, genres.by_name(plan.genre))
+    studio = Studio(plan, split, round(seconds * RATE))
+    room = build_room(rng, studio.samples)
+    voiced = voices.sing_all(np.random.default_rng([seed, 99]), studio, cast)
+    stems: dict[str, np.ndarray] = {}
+    for index, stem in enumerate(STEMS):
+        if stem in cast:
+            own = np.random.default_rng([seed, index + 1])  # a change in one stem leaves the others alone
+            parts = voiced[stem] if stem in voiced else PLAYERS[stem](own, studio)
+            sound = _mix_stem(own, parts, stem, room)
+            if sound is not None:
+                stems[stem] = sound
+    stems = _duck(rng, plan.genre, stems)
+    target = rng.uniform(*genres.by_name(plan.genre).loudness_dbfs)
+    stems = master(stems, loudness_dbfs=target, glue=float(rng.uniform(0, 1)) if rng.random() < 0.7 else 0.0)
+    stems = {stem: sound for stem, sound in stems.items() if loudness_db(sound) > -60}
+    return Rendered(stems, {
+        "seed": seed, "seconds": seconds, "stems": list(stems), "genre": plan.genre, "bpm": round(plan.bpm, 2),
+        "key": plan.key, "sources": facts(studio.used), "recipe_version": RECIPE_VERSION,
+    })  # fmt: skip
+
+
+PLAYERS = {
+    "drums": players.drums, "bass": players.bass, "guitar": players.guitar, "keyboard": players.keyboard, "strings": players.strings,
+    "brass": players.brass, "woodwinds": players.woodwinds, "percussion": players.percussion, "synth": players.synth, "fx": fx,
+}  # fmt: skip
+
+
+def _mix_stem(rng: np.random.Generator, parts: list[Part], stem: str, room: Room) -> np.ndarray | None:
+    target, spread, send = LEVELS[stem]
+    total = None
+    for part in parts:
+        if not np.isfinite(part.sound).all() or loudness_db(part.sound) < -75:
+            continue
+        sound = insert(rng, to_level(part.sound, -20), part.effects)
+        sound = place(to_level(sound, -20 + part.level_db), part.pan, part.width)
+        total = sound if total is None else total + sound
+    if total is None:
+        return None
+    wet = send * float(rng.lognormal(0, 0.7))
+    if wet > 0.01:
+        reverberant = room.wet(total)
+        total = total + reverberant * np.float32(wet * 10 ** ((loudness_db(total) - loudness_db(reverberant)) / 20))
+    return to_level(total, target + rng.normal(0, spread))
+
+
+def _duck(rng: np.random.Generator, genre: str, stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The pumping of electronic music: the drums press other stems down."""
+    if "drums" not in stems or rng.random() > 0.1 + 0.6 * genres.by_name(genre).electronic:
+        return stems
+    key = to_level(stems["drums"], -14)
+    settings = {"threshold_db": float(rng.uniform(-24, -14)), "ratio": float(rng.uniform(2, 8)), "attack_s": 0.002,
+                "release_s": float(rng.uniform(0.06, 0.3))}  # fmt: skip
+    ducked = {stem for stem in stems if stem in ("synth", "bass", "keyboard", "strings", "fx") and rng.random() < 0.8}
+    return {stem: compress(x, key=key, **settings) if stem in ducked else x for stem, x in stems.items()}

@@ -1,0 +1,239 @@
+"""One audio or video file behind PyAV: opened safely, its sound decoded packet by packet, delay and padding honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO, cast
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.codec.context import Flags2
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition, Stream
+
+from stemwright import errors
+from stemwright.audio import tags as tagging
+from stemwright.audio.signal import Samples, channel_names
+
+# The demuxers that may be tried. Those that open other files or addresses (hls, dash, concat, image2, sdp, lavfi, …)
+# are not among them, and FFmpeg never gets a path: it reads from a file that we opened.
+_FORMATS = (
+    "mp3,wav,w64,flac,ogg,mov,matroska,aac,aiff,asf,avi,flv,mpegts,mpeg,"
+    "ac3,eac3,caf,au,ape,wv,tta,tak,amr,dsf,dts,voc,mpc,mpc8"
+)
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+_READ_BYTES = 1 << 17
+
+# Formats whose header counts the samples, and those whose header at least times them (not a guess from the bit rate).
+_COUNTED = {"wav", "w64", "flac", "aiff", "caf", "au", "wv", "tta", "tak", "ape"}
+_TIMED = _COUNTED | {"mov", "matroska", "ogg", "asf"}
+_COUNTED_CODECS = ("alac", "flac", "pcm_")
+
+# Samples that a decoder puts out before the first whole one (overlap of its transform, delay of its filter bank): they
+# are dropped where the container does not say how many there are. AAC: one frame. See docs/decisions/0003.
+_INHERENT_DELAY = {"mp3": 1105, "mp3float": 1105, "mp2": 481, "mp2float": 481, "ac3": 256, "eac3": 256}
+
+_SCALES: dict[str, tuple[str, float]] = {
+    "u8": ("u1", 2.0**7),
+    "s16": ("i2", 2.0**15),
+    "s32": ("i4", 2.0**31),
+    "s64": ("i8", 2.0**63),
+    "flt": ("f4", 1.0),
+    "dbl": ("f8", 1.0),
+}
+_SANE_RATES = range(1000, 768_001)
+_MOST_CHANNELS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some decoded samples, [channels, n], with the rate and layout that they were decoded at."""
+
+    samples: Samples
+    rate: int
+    layout: tuple[str, ...]
+
+
+class Container:
+    """An opened file's best audio stream. `chunks()` decodes it once; `tags` has the cover after the first chunk."""
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.path = path
+        self.damaged = self.decoded = 0
+        self._drop = 0
+        self._container = _open(file, path)
+        try:
+            self._stream = self._choose_stream()
+        except BaseException:
+            self._container.close()
+            raise
+        self._skips_manually = self._quiet_wma_encoder()
+        self.tags = tagging.from_metadata(self._container.metadata, self._stream.metadata)
+
+    def close(self) -> None:
+        self._container.close()
+
+    @property
+    def format(self) -> str:
+        return self._container.format.name.split(",")[0]
+
+    @property
+    def codec(self) -> str:
+        return self._stream.codec_context.name
+
+    def seconds_promised(self) -> float | None:
+        """What the header says about the duration, or None where it says nothing one can rely on."""
+        if self.format not in _TIMED and not self._counts_mp3_frames:
+            return None
+        duration = self._container.duration
+        return duration / av.time_base if duration else None
+
+    def length_promised(self, rate: int) -> int | None:
+        """The number of samples at the stream's own `rate` as the header counts them, or None."""
+        counted = self.format in _COUNTED or self._counts_mp3_frames or self.codec.startswith(_COUNTED_CODECS)
+        if not counted or not self._stream.duration or not self._stream.time_base:
+            return None
+        length = self._stream.duration * self._stream.time_base * rate
+        return int(length) if length.denominator == 1 else None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The stream's sound from its first sample to its last, frame by frame."""
+        missing = Fraction(0)  # seconds of damaged packets, replaced by silence when sound follows them
+        for packet, is_last in self._packets():
+            frames = self._decode(packet)
+            if frames is None:
+                missing += (packet.duration or 0) * (packet.time_base or 0)
+                continue
+            for frame in frames:
+                chunk = self._trimmed(_chunk(frame, self.path), packet if is_last else None)
+                if missing and self.decoded:
+                    yield _silence(missing, chunk)
+                missing = Fraction(0)
+                self.decoded += chunk.samples.shape[1]
+                yield chunk
+
+    @property
+    def _counts_mp3_frames(self) -> bool:
+        return self.format == "mp3" and self._says_delay
+
+    def _choose_stream(self) -> AudioStream:
+        stream = self._container.streams.best("audio")
+        if stream is None:
+            raise errors.NoAudioStream(path=self.path)
+        if cast(object, stream.codec_context) is None:
+            raise errors.NotAudio(path=self.path, reason="its sound is in a codec that is not known here")
+        for other in self._container.streams:
+            if other is not stream and not _is_cover(other):
+                other.discard = Discard.all
+        self._says_delay = False
+        return cast(AudioStream, stream)
+
+    def _quiet_wma_encoder(self) -> bool:
+        """FFmpeg's WMA decoder drops two frames, as Microsoft's encoder needs; files by FFmpeg's own need one."""
+        by_ffmpeg = any(value.startswith("Lavf") for value in self._container.metadata.values())
+        if not (by_ffmpeg and self.codec in ("wmav1", "wmav2")):
+            return False
+        self._stream.codec_context.flags2 |= Flags2.skip_manual
+        return True
+
+    def _packets(self) -> Iterator[tuple[Packet, bool]]:
+        """Packets of sound, and whether each is the last; covers are put aside."""
+        wanted = [self._stream, *filter(_is_cover, self._container.streams)]
+        held: Packet | None = None
+        for packet in self._demux(wanted):
+            if packet.stream is not self._stream:
+                self._keep_cover(packet)
+                continue
+            if held is None:
+                self._note_delay(packet)
+            else:
+                yield held, packet.size == 0
+            held = packet
+        if held is not None:
+            yield held, False
+
+    def _demux(self, wanted: list[Stream]) -> Iterator[Packet]:
+        try:
+            yield from self._container.demux(wanted)
+        except av.error.InvalidDataError:
+            self.damaged += 1
+            yield from ()
+        except av.error.FFmpegError as error:
+            raise errors.CannotRead(path=self.path, reason=error.strerror or str(error)) from error
+
+    def _keep_cover(self, packet: Packet) -> None:
+        if self.tags.cover is None and packet.size:
+            self.tags = self.tags.with_cover(bytes(packet))
+
+    def _note_delay(self, first: Packet) -> None:
+        self._says_delay = first.has_sidedata("skip_samples")
+        if self._skips_manually or (self.codec == "aac" and not self._says_delay):
+            self._drop = -1  # one frame, whatever its size turns out to be
+        elif not self._says_delay:
+            self._drop = _INHERENT_DELAY.get(self.codec, 0)
+
+    def _decode(self, packet: Packet) -> list[AudioFrame] | None:
+        try:
+            return cast(list[AudioFrame], packet.decode())
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            self.damaged += 1
+            return None
+
+    def _trimmed(self, chunk: Chunk, last: Packet | None) -> Chunk:
+        """Without the codec's delay at the start, and, in mp4, without the padding that the last packet's duration cuts."""
+        n = chunk.samples.shape[1]
+        drop = n if self._drop < 0 else min(self._drop, n)
+        self._drop = max(0, self._drop - drop)
+        end = n
+        if last is not None and self.format == "mov" and last.duration and last.time_base:
+            length = last.duration * last.time_base * chunk.rate
+            end = int(length) if length.denominator == 1 and length < n else n
+        return chunk if (drop, end) == (0, n) else Chunk(chunk.samples[:, drop:end], chunk.rate, chunk.layout)
+
+
+def _open(file: BinaryIO, path: str) -> InputContainer:
+    try:
+        return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
+    except av.error.FFmpegError as error:
+        raise errors.NotAudio(path=path, reason=error.strerror or str(error)) from error
+    except (ValueError, TypeError) as error:
+        raise errors.NotAudio(path=path, reason=str(error)) from error
+
+
+def _is_cover(stream: Stream) -> bool:
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def _chunk(frame: AudioFrame, path: str) -> Chunk:
+    channels = frame.layout.nb_channels
+    if frame.sample_rate not in _SANE_RATES or not 0 < channels <= _MOST_CHANNELS:
+        raise errors.NotAudio(path=path, reason=f"{channels} channels at {frame.sample_rate} Hz make no sense")
+    names = channel_names(channels, [channel.name for channel in frame.layout.channels])
+    return Chunk(_floats(frame, channels), frame.sample_rate, names)
+
+
+def _floats(frame: AudioFrame, channels: int) -> Samples:
+    """The frame's samples [channels, n] as float32 with full scale at 1.0."""
+    kind, scale = _SCALES[frame.format.name.removesuffix("p")]
+    if frame.format.is_planar:
+        planes = frame.planes[:channels]
+        raw = np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes])
+    else:
+        raw = np.frombuffer(frame.planes[0], kind, frame.samples * channels).reshape(-1, channels).T
+    with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes infinite, and is refused later
+        samples = np.ascontiguousarray(raw, np.float32)
+    if kind == "u1":
+        samples -= np.float32(scale)
+    return samples if scale == 1.0 else samples / np.float32(scale)
+
+
+def _silence(seconds: Fraction, like: Chunk) -> Chunk:
+    length = round(seconds * like.rate)
+    return Chunk(np.zeros((like.samples.shape[0], length), np.float32), like.rate, like.layout)

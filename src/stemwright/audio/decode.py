@@ -1,0 +1,226 @@
+"""Sound in: any audio or video file, file object or array becomes blocks of float32 [2, n], streamed."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+import numpy as np
+
+from stemwright import errors
+from stemwright.audio.container import Chunk, Container
+from stemwright.audio.signal import Audio, Resampler, Samples, channel_names, downmix, resampled_length
+from stemwright.audio.tags import NO_TAGS, Tags
+
+Source = str | os.PathLike[str] | BinaryIO | Audio
+
+_BLOCK = 1 << 15
+_LOUDEST = 2.0**31  # a float file at the scale of 32-bit integers is still music; beyond that it is not
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a song may be: longest in seconds, largest file in bytes; None is no limit."""
+
+    max_seconds: float | None = None
+    max_bytes: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Song:
+    """An opened song: facts at once, sound by `blocks()`, which can be run through once. Close it, or use `with`.
+
+    `rate` is that of the blocks; `length_hint` the number of samples at it when the header counts them (a damaged file
+    may hold fewer), else None; `seconds_hint` an approximate duration or None. `length` and `source_length` count what
+    has come out and gone in so far, `warnings` says what was odd; all three are complete when the blocks have ended.
+    """
+
+    def __init__(self, chunks: Iterator[Chunk], *, path: str, rate: int | None, limits: Limits, quality: str) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self.length = self.source_length = 0
+        self.length_hint: int | None = None
+        self.seconds_hint: float | None = None
+        self.tags: Tags = NO_TAGS
+        self._limits, self._quality = limits, quality
+        self._container: Container | None = None
+        self._cleanup = ExitStack()
+        first = next((chunk for chunk in chunks if chunk.samples.shape[1]), None)
+        if first is None:
+            raise errors.EmptyAudio(path=path)
+        self._chunks = chain([first], chunks)
+        self.source_rate, self.source_channels = first.rate, first.samples.shape[0]
+        self.rate = rate or first.rate
+
+    def blocks(self) -> Iterator[Samples]:
+        """The song as float32 [2, n] at `rate`, blocks of up to a second or so.
+
+        Raises TooLong as soon as more than `max_seconds` came out, NotFinite at the first NaN or infinity.
+        """
+        resampler = Resampler(self.source_rate, self.rate, quality=self._quality)
+        for rate, block in self._stereo():
+            if rate != resampler.from_rate:  # the stream changed its rate: a join, heard by both resamplers as an end
+                yield from self._counted(resampler.finish())
+                resampler = Resampler(rate, self.rate, quality=self._quality)
+            self.source_length += block.shape[1]
+            yield from self._counted(resampler.push(block))
+        yield from self._counted(resampler.finish())
+        self._conclude()
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _stereo(self) -> Iterator[tuple[int, Samples]]:
+        """Chunks gathered into larger blocks of one rate, checked and downmixed."""
+        held: list[Samples] = []
+        held_length, held_rate = 0, self.source_rate
+        for chunk in self._chunks:
+            if held and (held_length >= _BLOCK or chunk.rate != held_rate):
+                yield held_rate, np.concatenate(held, axis=1)
+                held, held_length = [], 0
+            held.append(self._checked(downmix(chunk.samples, chunk.layout), chunk.rate))
+            held_length, held_rate = held_length + chunk.samples.shape[1], chunk.rate
+        if held:
+            yield held_rate, np.concatenate(held, axis=1)
+
+    def _checked(self, samples: Samples, rate: int) -> Samples:
+        good = np.abs(samples) <= _LOUDEST  # false for NaN too
+        if not good.all():
+            position = self.source_length + int(np.argmin(good.all(axis=0)))
+            raise errors.NotFinite(path=self.path, seconds=position / rate)
+        return samples
+
+    def _counted(self, block: Samples) -> Iterator[Samples]:
+        self.length += block.shape[1]
+        longest = self._limits.max_seconds
+        if longest is not None and self.length > longest * self.rate:
+            raise errors.TooLong(path=self.path, max_seconds=longest)
+        if block.shape[1]:
+            yield block
+
+    def _conclude(self) -> None:
+        container = self._container
+        if container is None:
+            return
+        if container.damaged:
+            self.warnings.append(f"{container.damaged} damaged packets could not be decoded")
+        if self.length_hint is not None and self.length < self.length_hint:
+            there, promised = self.length / self.rate, self.length_hint / self.rate
+            self.warnings.append(f"the file is cut off: its header says {promised:.1f} s, {there:.1f} s are there")
+
+
+def open_song(
+    source: Source, *, rate: int | None = None, limits: Limits = NO_LIMITS, quality: str = "HQ"
+) -> Song:
+    """Opens a path, a binary file object (read from its start) or an `Audio` for streaming at `rate` (default: its own).
+
+    `quality` is soxr's: "HQ" (20-bit) or "VHQ" (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio,
+    NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge. Whatever it opened is closed by `Song.close`.
+    """
+    if isinstance(source, Audio):
+        return _from_array(source, rate=rate, limits=limits, quality=quality)
+    with ExitStack() as cleanup:
+        file, path = _opened(source, limits, cleanup)
+        container = Container(file, path)
+        cleanup.callback(container.close)
+        song = _from_container(container, rate=rate, limits=limits, quality=quality)
+        song._cleanup = cleanup.pop_all()
+        return song
+
+
+def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
+    samples = np.atleast_2d(np.asarray(audio.samples, np.float32))
+    layout = channel_names(samples.shape[0])
+    pieces = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
+    chunks = (Chunk(piece, audio.rate, layout) for piece in pieces)
+    song = Song(chunks, path="the array", rate=rate, limits=limits, quality=quality)
+    song.length_hint = resampled_length(samples.shape[1], audio.rate, song.rate)
+    song.seconds_hint = samples.shape[1] / audio.rate
+    _refuse_long(song, song.seconds_hint)
+    return song
+
+
+def _from_container(container: Container, *, rate: int | None, limits: Limits, quality: str) -> Song:
+    try:
+        song = Song(container.chunks(), path=container.path, rate=rate, limits=limits, quality=quality)
+    except errors.EmptyAudio:
+        if container.damaged:
+            raise errors.NotAudio(path=container.path, reason="nothing in it could be decoded") from None
+        raise
+    song._container, song.tags = container, container.tags
+    promised = container.length_promised(song.source_rate)
+    song.length_hint = None if promised is None else resampled_length(promised, song.source_rate, song.rate)
+    song.seconds_hint = container.seconds_promised()
+    _refuse_long(song, song.seconds_hint)
+    return song
+
+
+def _refuse_long(song: Song, seconds: float | None) -> None:
+    longest = song._limits.max_seconds
+    if longest is not None and seconds is not None and seconds > longest + 0.1:
+        raise errors.TooLong(path=song.path, max_seconds=longest)
+
+
+def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: ExitStack) -> tuple[BinaryIO, str]:
+    """The source as a seekable binary file, and what to call it in messages."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        file: BinaryIO = cleanup.enter_context(_open_path(path))
+    else:
+        path, file = str(getattr(source, "name", "the file object")), source
+    if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
+        raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
+    if not (hasattr(file, "seekable") and file.seekable()):
+        file = cleanup.enter_context(_spooled(file, path, limits))
+    _refuse_large(file, path, limits)
+    return file, path
+
+
+def _open_path(path: str) -> BinaryIO:
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise errors.NotAFile(path=path)
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise errors.FileMissing(path=path) from None
+    except (OSError, ValueError) as error:
+        raise errors.CannotRead(path=path, reason=getattr(error, "strerror", None) or str(error)) from error
+
+
+def _spooled(file: BinaryIO, path: str, limits: Limits) -> BinaryIO:
+    """A pipe's bytes in a temporary file: some formats keep their index at the end, so all of it is needed first."""
+    spool = cast(BinaryIO, tempfile.TemporaryFile())
+    try:
+        while piece := file.read(1 << 20):
+            spool.write(piece)
+            if limits.max_bytes is not None and spool.tell() > limits.max_bytes:
+                raise errors.TooLarge(path=path, max_bytes=limits.max_bytes)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+def _refuse_large(file: BinaryIO, path: str, limits: Limits) -> None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size == 0:
+        raise errors.EmptyAudio(path=path)
+    if limits.max_bytes is not None and size > limits.max_bytes:
+        raise errors.TooLarge(path=path, max_bytes=limits.max_bytes)

@@ -36,6 +36,7 @@ def test_members_of_a_family_share_it() -> None:
     masks, families = two_level_softmax(logits), logits[:, :4].softmax(-1)
     torch.testing.assert_close(masks[:, [0, 1]].sum(-1), families[:, 0])
     torch.testing.assert_close(masks[:, STEMS.index("bass")], families[:, 2])
+    torch.testing.assert_close(masks[:, [2, 9]].sum(-1), families[:, 1])
 
 
 def test_shift_fills_with_zeros() -> None:

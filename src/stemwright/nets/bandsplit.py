@@ -80,23 +80,28 @@ def loudness_slope(config: BandSplitConfig) -> Tensor:
     return ((hertz + 60) / 1000).pow(0.75).clamp(max=6.0)
 
 
-def stem_order() -> list[int]:
-    """For every stem its place in the concatenated families."""
-    flat = [stem for family in FAMILIES for stem in family]
-    return [flat.index(stem) for stem in STEMS]
+def family_of(stem: str) -> int:
+    """The place of a stem's family in FAMILIES."""
+    return next(i for i, family in enumerate(FAMILIES) if stem in family)
 
 
-def two_level_softmax(logits: Tensor) -> Tensor:
-    """Masks [..., 12] from logits [..., 4 families + members of those with more than one]; they sum to one."""
-    sizes = [len(family) for family in FAMILIES if len(family) > 1]
-    family_logits, *member_logits = logits.split([len(FAMILIES), *sizes], -1)
-    inside = iter(member_logits)
-    families = family_logits.softmax(-1).split(1, -1)
-    parts = [p * next(inside).softmax(-1) if len(f) > 1 else p for p, f in zip(families, FAMILIES, strict=True)]
-    return torch.cat(parts, -1)[..., stem_order()]
+# A logit per family, then one per stem that shares its family, in the order of STEMS.
+SHARING = tuple(stem for stem in STEMS if len(FAMILIES[family_of(stem)]) > 1)
+LOGITS = len(FAMILIES) + len(SHARING)
 
 
-LOGITS = len(FAMILIES) + sum(len(family) for family in FAMILIES if len(family) > 1)
+def two_level_softmax(logits: Tensor, dim: int = -1) -> Tensor:
+    """Masks of the twelve stems from LOGITS logits along an axis; they sum to one."""
+    families, members = logits.split([len(FAMILIES), len(SHARING)], dim)
+    families = families.softmax(dim)
+    masks: dict[str, Tensor] = {}
+    for i, family in enumerate(FAMILIES):
+        share = families.narrow(dim, i, 1)
+        if len(family) > 1:
+            places = torch.tensor([SHARING.index(stem) for stem in family], device=logits.device)
+            share = share * members.index_select(dim, places).softmax(dim)
+        masks |= dict(zip(family, share.split(1, dim), strict=True))
+    return torch.cat([masks[stem] for stem in STEMS], dim)
 
 
 class BandSplit(nn.Module):
@@ -114,14 +119,14 @@ class BandSplit(nn.Module):
         self.leave = nn.LayerNorm(c.width)
         self.unpair = nn.Linear(c.width, 2 * c.head)
         self.skip = nn.Linear(c.embed, c.head)
-        self.heads = nn.ModuleList(BandLinear(z.bands, c.head, z.columns * 2 * LOGITS, gain=0.2) for z in zones)
+        self.heads = nn.ModuleList(BandLinear(z.bands, c.head, 2 * LOGITS * z.columns, gain=0.2) for z in zones)
         self.register_buffer("slope", loudness_slope(config), persistent=False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Masks [batch, 12, 2, frames, columns] of a spectrum [batch, 2, frames, bins, (re, im)] at any level."""
         frames = spectrum.shape[2]
-        masks = [two_level_softmax(logits.float()) for logits in self.logits(self.features(spectrum))]
-        flat = [m.permute(1, 5, 4, 2, 0, 3).flatten(4) for m in masks]
+        masks = [two_level_softmax(logits.float(), 4) for logits in self.logits(self.features(spectrum))]
+        flat = [m.permute(1, 4, 3, 2, 0, 5).flatten(4) for m in masks]
         return torch.cat(flat, -1)[..., :frames, :]
 
     def features(self, spectrum: Tensor) -> list[Tensor]:
@@ -143,7 +148,7 @@ class BandSplit(nn.Module):
         return part.mean(4).permute(2, 0, 1, 3, 4).flatten(3)
 
     def logits(self, features: list[Tensor]) -> list[Tensor]:
-        """Per zone [bands, batch, frames, columns, 2, LOGITS] of features with an even number of frames."""
+        """Per zone [bands, batch, frames, 2, LOGITS, columns] of features with an even number of frames."""
         e = torch.cat([embed(f) for embed, f in zip(self.embed, features, strict=True)])
         pairs = e.reshape(*e.shape[:2], -1, 2 * self.config.embed)
         x = self.widen(self.enter(pairs))
@@ -152,4 +157,4 @@ class BandSplit(nn.Module):
         y = self.unpair(self.leave(x)).reshape(*e.shape[:3], self.config.head)
         y = F.relu(y + self.skip(e)).split([zone.bands for zone in self.config.zones])
         outs = [head(part) for head, part in zip(self.heads, y, strict=True)]
-        return [o.unflatten(-1, (-1, 2, LOGITS)) for o in outs]
+        return [o.unflatten(-1, (2, LOGITS, -1)) for o in outs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from stemwright.nets.bandsplit import EPSILON, FAMILIES, LOGITS, VIEWS, BandSplit, Zone, stem_order
+from stemwright.nets.bandsplit import EPSILON, FAMILIES, LOGITS, SHARING, STEMS, VIEWS, BandSplit, Zone, family_of
 from stemwright.nets.layers import BandLinear, GlobalBlock, LocalBlock
 
 OPSET = 17
@@ -83,10 +84,10 @@ def band_split_graph(net: BandSplit) -> onnx.ModelProto:
         x = _global_block(g, whole, _local_block(g, local, x))
     y = g.reshape(_linear(g, net.unpair, _norm(g, net.leave, x), 2 * c.head), 0, 0, -1, c.head)
     y = g.op("Relu", g.op("Add", y, _linear(g, net.skip, e, c.head)))
+    y = g.op("Slice", y, g.integers([0]), frames, g.integers([2]))  # without the frame that made them even
     parts = g.split(y, [zone.bands for zone in c.zones], 0)
-    masks = [_masks(g, m, p, z) for m, p, z in zip(_bands(net.heads), parts, c.zones, strict=True)]
-    joined = g.op("Gather", g.op("Concat", *masks, axis=4), g.integers(stem_order()), axis=1)
-    g.nodes.append(helper.make_node("Slice", [joined, g.integers([0]), frames, g.integers([3])], ["masks"]))
+    logits = [_logits(g, m, p, z) for m, p, z in zip(_bands(net.heads), parts, c.zones, strict=True)]
+    _masks(g, g.op("Concat", *logits, axis=4))
     return _model(g, c.n_fft // 2 + 1, len(c.first_bins))
 
 
@@ -105,23 +106,23 @@ def _bands(modules: nn.ModuleList) -> list[BandLinear]:
 
 
 def _roots(g: GraphWriter, net: BandSplit, frames: str) -> str:
-    """Eighth roots of the power of left, right, mid, side: [batch, frames made even, bins − 1, 4]."""
-    power = g.op("ReduceSum", g.op("Mul", "spectrum", "spectrum"), g.integers([4]), keepdims=0)
-    level = g.op("Sqrt", g.op("ReduceMean", power, axes=[1, 2, 3], keepdims=1))
-    level = g.op("Unsqueeze", g.op("Add", level, g.constant(EPSILON)), g.integers([4]))
-    slope = g.constant(net.slope.cpu().numpy()[:, None])  # type: ignore[union-attr, operator]
-    x = g.op("Mul", g.op("Div", g.slice("spectrum", 0, net.config.n_fft // 2, 3), level), slope)
-    odd = g.op("Mod", frames, g.integers([2]))
-    x = g.op("Pad", x, g.op("Concat", g.integers([0] * 7), odd, g.integers([0, 0]), axis=0))
-    left, right = g.split(x, [1, 1], 1)
+    """Eighth roots of the power of left, right, mid, side: [batch, 4, frames made even, bins − 1]."""
+    left, right = g.split("spectrum", [1, 1], 1)
     half = g.constant(0.5)
     mid, side = (g.op("Mul", g.op(kind, left, right), half) for kind in ("Add", "Sub"))
     views = g.op("Concat", left, right, mid, side, axis=1)
     power = g.op("ReduceSum", g.op("Mul", views, views), g.integers([4]), keepdims=0)
+    level = g.op("Sqrt", g.op("ReduceMean", g.slice(power, 0, 2, 1), axes=[1, 2, 3], keepdims=1))
+    level = g.op("Add", level, g.constant(EPSILON))
+    assert isinstance(net.slope, torch.Tensor)
+    gain = g.op("Div", g.constant(net.slope.square().cpu().numpy()), g.op("Mul", level, level))
+    power = g.op("Mul", g.slice(power, 0, net.config.n_fft // 2, 3), gain)
+    odd = g.op("Mod", frames, g.integers([2]))
+    power = g.op("Pad", power, g.op("Concat", g.integers([0] * 6), odd, g.integers([0]), axis=0))
     roots = g.op("Add", power, g.constant(1e-10))
     for _ in range(3):
         roots = g.op("Sqrt", roots)
-    return roots  # [batch, 4, frames, bins − 1]
+    return roots
 
 
 def _pooled(g: GraphWriter, roots: str, zone: Zone) -> str:
@@ -195,18 +196,39 @@ def _lstm(g: GraphWriter, lstm: nn.LSTM, x: str) -> str:
     return g.reshape(g.op("Transpose", y, perm=[0, 2, 1, 3]), 0, 0, 2 * hidden)
 
 
-def _masks(g: GraphWriter, head: BandLinear, x: str, zone: Zone) -> str:
-    """The two-level softmax of one zone: [batch, 12 in the order of the families, 2, frames, columns]."""
+def _logits(g: GraphWriter, head: BandLinear, x: str, zone: Zone) -> str:
+    """The logits of one zone: [batch, 2, LOGITS, frames, columns of all its bands]."""
     y = _band_linear(g, head, x)
-    shape = g.op("Concat", g.slice(g.op("Shape", y), 0, 3, 0), g.integers([zone.columns, 2, LOGITS]), axis=0)
-    y = g.op("Transpose", g.op("Reshape", y, shape), perm=[1, 5, 4, 2, 0, 3])
-    y = g.reshape(y, 0, LOGITS, 2, -1, zone.bands * zone.columns)
-    sizes = [len(family) for family in FAMILIES if len(family) > 1]
-    families, *members = g.split(y, [len(FAMILIES), *sizes], 1)
-    families = g.split(g.op("Softmax", families, axis=1), [1] * len(FAMILIES), 1)
-    inside = iter(members)
-    parts = [
-        g.op("Mul", p, g.op("Softmax", next(inside), axis=1)) if len(f) > 1 else p
-        for p, f in zip(families, FAMILIES, strict=True)
+    shape = g.op("Concat", g.slice(g.op("Shape", y), 0, 3, 0), g.integers([2 * LOGITS, zone.columns]), axis=0)
+    y = g.op("Transpose", g.op("Reshape", y, shape), perm=[1, 3, 2, 0, 4])
+    return g.reshape(y, 0, 2, LOGITS, -1, zone.bands * zone.columns)
+
+
+def _masks(g: GraphWriter, logits: str) -> None:
+    """The two-level softmax, written out: along an inner axis onnxruntime's Softmax is many times slower than Exp.
+
+    Clipping at ±40 keeps sums of exponentials finite in place of the usual subtraction of the maximum.
+    """
+    e = g.op("Exp", g.op("Clip", logits, g.constant(-40.0), g.constant(40.0)))
+    families, members = g.split(e, [len(FAMILIES), len(SHARING)], 2)
+    shares = g.op("Div", families, g.op("ReduceSum", families, g.integers([2]), keepdims=1))
+    gains = g.split(shares, [1] * len(FAMILIES), 2)
+    runs = _runs()
+    parts = iter(g.split(members, [len(run) for run in runs if run[0] in SHARING], 2))
+    exps = [next(parts) if run[0] in SHARING else "" for run in runs]
+    for i, family in enumerate(FAMILIES):
+        if len(family) > 1:
+            own = [exp for exp, run in zip(exps, runs, strict=True) if run[0] in family]
+            sums = [g.op("ReduceSum", exp, g.integers([2]), keepdims=1) for exp in own]
+            gains[i] = g.op("Div", gains[i], sums[0] if len(sums) == 1 else g.op("Add", *sums))
+    pieces = [
+        g.op("Mul", exp, gains[family_of(run[0])]) if exp else gains[family_of(run[0])]
+        for exp, run in zip(exps, runs, strict=True)
     ]
-    return g.op("Concat", *parts, axis=1)
+    joined = g.op("Concat", *pieces, axis=2)
+    g.nodes.append(helper.make_node("Transpose", [joined], ["masks"], perm=[0, 2, 1, 3, 4]))
+
+
+def _runs() -> list[tuple[str, ...]]:
+    """STEMS cut into runs of neighbours of one family."""
+    return [tuple(run) for _, run in itertools.groupby(STEMS, family_of)]

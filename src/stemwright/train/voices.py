@@ -17,7 +17,7 @@ def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) ->
     if "vocals" in cast:
         parts["vocals"] = [_lead_part(rng, studio, lead)]
     if "backing_vocals" in cast:
-        parts["backing_vocals"] = [_backing_part(rng, studio, lead if "vocals" in cast else [])]
+        parts["backing_vocals"] = [_backing_part(rng, studio, lead)]
     return parts
 
 

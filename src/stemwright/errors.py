@@ -68,6 +68,10 @@ class TooLarge(AudioError):
     """{path} is larger than the limit of {max_bytes} bytes."""
 
 
+class BadSamples(AudioError):
+    """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give floats [channels, samples] with full scale at 1.0, and their `rate`."""
+
+
 class UnknownFormat(AudioError):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
@@ -197,12 +201,12 @@ class ChildDied(ServiceError):
     """The separation process ended unexpectedly ({how})."""
 
 
+class LimitExceeded(ChildDied):
+    """The separation was ended: it used {how}, more than one task may."""
+
+
 class InputRefused(ServiceError):
     """{reason}"""
-
-
-class FetchFailed(ServiceError):
-    """The source could not be fetched: {reason}"""
 
 
 class UnknownBlobs(ServiceError):
@@ -289,3 +293,30 @@ class RequestRunning(ServiceError):
 
 class IdempotencyReused(ServiceError):
     """This Idempotency-Key was used with another body. Use a new one for a new request."""
+
+
+# ---- training -------------------------------------------------------------------------------------------------------
+
+
+class NoSongs(StemwrightError):
+    """{folder} has no complete song ({half} half rendered). Render some first: stemwright train compose."""
+
+
+class SpoiledSong(StemwrightError):
+    """The song file {path} cannot be used: {reason}. Delete its folder and render it again."""
+
+
+class BadRecipe(StemwrightError):
+    """The recipe {path} is not valid: {reason}."""
+
+
+class OtherRecipe(StemwrightError):
+    """The checkpoint {path} was made by another recipe ({field}: {found}, this one says {expected}). Use another run folder; nothing was overwritten."""
+
+
+class BadCheckpoint(StemwrightError):
+    """The checkpoint {path} cannot be read: {reason}. Start the run again in another folder; nothing was overwritten."""
+
+
+class Diverged(StemwrightError):
+    """The training diverged at step {step}: the loss is {loss}. The last checkpoint is kept; lower the learning rate."""

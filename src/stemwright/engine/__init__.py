@@ -1,0 +1,1 @@
+"""A separator over a whole song: numpy in, numpy out."""

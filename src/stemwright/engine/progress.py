@@ -1,0 +1,40 @@
+"""How far a separation is, how long it will still take, and whether it shall stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stemwright.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is: `fraction` of all of it from 0 to 1, and the seconds it will still take, once that is known."""
+
+    stage: str
+    fraction: float
+    seconds_left: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+IsCancelled = Callable[[], bool]
+
+
+class Clock:
+    """Turns fractions of the work into Progress; the time left follows from the time spent so far."""
+
+    def __init__(self, on_progress: OnProgress | None, cancelled: IsCancelled | None = None) -> None:
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._started = time.monotonic()
+
+    def at(self, stage: str, fraction: float) -> None:
+        """Reports a fraction of the work done; raises Cancelled when that was asked for."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled
+        if self._on_progress is not None:
+            spent = time.monotonic() - self._started
+            left = spent / fraction - spent if fraction > 0 else None
+            self._on_progress(Progress(stage, fraction, left))

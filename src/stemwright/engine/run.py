@@ -1,0 +1,38 @@
+"""One song through one separator: finished blocks as they come, a stage working ahead of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from stemwright.audio.signal import Samples
+from stemwright.engine.ahead import ahead
+from stemwright.engine.chunks import gathered, over_time
+from stemwright.engine.consistency import sum_to_mix
+from stemwright.engine.rates import Tap, resampled, stems_resampled
+from stemwright.engine.separator import Separator
+
+
+def run(
+    separator: Separator,
+    song_blocks: Iterable[Samples],
+    *,
+    rate: int | None = None,
+    batch: int = 1,
+) -> Iterator[Samples]:
+    """Blocks of a song [2, n] at `rate` → blocks of its stems [stems, 2, n] at the same rate, which sum to it.
+
+    The song may have another rate than the separator: stems are made at the separator's, brought back, and what the
+    detour lost is in the residual that `sum_to_mix` shares out. As many samples come out as went in. Decoding,
+    separating and the caller's own work overlap in threads; at most one segment is under way when the caller leaves.
+    """
+    rate = rate or separator.rate
+    mix = Tap(ahead(gathered(song_blocks, rate)))
+    stems = over_time(separator, resampled(mix, rate, separator.rate), batch=batch)
+    for block in ahead(stems_resampled(stems, separator.rate, rate)):
+        own = mix.take(block.shape[2])
+        yield sum_to_mix(block[..., : own.shape[1]], own)
+    # Rounding twice between rates can leave a sample or two without stems.
+    if (own := mix.take()).size:
+        yield sum_to_mix(np.zeros((len(separator.stems), *own.shape), np.float32), own)

@@ -1,0 +1,223 @@
+"""THE STORY of one separation: decode → load → run over time → derive → encode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from stemwright.audio.decode import NO_LIMITS, Limits, Song, open_song
+from stemwright.audio.encode import StemWriter, format_named, open_stem
+from stemwright.audio.signal import Audio, Samples
+from stemwright.audio.tags import NO_TAGS, Tags
+from stemwright.engine.files import write_files
+from stemwright.engine.levels import Level, common_gain, to_db
+from stemwright.engine.progress import Clock, IsCancelled, OnProgress
+from stemwright.engine.run import run
+from stemwright.engine.spool import Spool, spools
+from stemwright.errors import BadSamples
+from stemwright.zoo import catalog
+from stemwright.zoo.choice import Choice, choose
+
+Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
+
+# Work for a second of sound on one core, in milliseconds, as bench/separate.py finds it. Only the proportions matter:
+# they say how much of the progress bar is separating and how much is encoding.
+_SEPARATING = 70
+_ENCODING = {"mp3": 8, "wav": 1, "flac": 2, "opus": 10, "m4a": 12}
+
+# Threads that measure and store stems: made when first used, and there is nothing in them to close.
+_THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
+
+
+@dataclass(frozen=True)
+class Stem:
+    """What was found out about one stem: its gated level, its highest sample, whether anything is in it."""
+
+    name: str
+    loudness_dbfs: float
+    peak_dbfs: float
+    silent: bool
+    experimental: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The facts of a separation: `facts` per stem, and the gain that all stems share so that none of them clips."""
+
+    model: str
+    device: str
+    rate: int
+    seconds: float
+    gain_db: float
+    facts: dict[str, Stem]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> list[str]:
+        """Names of the stems in which there is nothing to hear."""
+        return [stem.name for stem in self.facts.values() if stem.silent]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separation(Outcome):
+    """A song's stems as arrays float32 [2, n] at `rate`; they sum to the song. `gain_db` is applied by `save`."""
+
+    stems: dict[str, Samples]
+
+    def save(self, folder: str | os.PathLike[str], *, format: str = "mp3", bits: int = 16) -> dict[str, Path]:
+        """Writes every stem to `folder`/name.format; raises UnknownFormat, CannotWrite, DiskFull."""
+        start = partial(_open, Path(folder), rate=self.rate, format=format, bits=bits)
+        blocks = {name: iter([stem]) for name, stem in self.stems.items()}
+        return write_files(blocks, start, gain=10 ** (self.gain_db / 20))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeparatedFiles(Outcome):
+    """A song's stems as files, with the gain applied; `length` in samples at `rate`."""
+
+    paths: dict[str, Path]
+    length: int
+
+
+def separate(
+    source: Source,
+    *,
+    stems: Sequence[str] | None = None,
+    two: bool = False,
+    rest: str | None = None,
+    model: str = catalog.BUNDLED,
+    rate: int | None = None,
+    limits: Limits = NO_LIMITS,
+    on_progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+) -> Separation:
+    """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
+
+    `stems` names those wanted (default all), `two` makes vocals and instrumental, `rest` names one more stem with
+    everything not wanted. `rate` is that of the stems, the song's own by default. `on_progress` gets `Progress` and may
+    raise; `cancelled` is asked once a segment and ends the work with Cancelled.
+    """
+    choice = choose(model, stems, two=two, rest=rest)
+    parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
+    with open_song(_song(source, rate), rate=rate, limits=limits) as song:
+        work = _Work(choice, song, Clock(on_progress, cancelled))
+        for block in work.blocks():
+            for part, stem in zip(parts.values(), block, strict=True):
+                part.append(stem.copy())
+        joined = {name: np.concatenate(parts.pop(name), axis=1) for name in choice.names}
+        return Separation(stems=joined, **work.outcome())
+
+
+def separate_to(
+    source: Source,
+    folder: str | os.PathLike[str],
+    *,
+    format: str = "mp3",
+    stems: Sequence[str] | None = None,
+    two: bool = False,
+    rest: str | None = None,
+    model: str = catalog.BUNDLED,
+    rate: int | None = None,
+    limits: Limits = NO_LIMITS,
+    on_progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+) -> SeparatedFiles:
+    """Separates a song into `folder`/stem.format, in the memory of a few segments whatever its length.
+
+    Finished stems wait in nameless files on the same disk until the common gain is known, then all are encoded at
+    once. At any error, cancellation or interrupt nothing is left behind. The other arguments are those of `separate`.
+    """
+    format = format_named(format).name
+    choice = choose(model, stems, two=two, rest=rest)
+    with open_song(_song(source, rate), rate=rate, limits=limits) as song, spools(Path(folder), choice.names) as waiting:
+        work = _Work(choice, song, Clock(on_progress, cancelled), encoding=_ENCODING[format])
+        for block in work.blocks():
+            work.each(Spool.write, waiting.values(), block)
+        start = partial(_open, Path(folder), rate=song.rate, format=format, tags=song.tags)
+        paths = write_files(
+            {name: spool.blocks() for name, spool in waiting.items()}, start, gain=work.gain, on_written=work.encoded
+        )
+        return SeparatedFiles(paths=paths, length=work.samples, **work.outcome())
+
+
+class _Work:
+    """One song on its way through a separator: measured, counted and reported while it streams."""
+
+    def __init__(self, choice: Choice, song: Song, clock: Clock, *, encoding: float = 0) -> None:
+        self._choice, self._song, self._clock = choice, song, clock
+        self._levels = [Level(song.rate) for _ in choice.names]
+        self._share = _SEPARATING / (_SEPARATING + encoding * len(choice.names))
+        self.samples = 0
+
+    def blocks(self) -> Iterator[Samples]:
+        """Finished blocks [stems asked for, 2, n]."""
+        self._report()
+        for block in run(self._choice.separator, self._song.blocks(), rate=self._song.rate):
+            asked_for = block[: len(self._choice.names)]
+            self.each(Level.add, self._levels, asked_for)
+            yield asked_for
+            self.samples += block.shape[2]
+            self._report()
+
+    def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:
+        """Calls act(thing, stem) for the stems of a block, side by side."""
+        list(_THREADS.map(act, things, block))
+
+    def encoded(self, samples: int) -> None:
+        """Reports how many samples of all stems are in their files."""
+        done = samples / max(1, self.samples * len(self._levels))
+        self._clock.at("encoding", self._share + (1 - self._share) * done)
+
+    @property
+    def gain(self) -> float:
+        """The factor for all stems, known when the song has ended."""
+        return common_gain([level.peak for level in self._levels])
+
+    def outcome(self) -> dict[str, Any]:
+        """The fields of an Outcome."""
+        facts = zip(self._choice.names, self._levels, strict=True)
+        return {
+            "model": self._choice.model,
+            "device": "cpu",
+            "rate": self._song.rate,
+            "seconds": self.samples / self._song.rate,
+            "gain_db": to_db(self.gain),
+            "facts": {name: self._stem(name, level) for name, level in facts},
+            "warnings": tuple(self._song.warnings),
+        }
+
+    def _stem(self, name: str, level: Level) -> Stem:
+        return Stem(
+            name=name,
+            loudness_dbfs=level.loudness_dbfs,
+            peak_dbfs=to_db(level.peak),
+            silent=level.is_silent,
+            experimental=name in self._choice.experimental,
+        )
+
+    def _report(self) -> None:
+        expected = self._song.length_hint or self._song.rate * (self._song.seconds_hint or 0)
+        fraction = min(1.0, self.samples / expected) if expected else 0.0
+        self._clock.at("separating", fraction * self._share)
+
+
+def _song(source: Source, rate: int | None) -> str | os.PathLike[str] | BinaryIO | Audio:
+    """The source as the decoder takes it: a bare array becomes an Audio."""
+    if not isinstance(source, np.ndarray):
+        return source
+    samples = np.atleast_2d(source)
+    if rate is None or samples.ndim != 2 or not np.issubdtype(samples.dtype, np.floating) or len(samples) > 32:
+        raise BadSamples(shape=source.shape, dtype=source.dtype, rate=rate)
+    return Audio(samples.astype(np.float32), rate)
+
+
+def _open(folder: Path, name: str, *, rate: int, format: str, bits: int = 16, tags: Tags = NO_TAGS) -> StemWriter:
+    label = name.replace("_", " ").title()
+    return open_stem(folder / f"{name}.{format}", rate=rate, format=format, bits=bits, tags=tags.for_stem(label))

@@ -1,0 +1,102 @@
+"""Model cards: TOML files as frozen, checked values. No weights are touched and no net is imported here."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from stemwright.errors import BadCard, UnknownModel
+
+CARDS = Path(str(files("stemwright"))) / "zoo" / "cards"
+WEIGHTS = Path(str(files("stemwright"))) / "weights"
+BUNDLED = "twelve"
+
+
+@dataclass(frozen=True)
+class StftSizes:
+    """The spectrum a mask net reads: samples per frame and between frames."""
+
+    n_fft: int
+    hop: int
+    window: str = "hann"
+    center: bool = True
+    pad: str = "constant"
+
+    def __post_init__(self) -> None:
+        _check(self.hop > 0 and self.n_fft % self.hop == 0, "stft.n_fft is not a multiple of stft.hop")
+        _check((self.window, self.center, self.pad) == ("hann", True, "constant"), "stft: only centred Hann on zeros")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a model: where its weights lie, what it takes, what it gives, how good it is."""
+
+    name: str
+    architecture: str
+    format: str
+    weights: str
+    sha256: str
+    licence: str
+    source: str
+    rate: int
+    stems: tuple[str, ...]
+    stft: StftSizes
+    segment_frames: int
+    hop_frames: int
+    mask_bins: tuple[int, ...]
+    experimental: tuple[str, ...] = ()
+    scores: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self.format == "onnx", f"format {self.format!r} is not known")
+        _check(len(self.sha256) == 64, "sha256 is not 64 hexadecimal digits")
+        _check(self.rate > 0, "rate is not positive")
+        _check(len(set(self.stems)) == len(self.stems) > 0, "stems are missing or named twice")
+        _check(set(self.experimental) <= set(self.stems), "experimental names a stem that the model does not have")
+        _check(0 < self.hop_frames < self.segment_frames, "hop_frames is not between 0 and segment_frames")
+        _check(self.mask_bins[:1] == (0,), "mask_bins does not start at 0")
+        _check(list(self.mask_bins) == sorted(set(self.mask_bins)), "mask_bins does not ascend")
+        _check(self.mask_bins[-1] <= self.stft.n_fft // 2, "mask_bins reaches past the last bin")
+
+    @property
+    def weights_path(self) -> Path:
+        """The file with the weights, which is part of the installation."""
+        return WEIGHTS / self.weights
+
+    @property
+    def segment_seconds(self) -> float:
+        """How much of a song the model sees at once."""
+        return (self.segment_frames - 1) * self.stft.hop / self.rate
+
+
+def card(name: str) -> Card:
+    """The card of a model; raises UnknownModel when there is none of that name."""
+    if name not in names():
+        raise UnknownModel(model=name)
+    return read(CARDS / f"{name}.toml")
+
+
+def names() -> list[str]:
+    """Models that can be loaded, by name."""
+    return sorted(path.stem for path in CARDS.glob("*.toml"))
+
+
+@cache
+def read(path: Path) -> Card:
+    """A card from its file; raises BadCard with what is wrong with it."""
+    try:
+        fields = tomllib.loads(path.read_text("utf-8"))
+        fields["stft"] = StftSizes(**fields["stft"])
+        return Card(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    except (tomllib.TOMLDecodeError, TypeError, ValueError, KeyError) as error:
+        raise BadCard(path=path, reason=error) from error
+
+
+def _check(holds: bool, complaint: str) -> None:  # noqa: FBT001  an assertion of data
+    if not holds:
+        raise ValueError(complaint)

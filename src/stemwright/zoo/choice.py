@@ -1,0 +1,61 @@
+"""Which stems somebody asked for, and the separator that makes just those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stemwright.engine.separator import Groups, Separator
+from stemwright.engine.wrappers import grouped
+from stemwright.errors import UnknownStem
+from stemwright.zoo import catalog, loading
+
+VOICES = ("vocals", "backing_vocals")
+LEFT_OVER = "left over"
+"""What nobody asked for is made too, as one stem, and dropped: without it the others could not sum to the mix."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A separator whose first stems are `names`; those of `experimental` are below the quality of the rest."""
+
+    model: str
+    separator: Separator
+    names: tuple[str, ...]
+    experimental: frozenset[str]
+
+
+def choose(model: str, stems: Sequence[str] | None = None, *, two: bool = False, rest: str | None = None) -> Choice:
+    """The stems asked for (default all) of a model, or of its vocals and instrumental when `two`.
+
+    `rest` names one more stem: the sum of everything that was not asked for. Raises UnknownModel, UnknownStem.
+    """
+    card = catalog.card(model)
+    groups = wanted(card.stems, stems, two=two, rest=rest or LEFT_OVER)
+    experimental = {name for name, members in groups.items() if set(members) & set(card.experimental)}
+    names = tuple(name for name in groups if name != LEFT_OVER)
+    return Choice(model, grouped(loading.load(model), groups), names, frozenset(experimental))
+
+
+def wanted(own: tuple[str, ...], stems: Sequence[str] | None, *, two: bool, rest: str) -> Groups:
+    """The groups of a model's own stems that make the stems asked for, and `rest` of what is left, if anything is.
+
+    >>> wanted(("vocals", "drums", "bass"), ["bass"], two=False, rest="others")
+    {'bass': ('bass',), 'others': ('vocals', 'drums')}
+    """
+    offered = two_stems(own) if two else {name: (name,) for name in own}
+    for name in stems or ():
+        if name not in offered:
+            raise UnknownStem(stem=name, model="vocals and instrumental" if two else "", choices=", ".join(offered))
+    groups = {name: members for name, members in offered.items() if not stems or name in stems}
+    taken = {member for members in groups.values() for member in members}
+    left = tuple(name for name in own if name not in taken)
+    return groups | ({rest: left} if left else {})
+
+
+def two_stems(own: tuple[str, ...]) -> Groups:
+    """Vocals and everything else."""
+    return {
+        "vocals": tuple(name for name in own if name in VOICES),
+        "instrumental": tuple(name for name in own if name not in VOICES),
+    }

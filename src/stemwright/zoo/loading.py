@@ -1,0 +1,40 @@
+"""From a model's name to a separator: checks the weights against their card, then opens them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
+from stemwright.engine.separator import Separator
+from stemwright.engine.spectrum import Stft
+from stemwright.errors import BadWeights
+from stemwright.zoo import catalog
+
+
+@lru_cache(maxsize=2)
+def load(name: str = catalog.BUNDLED) -> Separator:
+    """The separator of that name, kept for the next song; raises UnknownModel, BadCard or BadWeights."""
+    card = catalog.card(name)
+    verify(card.weights_path, card.sha256)
+    return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+
+
+def layout(card: catalog.Card) -> MaskLayout:
+    """The sizes around the graph, from its card."""
+    return MaskLayout(
+        stems=card.stems,
+        rate=card.rate,
+        stft=Stft(card.stft.n_fft, card.stft.hop),
+        frames=card.segment_frames,
+        hop_frames=card.hop_frames,
+        mask_bins=card.mask_bins,
+    )
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Raises BadWeights when the file is missing or is not the one the card was written for."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+    if found != sha256:
+        raise BadWeights(path=path, found=found, expected=sha256)

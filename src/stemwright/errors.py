@@ -95,6 +95,14 @@ class FluidSynthMissing(StemwrightError):
     """FluidSynth could not be loaded ({library}). Install the Debian package libfluidsynth3, or run `make train-system`."""
 
 
+class SpeechMissing(StemwrightError):
+    """The voice {voice} has no speech: its program or its recordings are missing. Install the Debian package {package}, or run `make train-system`."""
+
+
+class NoVoices(StemwrightError):
+    """There is no voice of {split} in {folder}. Build the voice library first: python -m stemwright.train.voices."""
+
+
 # ---- engine, zoo ----------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""One audio or video file behind PyAV: opened safely, its sound decoded packet by packet, delay and padding honoured."""
+"""One audio or video file behind PyAV: opened safely, its sound decoded with delay and padding honoured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 import av
 import numpy as np
+from av import error as failures
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.context import Flags2
@@ -160,10 +161,10 @@ class Container:
     def _demux(self, wanted: list[Stream]) -> Iterator[Packet]:
         try:
             yield from self._container.demux(wanted)
-        except av.error.InvalidDataError:
+        except failures.InvalidDataError:
             self.damaged += 1
             yield from ()
-        except av.error.FFmpegError as error:
+        except failures.FFmpegError as error:
             raise errors.CannotRead(path=self.path, reason=error.strerror or str(error)) from error
 
     def _keep_cover(self, packet: Packet) -> None:
@@ -180,14 +181,14 @@ class Container:
     def _decode(self, packet: Packet) -> list[AudioFrame] | None:
         try:
             return cast(list[AudioFrame], packet.decode())
-        except av.error.EOFError:
+        except failures.EOFError:
             return []
-        except av.error.FFmpegError:
+        except failures.FFmpegError:
             self.damaged += 1
             return None
 
     def _trimmed(self, chunk: Chunk, last: Packet | None) -> Chunk:
-        """Without the codec's delay at the start, and, in mp4, without the padding that the last packet's duration cuts."""
+        """Without the codec's delay at the start and, in mp4, what is past the last packet's duration at the end."""
         n = chunk.samples.shape[1]
         drop = n if self._drop < 0 else min(self._drop, n)
         self._drop = max(0, self._drop - drop)
@@ -201,7 +202,7 @@ class Container:
 def _open(file: BinaryIO, path: str) -> InputContainer:
     try:
         return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
-    except av.error.FFmpegError as error:
+    except failures.FFmpegError as error:
         raise errors.NotAudio(path=path, reason=error.strerror or str(error)) from error
     except (ValueError, TypeError) as error:
         raise errors.NotAudio(path=path, reason=str(error)) from error
@@ -222,11 +223,11 @@ def _chunk(frame: AudioFrame, path: str) -> Chunk:
 def _floats(frame: AudioFrame, channels: int) -> Samples:
     """The frame's samples [channels, n] as float32 with full scale at 1.0."""
     kind, scale = _SCALES[frame.format.name.removesuffix("p")]
+    planes = cast(list[memoryview], frame.planes[:channels])  # they have the buffer protocol, their stubs do not say so
     if frame.format.is_planar:
-        planes = frame.planes[:channels]
         raw = np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes])
     else:
-        raw = np.frombuffer(frame.planes[0], kind, frame.samples * channels).reshape(-1, channels).T
+        raw = np.frombuffer(planes[0], kind, frame.samples * channels).reshape(-1, channels).T
     with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes infinite, and is refused later
         samples = np.ascontiguousarray(raw, np.float32)
     if kind == "u1":

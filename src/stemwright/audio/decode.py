@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
 
@@ -83,7 +83,7 @@ class Song:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
 
     def _stereo(self) -> Iterator[tuple[int, Samples]]:
@@ -125,10 +125,8 @@ class Song:
             self.warnings.append(f"the file is cut off: its header says {promised:.1f} s, {there:.1f} s are there")
 
 
-def open_song(
-    source: Source, *, rate: int | None = None, limits: Limits = NO_LIMITS, quality: str = "HQ"
-) -> Song:
-    """Opens a path, a binary file object (read from its start) or an `Audio` for streaming at `rate` (default: its own).
+def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LIMITS, quality: str = "HQ") -> Song:
+    """Opens a path, a binary file object (read from its start) or an `Audio`, to be streamed at `rate` (None: its own).
 
     `quality` is soxr's: "HQ" (20-bit) or "VHQ" (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio,
     NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge. Whatever it opened is closed by `Song.close`.
@@ -181,40 +179,35 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
     """The source as a seekable binary file, and what to call it in messages."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        file: BinaryIO = cleanup.enter_context(_open_path(path))
+        file: BinaryIO = cleanup.enter_context(_open_path(Path(path)))
     else:
         path, file = str(getattr(source, "name", "the file object")), source
     if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
         raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
     if not (hasattr(file, "seekable") and file.seekable()):
-        file = cleanup.enter_context(_spooled(file, path, limits))
+        pipe, file = file, cast(BinaryIO, cleanup.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115
+        _spool(pipe, file, path, limits)
     _refuse_large(file, path, limits)
     return file, path
 
 
-def _open_path(path: str) -> BinaryIO:
+def _open_path(path: Path) -> BinaryIO:
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
+        if path.is_dir():
             raise errors.NotAFile(path=path)
-        return open(path, "rb")
+        return path.open("rb")
     except FileNotFoundError:
         raise errors.FileMissing(path=path) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise errors.CannotRead(path=path, reason=getattr(error, "strerror", None) or str(error)) from error
 
 
-def _spooled(file: BinaryIO, path: str, limits: Limits) -> BinaryIO:
-    """A pipe's bytes in a temporary file: some formats keep their index at the end, so all of it is needed first."""
-    spool = cast(BinaryIO, tempfile.TemporaryFile())
-    try:
-        while piece := file.read(1 << 20):
-            spool.write(piece)
-            if limits.max_bytes is not None and spool.tell() > limits.max_bytes:
-                raise errors.TooLarge(path=path, max_bytes=limits.max_bytes)
-    except BaseException:
-        spool.close()
-        raise
-    return spool
+def _spool(pipe: BinaryIO, spool: BinaryIO, path: str, limits: Limits) -> None:
+    """Copies a pipe to a file: some formats keep their index at the end, so all of it is needed first."""
+    while piece := pipe.read(1 << 20):
+        spool.write(piece)
+        if limits.max_bytes is not None and spool.tell() > limits.max_bytes:
+            raise errors.TooLarge(path=path, max_bytes=limits.max_bytes)
 
 
 def _refuse_large(file: BinaryIO, path: str, limits: Limits) -> None:

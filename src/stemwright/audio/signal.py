@@ -134,7 +134,8 @@ class Resampler:
         """The rest, so that all that was returned is `length` samples long (default: `resampled_length`)."""
         expected = resampled_length(self.taken, self.from_rate, self.to_rate) if length is None else length
         wanted = max(0, expected - self.given)
-        tail = np.zeros((2, 0), np.float32) if self._stream is None else self._run(np.zeros((2, 0), np.float32), last=True)
+        nothing = np.zeros((2, 0), np.float32)
+        tail = nothing if self._stream is None else self._run(nothing, last=True)
         if tail.shape[1] < wanted:
             tail = np.pad(tail, ((0, 0), (0, wanted - tail.shape[1])))
         return self._count(tail[:, :wanted])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 _TEXTS = ("title", "artist", "album", "album_artist", "composer", "genre", "date", "track", "comment")
 _LONGEST_TEXT = 1000
-_LARGEST_COVER_BYTES = 8 << 20
+_LARGEST_COVER_BYTES = 2 << 20  # each stem carries a copy
 _COVER_CODECS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG": "png"}
 
 
@@ -40,7 +40,7 @@ NO_TAGS = Tags({})
 
 
 def from_metadata(*sources: Mapping[str, str]) -> Tags:
-    """Tags from containers' and streams' metadata; the first source that has a text wins, case of the keys is ignored."""
+    """Tags from the metadata of containers and streams; the first source that has a text wins, keys in any case."""
     texts: dict[str, str] = {}
     for source in sources:
         for key, value in source.items():

@@ -122,6 +122,66 @@ class BadWeights(StemwrightError):
     """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again."""
 
 
+class ForeignError(StemwrightError):
+    """Another project's checkpoint could not be taken over."""
+
+
+class UnreadableCheckpoint(ForeignError):
+    """{path} cannot be read as a checkpoint: {reason}. Nothing was installed."""
+
+
+class HostileCheckpoint(ForeignError):
+    """{path} was refused: it contains {what}. Nothing in it was run and nothing was installed; do not use this file."""
+
+
+class UnknownArchitecture(ForeignError):
+    """{path} is of no architecture that Stemwright has: {reason}. It has HTDemucs, BS- and Mel-Band RoFormer, SCNet, TFC-TDF v3 (MDX23C) and MDX-Net."""
+
+
+class BadConfig(ForeignError):
+    """The configuration {path} cannot be used: {reason}. Give the yaml that belongs to the checkpoint, or none."""
+
+
+class ConversionStopped(ForeignError):
+    """Reading {path} was stopped: it took more than {limit}. Nothing was installed; the file is damaged or hostile."""
+
+
+class NameTaken(ForeignError):
+    """There is a model named {model!r} already. Choose another with --name, or remove it: stemwright models remove {model}."""
+
+
+class FetchError(StemwrightError):
+    """A model could not be fetched."""
+
+
+class Offline(FetchError):
+    """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Fetch it elsewhere and copy {path}, or unset it."""
+
+
+class NotFetched(FetchError):
+    """{model} could not be fetched. Tried: {tried}. Try again: what has arrived is kept; or give a mirror in STEMWRIGHT_MIRROR."""
+
+
+class NotPulled(FetchError):
+    """The model {model} is not on this machine: it is {size} under the licence {licence}. Fetch it: stemwright models pull {model}"""
+
+
+class LicenceForbids(FetchError):
+    """{model} was not fetched: its licence is {licence} ({evidence}), and the policy is {policy!r}. If you accept it: stemwright models pull {model} --yes"""
+
+
+class NotRunnable(FetchError):
+    """{model} is listed but cannot be run: {reason}."""
+
+
+class MissingExtra(StemwrightError):
+    """{model} needs PyTorch. Install it: pip install 'stemwright[torch]'"""
+
+
+class ExtraMissing(StemwrightError):
+    """This needs {missing}, which is not installed. Install it with: pip install 'stemwright[{extra}]'"""  # noqa: D400
+
+
 class Cancelled(StemwrightError):
     """The separation was cancelled."""
 
@@ -191,6 +251,18 @@ class UnderMaintenance(ServiceError):
 
 class DataInUse(ServiceError):
     """The data folder {path} is in use by another server (process {pid}). Stop that one, or give another folder with --data."""
+
+
+class CannotOpenData(ServiceError):
+    """The data folder {path} could not be opened: {reason}. Give another one with --data."""
+
+
+class PortInUse(ServiceError):
+    """{host}:{port} could not be listened on: {reason}. Choose another port with --port, or 0 for any free one."""
+
+
+class LedgerBroken(ServiceError):
+    """The ledger does not agree: {wrong}"""
 
 
 class DataTooNew(ServiceError):

@@ -126,7 +126,10 @@ class Client:
                     ),
                     headers=[*raw, _AGENT],
                     content=content or None,
-                    extensions={"target": _target(url), "timeout": dict.fromkeys(("read", "write", "connect"), seconds)},
+                    extensions={
+                        "target": _target(url),
+                        "timeout": dict.fromkeys(("read", "write", "connect"), seconds),
+                    },
                 ) as answer,
             ):
                 yield answer
@@ -165,7 +168,12 @@ class _Guard(httpcore2.NetworkBackend):
         self._sockets = httpcore2.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
     ) -> httpcore2.NetworkStream:
         fault: Exception = httpcore2.ConnectError()
         for address in self._vetted(host, port):

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     # limits on clients
     rate_limit_creates: PositiveInt = 20
     rate_limit_seconds: PositiveInt = 10
+    rate_limit_burst: PositiveInt = 1000  # calls of any kind per second and account, in each API process
     max_body_bytes: PositiveInt = 1 << 20  # of a JSON request
     max_upload_bytes: PositiveInt = 500 << 20
     max_duration_seconds: float = Field(2 * 3600, gt=0)
@@ -64,6 +65,10 @@ class Settings(BaseSettings):
     task_seconds: float = Field(3600, gt=0)
     task_attempts: PositiveInt = 2  # a task that kills its child this often fails
     concurrent_tasks: PositiveInt = 1  # per worker process
+    separator_command: Annotated[
+        tuple[str, ...], NoDecode
+    ] = ()  # empty: our own; for measuring a fleet without a model
+    drain_seconds: float = Field(5, ge=0)  # what running tasks get to end in after SIGTERM
     child_idle_seconds: float = Field(600, gt=0)
     heartbeat_seconds: float = Field(10, gt=0)
     dead_after_seconds: float = Field(45, gt=0)
@@ -71,7 +76,7 @@ class Settings(BaseSettings):
     retention_cron: str = "*/5 * * * *"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("allow_networks", "formats", "callback_delays_seconds", mode="before")
+    @field_validator("allow_networks", "formats", "callback_delays_seconds", "separator_command", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -157,10 +157,24 @@ def unfinished(tx: sa.Connection, account_id: str) -> int:
     return tx.execute(query).scalar_one()
 
 
+def unfinished_since(tx: sa.Connection, before: int, *, limit: int = 1000) -> list[str]:
+    """Tasks from before that time which have not ended, oldest first."""
+    query = sa.select(rows.c.id).where(rows.c.completed.is_(None), rows.c.created < before)
+    return list(tx.execute(query.order_by(rows.c.created).limit(limit)).scalars())
+
+
 def created_since(tx: sa.Connection, account_id: str, since: int) -> list[int]:
     """The times of the account's creates after `since`, oldest first: what a rate limit counts."""
     query = sa.select(rows.c.created).where(rows.c.account_id == account_id, rows.c.created > since)
     return list(tx.execute(query.order_by(rows.c.created)).scalars())
+
+
+def delivery_by_id(tx: sa.Connection, callback_id: str) -> Delivery:
+    """The callback with this webhook-id; raises TaskNotFound."""
+    row = tx.execute(sa.select(callbacks).where(callbacks.c.id == callback_id)).mappings().first()
+    if row is None:
+        raise TaskNotFound(task_id=callback_id)
+    return Delivery(**row)
 
 
 def stems_of(tx: sa.Connection, task_id: str) -> list[Stem]:
@@ -244,7 +258,8 @@ def delivered(
     good = status is not None and 200 <= status < 300
     state = "delivered" if good else "failed" if last else "pending"
     values = {"state": state, "attempts": number, "last_status": status, "last_error": error, "last_attempt": now}
-    tx.execute(sa.update(callbacks).where(callbacks.c.id == callback_id).values(**values))
+    fresh = (callbacks.c.id == callback_id, callbacks.c.attempts < number)  # said twice after a crash: once counts
+    tx.execute(sa.update(callbacks).where(*fresh).values(**values))
     return state != "pending"
 
 

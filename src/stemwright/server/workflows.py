@@ -1,15 +1,261 @@
-"""THE ONE FILE that touches DBOS: what is durable, in which order, and how it is taken up again."""
+"""THE ONE FILE that touches DBOS: what is durable, in which order, and how it is taken up again.
+
+A workflow's finished steps are in the database, beside our own tables. A process that dies loses the step it was in;
+the next one goes on there. DBOS is loaded on use: it costs half a second, and `stemwright --help` has no need of it.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
 import sqlalchemy as sa
 
-from stemwright.server.tasks import Task
+from stemwright.server import retention, running, tasks
+from stemwright.server.clock import now_ms
+from stemwright.server.running import Workshop
+from stemwright.server.store.database import Database
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+# The number of the workflows' shape, not of the release: rows of another number are never touched by this code.
+SHAPE = "1"
+APPLICATION = "stemwright"
+SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
+POLL_SECONDS = 0.25
+# A step raises only when the database is away: what is wrong with a task is its answer.
+_RETRIES: Any = {"retries_allowed": True, "max_attempts": 8, "interval_seconds": 1.0, "backoff_rate": 2.0}
+KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
+
+log = logging.getLogger("stemwright.worker")
+_clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
 
 
-def enqueue_separation(tx: sa.Connection, task: Task) -> None:
+# ---- asking: joins the caller's transaction -------------------------------------------------------------------------
+
+
+def enqueue_separation(tx: sa.Connection, task: tasks.Task) -> None:
     """Lets a worker take the task, from the moment `tx` commits."""
+    _enqueue(tx, "separation", SEPARATIONS, task.id, workflow_id=f"separation-{task.id}", partition=task.account_id)
 
 
-def enqueue_callback(tx: sa.Connection, task_id: str) -> None:
-    """Lets a worker deliver the task's callback, from the moment `tx` commits."""
+def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
+    """Lets a worker make delivery attempt `number`, from `delay_seconds` after `tx` commits."""
+    workflow_id = f"{callback_id}.{number}"
+    _enqueue(tx, "callback", CALLBACKS, callback_id, number, workflow_id=workflow_id, delay_seconds=delay_seconds)
+
+
+def cancel(tx: sa.Connection, task_id: str) -> tasks.Task:
+    """Ends the task, gives its credits back and has its owner told; raises TaskEnded. A worker in it stops soon."""
+    task = tasks.cancel(tx, task_id, now=now_ms())
+    if delivery := tasks.delivery(tx, task_id):
+        enqueue_callback(tx, delivery.id)
+    return task
+
+
+def warm_up() -> None:
+    """Loads what the first enqueue would otherwise have to wait for."""
+    import dbos  # noqa: F401
+
+
+def migrate(database: Database) -> None:
+    """Brings DBOS's own tables forward."""
+    from dbos import DBOS
+
+    DBOS.migrate(_url(database))
+
+
+def _enqueue(
+    tx: sa.Connection,
+    name: str,
+    queue: str,
+    *args: Any,
+    workflow_id: str,
+    partition: str | None = None,
+    delay_seconds: float = 0,
+) -> None:
+    options: dict[str, Any] = {
+        "workflow_name": name,
+        "queue_name": queue,
+        "workflow_id": workflow_id,
+        "app_version": SHAPE,
+        "application_name": APPLICATION,
+    }
+    if partition:
+        options["queue_partition_key"] = partition
+    if delay_seconds:
+        options["delay_seconds"] = delay_seconds
+    _joining(tx.engine).enqueue_in_transaction(tx, options, *args)  # type: ignore[arg-type]
+
+
+def _joining(engine: sa.Engine) -> DBOSClient:
+    """A client that only ever writes through a transaction of ours."""
+    from dbos import DBOSClient
+
+    if engine not in _clients:
+        _clients[engine] = DBOSClient(
+            system_database_engine=engine, serializer=_serializer(), application_name=APPLICATION, lazy=True
+        )
+    return _clients[engine]
+
+
+@functools.cache
+def _client(database: Database) -> DBOSClient:
+    """A client with connections of its own: it expects the driver to begin transactions late, and ours does not."""
+    from dbos import DBOSClient
+
+    return DBOSClient(system_database_url=_url(database), serializer=_serializer(), application_name=APPLICATION)
+
+
+# ---- working --------------------------------------------------------------------------------------------------------
+
+
+def launch(shop: Workshop) -> None:
+    """Starts to take tasks from the queues, on threads of this process."""
+    from dbos import DBOS
+
+    settings = shop.settings
+    DBOS(
+        config={
+            "name": APPLICATION,
+            "system_database_url": _url(shop.database),
+            "application_version": SHAPE,
+            "executor_id": shop.worker_id,
+            "serializer": _serializer(),
+            "log_level": "WARNING",
+            "enable_otlp": False,
+            "run_migrations": False,
+        }
+    )
+    for name, workflow in (("separation", _separation), ("callback", _callback)):
+        DBOS.workflow(name=name)(_bound(workflow, shop))
+    chores = DBOS.workflow(name="chores")(_bound(_chores, shop))
+    DBOS.launch()
+    DBOS.register_queue(
+        SEPARATIONS,
+        worker_concurrency=settings.concurrent_tasks,
+        partition_concurrency=max(settings.max_running_per_account, settings.concurrent_tasks),
+        polling_interval_sec=POLL_SECONDS,
+        on_conflict="always_update",
+    )
+    DBOS.register_queue(
+        CALLBACKS, worker_concurrency=16, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
+    )
+    DBOS.register_queue(CHORES, global_concurrency=1, on_conflict="always_update")
+    DBOS.apply_schedules(
+        [
+            {
+                "schedule_name": "retention",
+                "workflow_fn": chores,
+                "schedule": settings.retention_cron,
+                "queue_name": CHORES,
+                "context": None,
+            }
+        ]
+    )
+
+
+def stop(seconds: float) -> None:
+    """Takes no new tasks and waits for the running ones for so long."""
+    from dbos import DBOS
+
+    DBOS.destroy(workflow_completion_timeout_sec=int(seconds))
+
+
+def take_over(database: Database, worker_id: str) -> int:
+    """Puts a dead worker's running workflows back into their queues; returns how many."""
+    client = _client(database)
+    found = client.list_workflows(status="PENDING", executor_id=worker_id, load_input=False, load_output=False)
+    for workflow in found:
+        # Without the queue's name it would run outside of every limit.
+        client.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name or CHORES)
+    return len(found)
+
+
+def _separation(shop: Workshop, task_id: str) -> str:
+    from dbos import DBOS
+
+    def step(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return DBOS.run_step({"name": name, **_RETRIES}, function, *args, **kwargs)
+
+    ids = step("draw", running.draw_ids)
+    answer = step("fetch", running.fetch, shop, task_id)
+    if "source" in answer:
+        answer = step("separate", running.separate, shop, task_id, answer["source"], ids)
+    state = "over"
+    if "over" not in answer:
+        state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
+    step("tidy", running.tidy, shop, task_id, ids)
+    return state
+
+
+def _callback(shop: Workshop, callback_id: str, number: int) -> None:
+    from dbos import DBOS
+
+    answer = DBOS.run_step({"name": "deliver", **_RETRIES}, running.deliver, shop, callback_id)
+    DBOS.run_step(
+        {"name": "note", **_RETRIES}, running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback
+    )
+
+
+def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
+    from dbos import DBOS
+
+    DBOS.run_step({"name": "purge"}, retention.purge, shop.database, shop.blobs, shop.settings, now=now_ms())
+    DBOS.run_step({"name": "rescue"}, _rescue, shop)
+    DBOS.run_step({"name": "forget"}, _forget_old)
+
+
+def _rescue(shop: Workshop) -> list[str]:
+    """Ends every task whose workflow is no more: the last resort, so that none stays unfinished for ever."""
+    from dbos import DBOS
+
+    with shop.database.read() as tx:
+        waiting = tasks.unfinished_since(tx, now_ms() - 60_000)
+    alive = {"ENQUEUED", "PENDING", "DELAYED"}
+    lost = []
+    for task_id in waiting:
+        found = DBOS.list_workflows(workflow_ids=[f"separation-{task_id}"], load_input=False, load_output=False)
+        if not any(workflow.status in alive for workflow in found):
+            answer = {"failure": "separation", "error": "The separation was interrupted and could not be resumed."}
+            running.end(shop, task_id, answer, enqueue=enqueue_callback)
+            running.tidy(shop, task_id, [])
+            lost.append(task_id)
+    return lost
+
+
+def _forget_old() -> int:
+    """Removes the records of workflows that ended long ago; returns how many."""
+    from dbos import DBOS
+
+    before = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
+    old = DBOS.list_workflows(completed_before=before, limit=1000, load_input=False, load_output=False)
+    DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+    return len(old)
+
+
+def _bound(workflow: Any, shop: Workshop) -> Any:
+    """The workflow as DBOS knows it: only what is stored is an argument."""
+
+    @functools.wraps(workflow)
+    def run(*args: Any) -> Any:
+        return workflow(shop, *args)
+
+    run.__qualname__ = workflow.__name__
+    del run.__wrapped__  # or its signature would be taken for this one's
+    return run
+
+
+def _serializer() -> Any:
+    from dbos import DBOSPortableJSONSerializer
+
+    return DBOSPortableJSONSerializer()
+
+
+def _url(database: Database) -> str:
+    url = database.url if database.sqlite else database.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)

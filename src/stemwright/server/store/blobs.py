@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -59,6 +60,11 @@ class Folder:
     def delete(self, name: str) -> None:
         """Removes the blob; no error when it is not there."""
         self.path(name).unlink(missing_ok=True)
+
+    def names(self, prefix: str) -> list[str]:
+        """The blobs whose names begin so; the prefix has at least two characters."""
+        found = self.path(prefix).parent.glob(f"{glob.escape(prefix)}*")
+        return sorted(path.name for path in found)
 
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()

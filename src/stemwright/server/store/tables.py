@@ -184,6 +184,8 @@ workers = sa.Table(
     Column("started", Milliseconds, nullable=False),
     Column("heartbeat", Milliseconds, nullable=False, index=True),
     Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("sweeper", sa.String(100)),  # who is taking over this dead worker's tasks, and since when
+    Column("swept", Milliseconds),
 )
 
 switches = sa.Table(

@@ -58,6 +58,8 @@ def _workers() -> None:
         sa.Column("started", sa.BigInteger(), nullable=False),
         sa.Column("heartbeat", sa.BigInteger(), nullable=False),
         sa.Column("draining", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("sweeper", sa.String(length=100), nullable=True),
+        sa.Column("swept", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_workers_heartbeat"), "workers", ["heartbeat"], unique=False)

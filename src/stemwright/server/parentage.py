@@ -1,0 +1,32 @@
+"""A process that must not outlive the one that started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Asks the system for a kill when the parent ends; on Linux only, elsewhere the end of input has to do."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_pid and os.getppid() != parent_pid:
+        os._exit(1)  # it ended before we could ask
+
+
+def exit_at_end_of_input() -> None:
+    """Ends this process as soon as its standard input does, which is when the parent ends, however it ends."""
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent-watch", daemon=True).start()

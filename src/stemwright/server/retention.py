@@ -1,0 +1,99 @@
+"""Retention: files are kept for their time; then the bytes go and the rows stay, so that a client is told what happened."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import sqlalchemy as sa
+
+from stemwright.server import tracks
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Blobs
+from stemwright.server.store.database import Database
+from stemwright.server.store.tables import idempotency, stems, tasks
+
+BATCH = 500
+HOUR_MS = 3_600_000
+_TASK_ID = re.compile("[0-9a-f]{32}")
+
+
+def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> dict[str, int]:
+    """Deletes everything whose time is over; returns how many of each kind."""
+    return {
+        "tracks": _purge_tracks(database, blobs, now=now),
+        "tasks": _purge_tasks(database, blobs, now=now),
+        "answers": _purge_answers(database, now - int(settings.idempotency_hours * HOUR_MS)),
+        "folders": _purge_folders(database, settings),
+    }
+
+
+def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[str]:
+    """Finished tasks whose files have been kept for their time and are still there."""
+    query = sa.select(tasks.c.id).where(tasks.c.expires <= now, tasks.c.gone.is_(None)).limit(limit)
+    return list(tx.execute(query).scalars())
+
+
+def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:
+    count = 0
+    while found := _read(database, tracks.expired, limit=BATCH, now=now):
+        for track in found:
+            if _in_use(database, track.blob):
+                continue
+            blobs.delete(track.blob)  # bytes first: after a crash in between it is done again
+            with database.transaction() as tx:
+                tracks.forget_bytes(tx, track.audio_id, now=now)
+            count += 1
+        if len(found) < BATCH:
+            break
+    return count
+
+
+def _purge_tasks(database: Database, blobs: Blobs, *, now: int) -> int:
+    count = 0
+    while found := _read(database, expired_tasks, now=now):
+        for task_id in found:
+            with database.read() as tx:
+                names = list(tx.execute(sa.select(stems.c.blob).where(stems.c.task_id == task_id)).scalars())
+            for name in names:
+                blobs.delete(name)
+            with database.transaction() as tx:
+                tx.execute(sa.update(tasks).where(tasks.c.id == task_id).values(gone=now))
+        count += len(found)
+    return count
+
+
+def _purge_answers(database: Database, before: int) -> int:
+    with database.transaction() as tx:
+        return tx.execute(sa.delete(idempotency).where(idempotency.c.created < before)).rowcount
+
+
+def _purge_folders(database: Database, settings: Settings) -> int:
+    """Working folders of tasks that have ended: a worker that died left them."""
+    if not settings.work.is_dir():
+        return 0
+    count = 0
+    for folder in settings.work.iterdir():
+        if not _TASK_ID.fullmatch(folder.name):
+            continue
+        with database.read() as tx:
+            unfinished = (tasks.c.id == folder.name, tasks.c.completed.is_(None))
+            running = tx.execute(sa.select(tasks.c.id).where(*unfinished)).first()
+        if running is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            count += 1
+    return count
+
+
+def _in_use(database: Database, blob: str) -> bool:
+    """Whether a task that has not ended still needs the song."""
+    with database.read() as tx:
+        return (
+            tx.execute(sa.select(tasks.c.id).where(tasks.c.source == blob, tasks.c.completed.is_(None))).first()
+            is not None
+        )
+
+
+def _read(database: Database, query, **arguments):  # noqa: ANN001, ANN003, ANN202
+    with database.read() as tx:
+        return query(tx, **arguments)

@@ -1,0 +1,271 @@
+"""What a worker does for one task, step by step. Every step may be run again after a crash and changes nothing twice."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Queue
+from threading import Event
+from typing import Any
+
+import sqlalchemy as sa
+
+from stemwright.errors import (
+    BlobNotFound,
+    ChildDied,
+    FetchError,
+    InputRefused,
+    LimitExceeded,
+    StemwrightError,
+    Superseded,
+    TaskEnded,
+)
+from stemwright.server import accounts, callbacks, network, separating, tasks
+from stemwright.server.clock import now_ms
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Blobs
+from stemwright.server.store.database import Database
+
+MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
+DAY_MS = 86_400_000
+
+log = logging.getLogger("stemwright.worker")
+
+Answer = dict[str, Any]  # what a step hands to the next: plain JSON, because it is stored in between
+
+
+@dataclass
+class Workshop:
+    """What a worker process works with."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    worker_id: str
+    children: Queue[separating.Child] = field(default_factory=Queue)
+    stopping: Event = field(default_factory=Event)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        limits = separating.Limits(settings.task_memory_bytes, settings.task_seconds)
+        command = settings.separator_command or separating.COMMAND
+        self.every_child = [separating.Child(limits, command=command) for _ in range(settings.concurrent_tasks)]
+        for child in self.every_child:
+            self.children.put(child)
+        self.client = network.Client(network.parse_networks(",".join(settings.allow_networks)))
+
+    @contextmanager
+    def child(self):  # noqa: ANN201
+        """A separation process that nobody else uses meanwhile."""
+        child = self.children.get()
+        try:
+            yield child
+        finally:
+            self.children.put(child)
+
+    def stop(self) -> None:
+        """Ends the separation processes; their tasks are not failed but left to the next worker."""
+        self.stopping.set()
+        for child in self.every_child:
+            child.kill()
+
+
+def draw_ids() -> list[str]:
+    """Random uuids for the files to come. They are drawn before, so that storing twice overwrites and leaves no orphan."""
+    return [str(uuid.uuid4()) for _ in range(16)]
+
+
+def fetch(shop: Workshop, task_id: str) -> Answer:
+    """Brings the input into the blob store, unless it is there already."""
+    with shop.database.read() as tx:
+        task = tasks.find(tx, task_id)
+    if task.source:
+        return {"source": task.source}
+    return _attempt(shop, task_id, "fetching", lambda task: _fetched(shop, task))
+
+
+def separate(shop: Workshop, task_id: str, source: str, ids: list[str]) -> Answer:
+    """Separates and stores the files; a child that dies gets one more try."""
+    answer: Answer = {}
+    for _ in range(shop.settings.task_attempts):
+        answer = _attempt(shop, task_id, "separating", lambda task: _separated(shop, task, source, ids))
+        if not answer.pop("again", False):
+            break
+    return answer
+
+
+def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.Connection, str], None]) -> str:
+    """The one final transaction: finished with its files, or failed with its credits back, and the callback enqueued."""
+    now = now_ms()
+    with shop.database.transaction() as tx:
+        try:
+            if "failure" in answer:
+                task = tasks.fail(tx, task_id, **answer, now=now)
+            else:
+                files = [tasks.Stem(**file) for file in answer["files"]]
+                facts = answer["facts"] | {"expires": now + int(shop.settings.retention_days * DAY_MS)}
+                task = tasks.finish(tx, task_id, files, facts=facts, attempt=answer["attempt"], now=now)
+        except (TaskEnded, Superseded) as over:
+            log.info("task %s: %s", task_id, over)
+            return tasks.find(tx, task_id).state
+        if delivery := tasks.delivery(tx, task_id):
+            enqueue(tx, delivery.id)
+    log.info("task %s %s%s", task_id, task.state, f": {task.error}" if task.error else "")
+    return task.state
+
+
+def tidy(shop: Workshop, task_id: str, ids: list[str]) -> None:
+    """Removes what only the running task needed, and the files of one that did not finish."""
+    shutil.rmtree(shop.settings.work / task_id, ignore_errors=True)
+    with shop.database.read() as tx:
+        task = tasks.find(tx, task_id)
+        kept = {stem.id for stem in tasks.stems_of(tx, task_id)}
+    if task.audio_url:
+        shop.blobs.delete(_fetched_name(task_id))
+    for stem_id in set(ids) - kept:
+        for name in shop.blobs.names(stem_id):
+            shop.blobs.delete(name)
+
+
+def deliver(shop: Workshop, callback_id: str) -> Answer:
+    """One attempt to deliver; says the receiver's status or why there was none."""
+    with shop.database.read() as tx:
+        delivery = tasks.delivery_by_id(tx, callback_id)
+        task = tasks.find(tx, delivery.task_id)
+        stems = tasks.stems_of(tx, task.id)
+        secret = accounts.get(tx, task.account_id).webhook_secret
+    body = callbacks.payload(task, stems, base_url=base_url(shop.settings))
+    headers = callbacks.signed_headers(delivery.id, task.id, body, secret=secret, now=now_ms())
+    timeout = shop.settings.callback_timeout_seconds
+    return asdict(callbacks.attempt(shop.client, delivery.url, body, headers=headers, timeout_seconds=timeout))
+
+
+def note_delivery(
+    shop: Workshop, callback_id: str, number: int, answer: Answer, *, enqueue: Callable[..., None]
+) -> None:
+    """Writes down how attempt `number` went and, in the same transaction, when the next one is due."""
+    delay = callbacks.delay_seconds(number + 1, shop.settings.callback_delays_seconds)
+    with shop.database.transaction() as tx:
+        done = tasks.delivered(tx, callback_id, number=number, last=delay is None, now=now_ms(), **answer)
+        if not done:
+            enqueue(tx, callback_id, number=number + 1, delay_seconds=delay)
+
+
+def base_url(settings: Settings) -> str:
+    """What the files' addresses begin with when there is no request to take it from."""
+    return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+
+
+# ---- the parts of a step --------------------------------------------------------------------------------------------
+
+
+def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Task], Answer]) -> Answer:
+    """The step's answer, or why the task failed. Nothing that a client's input provokes ends the workflow."""
+    try:
+        with shop.database.transaction() as tx:
+            task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now_ms())
+    except TaskEnded as over:
+        return {"over": str(over)}
+    if task.attempt > MAX_ATTEMPTS:
+        return _failure(task, "separation", f"The separation was interrupted {MAX_ATTEMPTS} times.")
+    try:
+        return step(task)
+    except (TaskEnded, Superseded) as over:
+        return {"over": str(over)}
+    except sa.exc.OperationalError:
+        raise  # the database is away: the step is tried again
+    except Exception as error:  # noqa: BLE001  whatever it is, the task ends and its credits go back
+        if shop.stopping.is_set():
+            Event().wait()  # this process is about to end; the task is the next worker's
+        return _explained(task, error)
+
+
+def _explained(task: tasks.Task, error: Exception) -> Answer:
+    if isinstance(error, ChildDied):
+        log.warning("task %s, attempt %d: %s", task.id, task.attempt, error)
+        again = not isinstance(error, LimitExceeded)
+        return _failure(task, "separation", str(error)) | {"again": again}
+    if isinstance(error, BlobNotFound):
+        return _failure(task, "input", "The song was deleted before its turn came. Upload it again.")
+    if isinstance(error, StemwrightError):
+        failure = (
+            "input" if isinstance(error, InputRefused) else "fetch" if isinstance(error, FetchError) else "separation"
+        )
+        return _failure(task, failure, str(error))
+    log.error("task %s, attempt %d failed", task.id, task.attempt, exc_info=error)
+    reason = error.strerror if isinstance(error, OSError) else None
+    return _failure(task, "separation", f"The server could not do it: {reason or 'an unexpected error'}.")
+
+
+def _failure(task: tasks.Task, failure: str, error: str) -> Answer:
+    return {"failure": failure, "error": error, "attempt": task.attempt}
+
+
+def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
+    settings = shop.settings
+    folder = _empty(settings.work / task.id)
+    path, name = folder / "source", _fetched_name(task.id)
+    assert task.audio_url is not None
+    shop.client.get_to_file(task.audio_url, path, max_bytes=settings.max_upload_bytes, seconds=settings.fetch_seconds)
+    shop.blobs.put(name, path)
+    path.unlink()
+    with shop.database.transaction() as tx:
+        tasks.keep_source(tx, task.id, name, attempt=task.attempt)
+    return {"source": name}
+
+
+def _separated(shop: Workshop, task: tasks.Task, source: str, ids: list[str]) -> Answer:
+    folder = _empty(shop.settings.work / task.id)
+    with shop.blobs.local(source) as path, shop.child() as child:
+        job = separating.Job(
+            task_id=task.id,
+            kind=task.kind,
+            stem_name=task.stem_name,
+            source=str(path),
+            folder=str(folder),
+            format=task.format,
+            model=shop.settings.model,
+            max_seconds=shop.settings.max_duration_seconds,
+        )
+        outcome = child.separate(job, on_progress=lambda fraction: _report(shop, task, fraction))
+    with shop.database.transaction() as tx:
+        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
+    facts = {name: getattr(outcome, name) for name in ("model", "device", "duration_seconds", "gain_db")}
+    files = [
+        _stored(shop, part, n, stem_id, task.format)
+        for n, (part, stem_id) in enumerate(zip(outcome.parts, ids, strict=False))
+    ]
+    return {"files": files, "facts": facts, "attempt": task.attempt}
+
+
+def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, file_format: str) -> Answer:
+    path = Path(part.file)
+    blob = f"{stem_id}_{part.label}{path.suffix}"
+    size = shop.blobs.put(blob, path)
+    path.unlink()
+    about = {name: value for name, value in asdict(part).items() if name != "file"}
+    return about | {"id": stem_id, "position": position, "blob": blob, "format": file_format, "bytes": size}
+
+
+def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
+    """Whether to go on. A database that is away for a moment is no reason to stop."""
+    if shop.stopping.is_set():
+        return True
+    with suppress(sa.exc.OperationalError), shop.database.transaction() as tx:
+        return tasks.report(tx, task.id, round(99 * fraction, 1), attempt=task.attempt)
+    return True
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _fetched_name(task_id: str) -> str:
+    return f"{task_id}.source"

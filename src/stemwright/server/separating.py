@@ -1,0 +1,395 @@
+"""THE ONE FILE that touches the engine: a child process separates, and the worker watches it.
+
+Everything that decodes a stranger's bytes happens in the child. It may crash, hang or swell: the worker ends it, and
+only the task that was in it suffers. Between tasks it stays, with the model warm. Both ends speak JSON, a line each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import IO, Any
+
+from stemwright.errors import (
+    AudioError,
+    CannotWrite,
+    ChildDied,
+    InputRefused,
+    LimitExceeded,
+    SeparationFailed,
+    StemwrightError,
+    Superseded,
+)
+from stemwright.server import parentage
+from stemwright.server.stem_names import NEAREST, label
+
+COMMAND = (sys.executable, "-m", "stemwright.server.separating")
+LOOK_SECONDS = 0.1
+REPORT_SECONDS = 1.0  # how often the task's row hears of progress
+CANCEL_SECONDS = 15.0  # a child that has not given up by then is killed
+
+
+@dataclass(frozen=True)
+class Job:
+    """One separation for the child: files in, files out. Paths are text, as they cross a pipe."""
+
+    task_id: str
+    kind: str
+    stem_name: str | None
+    source: str
+    folder: str
+    format: str
+    model: str
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one task may use; the child is killed beyond."""
+
+    memory_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file that the child wrote."""
+
+    name: str
+    label: str
+    file: str
+    duration_seconds: float
+    silent: bool
+    experimental: bool
+    loudness_dbfs: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the child says of a finished separation."""
+
+    parts: tuple[Part, ...]
+    model: str
+    device: str
+    duration_seconds: float
+    gain_db: float
+
+
+# ---- the worker's end -----------------------------------------------------------------------------------------------
+
+
+class Child:
+    """A separation process: started when needed, kept between tasks, replaced when it dies."""
+
+    def __init__(self, limits: Limits, *, command: Sequence[str] = COMMAND) -> None:
+        self.limits = limits
+        self._command = list(command)
+        self._process: subprocess.Popen[str] | None = None
+        self._events: Queue[dict[str, Any] | None] = Queue()
+        self._busy = threading.Lock()
+        # Linux ends a child with the thread that started it, so that thread has to live as long as this object.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="child-starter")
+        self.used = time.monotonic()
+
+    def separate(self, job: Job, *, on_progress: Callable[[float], bool]) -> Outcome:
+        """Runs the job; `on_progress` gets 0 to 1 about every second and says whether to go on.
+
+        Raises InputRefused, SeparationFailed, ChildDied (also beyond a limit) and Superseded (told to stop).
+        """
+        with self._busy:
+            self._start()
+            self._say({"job": asdict(job)})
+            try:
+                return self._follow(job, on_progress)
+            except (ChildDied, Superseded):
+                self.kill()
+                raise
+            finally:
+                self.used = time.monotonic()
+
+    def kill(self) -> None:
+        """Ends the process now; the next job starts a new one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
+
+    def close(self) -> None:
+        """Ends the process and the thread that starts it."""
+        self.kill()
+        self._starter.shutdown(wait=False)
+
+    def kill_when_idle(self, seconds: float) -> bool:
+        """Ends a process that has had nothing to do for so long; its memory is worth more than a warm start."""
+        if self._process is None or not self._busy.acquire(blocking=False):
+            return False
+        try:
+            if time.monotonic() - self.used < seconds:
+                return False
+            self.kill()
+            return True
+        finally:
+            self._busy.release()
+
+    @property
+    def pid(self) -> int | None:
+        """The running process, for people and tests."""
+        return self._process.pid if self._process else None
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.kill()
+        self._events = Queue()
+        self._process = self._starter.submit(self._spawn).result()
+        reading = threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True)
+        reading.start()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        environment = os.environ | {
+            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes),
+            "STEMWRIGHT_PARENT_PID": str(os.getpid()),
+        }
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, env=environment, encoding="utf-8")
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a dead child is noticed by its events
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def _follow(self, job: Job, on_progress: Callable[[float], bool]) -> Outcome:
+        watch = _Watch(self.limits, self._process)
+        fraction, reported, stopping = 0.0, time.monotonic(), False
+        while True:
+            event = self._next_event()
+            watch.check(stopping=stopping)
+            if event.get("task_id") == job.task_id:
+                fraction = max(fraction, float(event.get("fraction", 0.0)))
+                if "parts" in event or "error" in event:
+                    return _result(event, job)
+            if not stopping and time.monotonic() - reported >= REPORT_SECONDS:
+                reported = time.monotonic()
+                if not on_progress(fraction):
+                    stopping = True
+                    watch.give(CANCEL_SECONDS)
+                    self._say({"cancel": job.task_id})
+
+    def _next_event(self) -> dict[str, Any]:
+        try:
+            event = self._events.get(timeout=LOOK_SECONDS)
+        except Empty:
+            return {}
+        if event is None:
+            raise ChildDied(how=self._how_it_ended())
+        return event
+
+    def _how_it_ended(self) -> str:
+        assert self._process is not None
+        code = self._process.wait()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+class _Watch:
+    """The limits of one job."""
+
+    def __init__(self, limits: Limits, process: subprocess.Popen[str] | None) -> None:
+        self._limits = limits
+        self._pid = process.pid if process else 0
+        self._deadline = time.monotonic() + limits.seconds
+
+    def give(self, seconds: float) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def check(self, *, stopping: bool) -> None:
+        if time.monotonic() > self._deadline:
+            if stopping:
+                raise Superseded(task_id="", attempt="which did not stop when it was told to")
+            raise LimitExceeded(how=f"{self._limits.seconds:g} s")
+        if _memory_bytes(self._pid) > self._limits.memory_bytes:
+            raise LimitExceeded(how=f"{self._limits.memory_bytes >> 20} MiB of memory")
+
+
+def _read(pipe: IO[str], events: Queue[dict[str, Any] | None]) -> None:
+    """Turns the child's lines into events; None says that it has ended."""
+    with contextlib.suppress(ValueError, OSError):
+        for line in pipe:
+            with contextlib.suppress(json.JSONDecodeError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    events.put(event)
+    events.put(None)
+
+
+def _result(event: dict[str, Any], job: Job) -> Outcome:
+    if "error" not in event:
+        parts = tuple(Part(**part) for part in event.pop("parts"))
+        return Outcome(parts, event["model"], event["device"], event["duration_seconds"], event["gain_db"])
+    if event["failure"] == "cancelled":
+        raise Superseded(task_id=job.task_id, attempt="which was told to stop")
+    error = InputRefused if event["failure"] == "input" else SeparationFailed
+    raise error(reason=event["error"])
+
+
+def _memory_bytes(pid: int) -> int:
+    """Memory that the process holds; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+# ---- the child's end ------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """The child: reads jobs until its input ends, and dies with the worker."""
+    speak = _take_over_output()
+    parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
+    _limit_memory(int(os.environ.get("STEMWRIGHT_CHILD_MEMORY", "0")))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides, not the terminal
+    ears = _Ears()
+    for job in ears.jobs():
+        speak(_answer(job, speak, ears) | {"task_id": job.task_id})
+
+
+class _Ears:
+    """Listens on a thread, so that a cancel is heard during a job; the end of input ends the process at once."""
+
+    def __init__(self) -> None:
+        self._jobs: Queue[Job] = Queue()
+        self._cancelled: set[str] = set()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def jobs(self) -> Iterator[Job]:
+        while True:
+            yield self._jobs.get()
+
+    def cancelled(self, task_id: str) -> bool:
+        return task_id in self._cancelled
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            message = json.loads(line)
+            if "job" in message:
+                self._jobs.put(Job(**message["job"]))
+            else:
+                self._cancelled.add(message["cancel"])
+        os._exit(0)
+
+
+def _take_over_output() -> Callable[[dict[str, Any]], None]:
+    """Keeps the real output for events; whatever a library prints goes to the log instead."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def speak(event: dict[str, Any]) -> None:
+        with lock:
+            pipe.write(json.dumps(event) + "\n")
+            pipe.flush()
+
+    return speak
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """A second line behind the worker's watch: one allocation that is far too large fails here at once."""
+    if limit_bytes and sys.platform == "linux":
+        import resource
+
+        reserved = 4 << 30  # address space that runtimes reserve and never touch
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes + reserved, limit_bytes + reserved))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(job: Job, speak: Callable[[dict[str, Any]], None], ears: _Ears) -> dict[str, Any]:
+    said = 0.0
+
+    def on_progress(fraction: float) -> None:
+        nonlocal said
+        if time.monotonic() - said > LOOK_SECONDS:
+            said = time.monotonic()
+            speak({"task_id": job.task_id, "fraction": fraction})
+
+    try:
+        outcome = _separate(job, on_progress, lambda: ears.cancelled(job.task_id))
+        return asdict(outcome)
+    except StemwrightError as error:
+        return _failure(error)
+    except MemoryError:
+        return {"failure": "separation", "error": "The song needs more memory than one task may use."}
+    except Exception as error:  # noqa: BLE001  the task fails; the process goes on
+        return {"failure": "separation", "error": f"{type(error).__name__}: {error}"}
+
+
+def _failure(error: StemwrightError) -> dict[str, Any]:
+    if type(error).__name__ == "Cancelled":
+        return {"failure": "cancelled", "error": str(error)}
+    input_is_bad = isinstance(error, AudioError) and not isinstance(error, CannotWrite)
+    if "path" in error.fields:
+        error.fields["path"] = "The song" if input_is_bad else "A stem"  # clients have no business with our paths
+    return {"failure": "input" if input_is_bad else "separation", "error": str(error)}
+
+
+def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> Outcome:
+    # Loaded here: the worker imports this file too, and has no use for the codecs and the model.
+    from stemwright.audio.decode import Limits as SongLimits
+    from stemwright.separation import separate_to
+
+    done = separate_to(
+        job.source,
+        job.folder,
+        **_wanted(job),
+        format=job.format,
+        model=job.model,
+        limits=SongLimits(max_seconds=job.max_seconds),
+        on_progress=lambda progress: on_progress(progress.fraction),
+        cancelled=cancelled,
+    )
+    labels = [job.stem_name, f"Without {job.stem_name}"] if job.stem_name else list(done.facts)
+    parts = tuple(
+        Part(
+            name=fact.name,
+            label=label(said or fact.name),
+            file=str(done.paths[fact.name]),
+            duration_seconds=done.seconds,
+            silent=fact.silent,
+            experimental=fact.experimental,
+            loudness_dbfs=fact.loudness_dbfs if math.isfinite(fact.loudness_dbfs) else None,
+        )
+        for fact, said in zip(done.facts.values(), labels, strict=True)
+    )
+    return Outcome(parts, done.model, done.device, done.seconds, done.gain_db)
+
+
+def _wanted(job: Job) -> dict[str, Any]:
+    """The stems that a kind of task asks for."""
+    if job.kind == "separate_vocal":
+        return {"two": True}
+    if job.kind == "split_stem":
+        return {"stems": None}
+    assert job.stem_name is not None
+    return {"stems": [NEAREST[job.stem_name]], "rest": "rest"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A worker process: takes tasks from the queue, says that it lives, and clears up after workers that do not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from importlib.metadata import version
+
+import sqlalchemy as sa
+
+from stemwright.server import fleet, logs, parentage, workflows
+from stemwright.server.clock import now_ms
+from stemwright.server.running import Workshop
+from stemwright.server.settings import Settings
+from stemwright.server.store import migrations
+from stemwright.server.store.blobs import open_blobs
+from stemwright.server.store.database import Database
+
+DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
+
+log = logging.getLogger("stemwright.worker")
+
+
+def run(settings: Settings, *, supervised: bool = False) -> None:
+    """Works until SIGTERM or SIGINT; a supervised worker also ends with its parent, at once."""
+    if supervised:
+        parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
+        parentage.exit_at_end_of_input()
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    database = Database(settings.database)
+    migrations.check(database)
+    shop = open_workshop(settings, database)
+    _sweep(shop)
+    workflows.launch(shop)
+    log.info("worker %s is ready", shop.worker_id)
+    _every(settings.heartbeat_seconds, _beat, shop, until=told)
+    _every(settings.sweep_seconds, _sweep, shop, until=told)
+    told.wait()
+    _leave(shop)
+
+
+def open_workshop(settings: Settings, database: Database) -> Workshop:
+    """Registers this process as a worker."""
+    with database.transaction() as tx:
+        worker_id = fleet.register(
+            tx, version=version("stemwright"), device=settings.device, model=settings.model, now=now_ms()
+        )
+    return Workshop(settings, database, open_blobs(settings.blobs), worker_id)
+
+
+def _beat(shop: Workshop) -> None:
+    with shop.database.transaction() as tx:
+        alive = fleet.beat(tx, shop.worker_id, now=now_ms())
+    if not alive:
+        # It was stopped or cut off for too long. Whatever it holds belongs to others now.
+        log.error("worker %s was declared dead and ends itself", shop.worker_id)
+        for child in shop.every_child:
+            child.kill()
+        os._exit(DECLARED_DEAD)
+
+
+def _sweep(shop: Workshop) -> None:
+    dead_after = int(shop.settings.dead_after_seconds * 1000)
+    with shop.database.transaction() as tx:
+        dead = fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=now_ms())
+    for worker_id in dead:
+        count = workflows.take_over(shop.database, worker_id)
+        with shop.database.transaction() as tx:
+            fleet.forget(tx, worker_id)
+        log.info("took over %d workflows of dead worker %s", count, worker_id)
+    for child in shop.every_child:
+        child.kill_when_idle(shop.settings.child_idle_seconds)
+
+
+def _leave(shop: Workshop) -> None:
+    """Finishes what is nearly done, and leaves the rest to others at once."""
+    log.info("worker %s is stopping", shop.worker_id)
+    with shop.database.transaction() as tx:
+        fleet.drain(tx, shop.worker_id)
+    workflows.stop(shop.settings.drain_seconds)
+    shop.stop()
+    with shop.database.transaction() as tx:
+        fleet.leave(tx, shop.worker_id)
+    logging.shutdown()
+    os._exit(0)  # threads of unfinished tasks have nothing more to do
+
+
+def _every(seconds: float, chore: object, shop: Workshop, *, until: threading.Event) -> None:
+    def loop() -> None:
+        while not until.wait(seconds):
+            try:
+                chore(shop)  # type: ignore[operator]
+            except sa.exc.SQLAlchemyError:
+                log.exception("the database did not answer")
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def main() -> None:
+    """The worker that `stemwright serve` starts: settings from the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    run(settings, supervised=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

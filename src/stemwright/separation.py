@@ -86,7 +86,7 @@ class SeparatedFiles(Outcome):
     length: int
 
 
-def separate(
+def separate(  # noqa: PLR0913  all but one are keywords, and each stands for itself
     source: Source,
     *,
     stems: Sequence[str] | None = None,
@@ -115,7 +115,7 @@ def separate(
         return Separation(stems=joined, **work.outcome())
 
 
-def separate_to(
+def separate_to(  # noqa: PLR0913  as above
     source: Source,
     folder: str | os.PathLike[str],
     *,
@@ -136,7 +136,10 @@ def separate_to(
     """
     format = format_named(format).name
     choice = choose(model, stems, two=two, rest=rest)
-    with open_song(_song(source, rate), rate=rate, limits=limits) as song, spools(Path(folder), choice.names) as waiting:
+    with (
+        open_song(_song(source, rate), rate=rate, limits=limits) as song,
+        spools(Path(folder), choice.names) as waiting,
+    ):
         work = _Work(choice, song, Clock(on_progress, cancelled), encoding=_ENCODING[format])
         for block in work.blocks():
             work.each(Spool.write, waiting.values(), block)

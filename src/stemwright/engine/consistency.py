@@ -6,7 +6,6 @@ import numpy as np
 
 from stemwright.audio.signal import Samples
 
-
 NEGLIGIBLE = 1e-6
 """−120 dBFS: a residual below it is rounding, 30 dB under what is promised."""
 

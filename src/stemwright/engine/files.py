@@ -22,7 +22,7 @@ def write_files(
     open_stem: OpenStem,
     *,
     gain: float,
-    on_written: Callable[[int], None] = lambda samples: None,
+    on_written: Callable[[int], None] | None = None,
 ) -> dict[str, Path]:
     """Writes each stem's blocks [2, n] times `gain` to the file that `open_stem(name)` starts; returns their paths.
 
@@ -48,7 +48,8 @@ def write_files(
                 done, waiting = wait(waiting, POLL_SECONDS)
                 for future in done:
                     future.result()
-                on_written(sum(written.values()))
+                if on_written is not None:
+                    on_written(sum(written.values()))
         except BaseException:
             stop.set()
             raise

@@ -8,7 +8,6 @@ import numpy as np
 
 from stemwright.audio.signal import Samples
 
-
 WINDOW_SECONDS = 0.4
 GATE_DBFS = -70.0
 SILENT_DBFS = -60.0

@@ -113,9 +113,7 @@ class SpectralMaskSeparator:
             part = slice(first, min(first + ROWS, frames))
             count = part.stop - first
             spread.multiply(mask[part], spectrum[part], product[:count])
-            np.fft.irfft(product[:count], self._stft.n_fft, axis=-1, out=rows[:count])
-            rows[:count] *= self._stft.window
-            self._stft.added(signal, rows[:count], first)
+            self._stft.added(signal, self._stft.inverse(product[:count], rows[:count]), first)
         return signal
 
 

@@ -11,7 +11,7 @@ from stemwright.errors import Cancelled
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is: `fraction` of all of it from 0 to 1, and the seconds it will still take, once that is known."""
+    """How far the work is, from 0 to 1, and the seconds that it will still take, once that can be told."""
 
     stage: str
     fraction: float

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
-from stemwright.audio.signal import Samples
 from numpy.typing import NDArray
 
+from stemwright.audio.signal import Samples
 
 Spectrum = NDArray[np.complex64]
 
@@ -44,7 +43,13 @@ class Stft:
         edge = [(0, 0)] * (signal.ndim - 1) + [(self.n_fft // 2, self.n_fft // 2)]
         padded = np.pad(signal, edge)
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft, axis=-1)[..., :: self.hop, :]
-        return np.fft.rfft(frames * self.window, axis=-1)
+        return np.fft.rfft(frames * self.window, axis=-1).astype(np.complex64, copy=False)
+
+    def inverse(self, spectrum: Spectrum, frames: Samples) -> Samples:
+        """Spectrum [rows, bins] → windowed frames [rows, n_fft], made in `frames`."""
+        np.fft.irfft(spectrum, self.n_fft, axis=-1, out=frames)  # pyright: ignore[reportArgumentType]  float32 is fine
+        frames *= self.window
+        return frames
 
     def weight(self, frames: int) -> Samples:
         """What the squared windows of `frames` frames add up to, for each of their (frames − 1) · hop samples."""

@@ -51,7 +51,8 @@ class Ensemble(_Sized):
 
     def __call__(self, mix: Samples) -> Samples:
         """Mix [batch, 2, segment] → mean stems [batch, stems, 2, segment]."""
-        return np.sum([separator(mix) * share for separator, share in self._members], axis=0, dtype=np.float32)
+        answers = np.stack([separator(mix) * share for separator, share in self._members])
+        return answers.sum(axis=0, dtype=np.float32)
 
 
 class Shifted(_Sized):
@@ -71,7 +72,7 @@ class Shifted(_Sized):
         for offset in self._offsets:
             moved = np.pad(mix, ((0, 0), (0, 0), (offset, room - offset)))
             answers.append(self._separator(moved)[..., offset : offset + self.segment])
-        return np.mean(answers, axis=0, dtype=np.float32)
+        return np.stack(answers).mean(axis=0, dtype=np.float32)
 
 
 class Cascade(_Sized):

@@ -90,9 +90,10 @@ def names() -> list[str]:
 def read(path: Path) -> Card:
     """A card from its file; raises BadCard with what is wrong with it."""
     try:
-        fields = tomllib.loads(path.read_text("utf-8"))
+        fields: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
         fields["stft"] = StftSizes(**fields["stft"])
-        return Card(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        return Card(**fields)
     except (tomllib.TOMLDecodeError, TypeError, ValueError, KeyError) as error:
         raise BadCard(path=path, reason=error) from error
 

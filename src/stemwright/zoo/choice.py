@@ -31,26 +31,25 @@ def choose(model: str, stems: Sequence[str] | None = None, *, two: bool = False,
     `rest` names one more stem: the sum of everything that was not asked for. Raises UnknownModel, UnknownStem.
     """
     card = catalog.card(model)
-    groups = wanted(card.stems, stems, two=two, rest=rest or LEFT_OVER)
+    offered = two_stems(card.stems) if two else {name: (name,) for name in card.stems}
+    for name in stems or ():
+        if name not in offered:
+            raise UnknownStem(stem=name, model=model, choices=", ".join(offered))
+    groups = wanted(offered, stems or tuple(offered), rest=rest or LEFT_OVER)
     experimental = {name for name, members in groups.items() if set(members) & set(card.experimental)}
     names = tuple(name for name in groups if name != LEFT_OVER)
     return Choice(model, grouped(loading.load(model), groups), names, frozenset(experimental))
 
 
-def wanted(own: tuple[str, ...], stems: Sequence[str] | None, *, two: bool, rest: str) -> Groups:
-    """The groups of a model's own stems that make the stems asked for, and `rest` of what is left, if anything is.
+def wanted(offered: Groups, stems: Sequence[str], *, rest: str) -> Groups:
+    """Those of the offered groups that are asked for, in their order, and `rest` of what is left, if anything is.
 
-    >>> wanted(("vocals", "drums", "bass"), ["bass"], two=False, rest="others")
+    >>> wanted({"vocals": ("vocals",), "drums": ("drums",), "bass": ("bass",)}, ["bass"], rest="others")
     {'bass': ('bass',), 'others': ('vocals', 'drums')}
     """
-    offered = two_stems(own) if two else {name: (name,) for name in own}
-    for name in stems or ():
-        if name not in offered:
-            raise UnknownStem(stem=name, model="vocals and instrumental" if two else "", choices=", ".join(offered))
-    groups = {name: members for name, members in offered.items() if not stems or name in stems}
-    taken = {member for members in groups.values() for member in members}
-    left = tuple(name for name in own if name not in taken)
-    return groups | ({rest: left} if left else {})
+    left = [member for name, members in offered.items() if name not in stems for member in members]
+    groups = {name: members for name, members in offered.items() if name in stems}
+    return groups | ({rest: tuple(left)} if left else {})
 
 
 def two_stems(own: tuple[str, ...]) -> Groups:

@@ -1,0 +1,80 @@
+"""The command `stemwright`: what there is, and how every command ends. Each one is imported when it is called."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import version as installed_version
+from types import FrameType
+
+from cyclopts import App, CycloptsError, UnknownCommandError
+
+from stemwright.errors import StemwrightError
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+app = App(
+    name="stemwright",
+    help="Splits songs into stems: vocals, drums, bass and nine more. `stemwright COMMAND --help` tells more.",
+    version=lambda: installed_version("stemwright"),
+    result_action="return_value",
+    # Parameters without a help text of their own are told by the docstring of their command.
+    help_format="markdown",
+)
+
+# A help text here, and not in the module, is what lets `stemwright --help` answer without importing any of them.
+for _name, _module, _help in (
+    ("separate", "stemwright.cli.separating", "Separate songs, or whole folders of them, into stems."),
+    ("models", "stemwright.cli.models", "List the models, or show one with its scores."),
+    ("evaluate", "stemwright.cli.training", "Measure a model on a folder of songs whose stems are known."),
+    ("train", "stemwright.cli.training", "Make training songs and train the model (needs `stemwright[train]`)."),
+    ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),
+    ("worker", "stemwright.server.commands", "Run one more worker for a service."),
+    ("migrate", "stemwright.server.commands", "Bring the service's database forward to this version."),
+    ("keys", "stemwright.server.commands", "Create, list, rotate and revoke API keys."),
+    ("credits", "stemwright.server.commands", "Grant credits, and show the balance or the ledger of an account."),
+    ("maintenance", "stemwright.server.commands", "Stop taking new tasks for a while, and start again."),
+):
+    app.command(f"{_module}:{_name}", name=_name, help=_help)
+
+
+@app.command
+def version() -> None:
+    """Print the version."""
+    app.version_print()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; ends the process with 0, or 1 after an error, 2 after a misuse, 130 after an interrupt."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs a command and returns its exit status; errors become one line on stderr."""
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False)
+        return status if isinstance(status, int) else 0
+    except UnknownCommandError as error:  # its own message would import every command, to suggest one
+        unknown = (error.unused_tokens or ["?"])[0]
+        return _complain(f"There is no command {unknown!r}. `stemwright --help` shows those that exist.", MISUSED)
+    except CycloptsError as error:
+        return _complain(f"{error} Add --help to see how.", MISUSED)
+    except StemwrightError as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted: nothing half-written was left behind", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left: nobody is there to be told
+        return FAILED
+
+
+def _complain(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"stemwright: {line}\n")
+    return status
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A polite kill leaves as little behind as Ctrl-C."""
+    raise KeyboardInterrupt

@@ -17,6 +17,8 @@ import uvicorn
 from stemwright.errors import PortInUse
 from stemwright.server import logs, opening, workflows
 from stemwright.server.clock import now_ms
+from stemwright.server.http.app import create_app
+from stemwright.server.http.calls import Api
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import open_blobs
 
@@ -40,9 +42,7 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
         stack.callback(database.dispose)
         secret = opening.first_key(database, settings, now=now_ms())
 
-        from stemwright.server.http.app import create_app
-
-        app = create_app(settings, database, open_blobs(settings.blobs))
+        app = create_app(Api(settings, database, open_blobs(settings.blobs)))
         supervisor = Supervisor(settings)
 
         def started() -> None:
@@ -73,8 +73,6 @@ class Supervisor:
     def stop(self) -> None:
         """Asks the worker to end, waits a little, and ends it."""
         self._stopping.set()
-        if self._process is not None:
-            self._process.terminate()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -97,7 +95,7 @@ class Supervisor:
         while process.poll() is None and not self._stopping.wait(0.2):
             pass
         if process.poll() is None:
-            process.terminate()  # again: it may have been started after the first time
+            process.terminate()
             try:
                 process.wait(self._settings.drain_seconds + STOP_SECONDS)
             except subprocess.TimeoutExpired:

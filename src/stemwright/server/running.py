@@ -68,6 +68,11 @@ class Workshop:
         finally:
             self.children.put(child)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any separation is running."""
+        return self.children.qsize() < len(self.every_child)
+
     def stop(self) -> None:
         """Ends the separation processes; their tasks are not failed but left to the next worker."""
         self.stopping.set()

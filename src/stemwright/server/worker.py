@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 
 import sqlalchemy as sa
@@ -29,18 +30,16 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     if supervised:
         parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
         parentage.exit_at_end_of_input()
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+    told = _listen_to_signals()
     database = Database(settings.database)
     migrations.check(database)
     shop = open_workshop(settings, database)
     _sweep(shop)
     workflows.launch(shop)
     log.info("worker %s is ready", shop.worker_id)
-    _every(settings.heartbeat_seconds, _beat, shop, until=told)
-    _every(settings.sweep_seconds, _sweep, shop, until=told)
-    told.wait()
+    _every(settings.heartbeat_seconds, _beat, shop)
+    _every(settings.sweep_seconds, _sweep, shop)
+    os.read(told, 1)
     _leave(shop)
 
 
@@ -82,7 +81,7 @@ def _leave(shop: Workshop) -> None:
     log.info("worker %s is stopping", shop.worker_id)
     with shop.database.transaction() as tx:
         fleet.drain(tx, shop.worker_id)
-    workflows.stop(shop.settings.drain_seconds)
+    workflows.stop(shop.settings.drain_seconds if shop.busy else 0)
     shop.stop()
     with shop.database.transaction() as tx:
         fleet.leave(tx, shop.worker_id)
@@ -90,11 +89,19 @@ def _leave(shop: Workshop) -> None:
     os._exit(0)  # threads of unfinished tasks have nothing more to do
 
 
-def _every(seconds: float, chore: object, shop: Workshop, *, until: threading.Event) -> None:
+def _listen_to_signals() -> int:
+    """A descriptor that can be read once SIGTERM or SIGINT has come: a handler may not take any lock."""
+    reading, writing = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(writing, b"!") and None)
+    return reading
+
+
+def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) -> None:
     def loop() -> None:
-        while not until.wait(seconds):
+        while not shop.stopping.wait(seconds):
             try:
-                chore(shop)  # type: ignore[operator]
+                chore(shop)
             except sa.exc.SQLAlchemyError:
                 log.exception("the database did not answer")
 

@@ -41,7 +41,7 @@ class Attempt:
 
 
 def delay_seconds(number: int, delays: Sequence[float] = DELAYS_SECONDS) -> float | None:
-    """How long to wait before attempt `number` (from 1), counted from the one before; None when there is no such attempt."""
+    """How long to wait before attempt `number` (from 1) after the one before it; None when there is no such attempt."""
     return delays[number - 1] if number <= len(delays) else None
 
 
@@ -130,7 +130,7 @@ def _described(stem: Stem, name: str, base_url: str) -> dict[str, Any]:
 
 
 def signed_headers(message_id: str, task_id: str, body: bytes, *, secret: str, now: int) -> dict[str, str]:
-    """Both signatures with the account's secret: upstream's, over task id and time, and Standard Webhooks, over the body.
+    """Both signatures with the account's secret: upstream's (of task id and time) and Standard Webhooks' (of the body).
 
     `message_id` stays the same for every attempt; `now` (epoch milliseconds) is the time of this one.
     """
@@ -150,7 +150,7 @@ def suno_signature(task_id: str, timestamp: str, secret: str) -> str:
 
 
 def standard_signature(message_id: str, timestamp: str, body: bytes, secret: str) -> str:
-    """`v1,` and the signature of id.timestamp.body (Standard Webhooks 1.0.0); the key is what base64 encodes after `whsec_`."""
+    """`v1,` and the signature of id.timestamp.body (Standard Webhooks 1.0.0), keyed with the base64 after `whsec_`."""
     text = secret.removeprefix("whsec_")
     try:
         key = base64.b64decode(text, validate=True)

@@ -22,16 +22,17 @@ from stemwright import errors
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Iterable[str]]
 
-# What is never the public internet: RFC 6890 and its successors, and every IPv6 range that carries an IPv4 address inside
-# (mapped, translated, 6to4, Teredo), because those reach the same private hosts by another spelling.
+# What is never the public internet (RFC 6890 and its successors), and the IPv6 ranges that carry an IPv4 address inside
+# (mapped, translated, 6to4, Teredo): those reach the same private hosts by another spelling.
 _REFUSED: tuple[Network, ...] = tuple(
     ip_network(text)
-    for text in (
-        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
-        "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 "
-        "::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2001:2::/48 2001:10::/28 2001:20::/28 "
-        "2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8"
-    ).split()
+    for line in (
+        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24",
+        "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4",
+        "::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2001:2::/48 2001:10::/28 2001:20::/28",
+        "2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8",
+    )
+    for text in line.split()
 )
 _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
@@ -92,9 +93,9 @@ class Client:
     def get_to_file(self, url: str, path: Path, *, max_bytes: int, seconds: float) -> Fetched:
         """Fetch `url` into `path`, following at most three redirects, each vetted again.
 
-        Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` on failure.
-        Raises a FetchError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus, FetchedPage,
-        Unreachable.
+        Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` after a
+        failure. Raises a FetchError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus,
+        FetchedPage, Unreachable.
         """
         deadline = time.monotonic() + seconds
         for _ in range(_REDIRECTS + 1):
@@ -160,7 +161,7 @@ def _resolve(host: str, port: int) -> Iterable[str]:
 
 
 class _Guard(httpcore2.NetworkBackend):
-    """Opens sockets to vetted addresses only, so that no name can resolve differently between the check and the connect."""
+    """Opens sockets to vetted addresses only: no name can resolve differently between the check and the connect."""
 
     def __init__(self, vetted: Callable[[str, int], list[str]], seconds: float) -> None:
         self._vetted = vetted
@@ -171,8 +172,8 @@ class _Guard(httpcore2.NetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002  ours is the deadline
+        local_address: str | None = None,  # noqa: ARG002
         socket_options: Any = None,
     ) -> httpcore2.NetworkStream:
         fault: Exception = httpcore2.ConnectError()
@@ -194,17 +195,20 @@ class _Dated(httpcore2.NetworkStream):
         self._stream = stream
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         return self._stream.read(max_bytes, timeout=_left(self._deadline, httpcore2.ReadTimeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, timeout=_left(self._deadline, httpcore2.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore2.NetworkStream:
         seconds = _left(self._deadline, httpcore2.ConnectTimeout)
         return _Dated(self._stream.start_tls(ssl_context, server_hostname, timeout=seconds), self._deadline)

@@ -1,0 +1,68 @@
+"""Answers: the envelope, encoded once, sent as one ASGI message pair."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from stemwright import errors
+from stemwright.server.http.errors import Meaning, meaning, message, retry_after, status
+
+_JSON = "application/json;charset=UTF-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete answer; `code` is what stands in its envelope, for counting."""
+
+    status: int
+    body: bytes
+    content_type: str = _JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    code: int = 200
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it (ASGI); a HEAD request gets the headers alone."""
+        raw = [
+            (b"content-type", self.content_type.encode()),
+            (b"content-length", str(len(self.body)).encode()),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+
+
+def encoded(value: object) -> bytes:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def success(data: object, *, msg: str = "success", headers: Mapping[str, str] | None = None, **more: object) -> Answer:
+    """The envelope around `data`; `more` are fields beside it."""
+    return Answer(200, encoded({**more, "code": 200, "msg": msg, "data": data}), headers=headers or {})
+
+
+def plain(data: object, *, status_code: int = 200) -> Answer:
+    """JSON without an envelope."""
+    return Answer(status_code, encoded(data), "application/json", code=status_code)
+
+
+def failure(
+    fault: Exception, *, dialect: str, always_200: bool, headers: Mapping[str, str] | None = None, **more: Any
+) -> tuple[Answer, str]:
+    """The envelope for an error, and the request id in it, by which the log has the rest."""
+    request_id = secrets.token_hex(8)
+    code = meaning(fault).code(dialect)
+    body = {**more, "code": code, "msg": message(fault), "data": None, "requestId": request_id}
+    sent = dict(headers or {})
+    seconds = retry_after(fault)
+    if seconds is not None and meaning(fault) in (Meaning.RATE_LIMITED, Meaning.TOO_FREQUENT, Meaning.MAINTENANCE):
+        sent["Retry-After"] = str(seconds)
+    if isinstance(fault, errors.InvalidKey):
+        sent["WWW-Authenticate"] = "Bearer"
+    return Answer(status(code, always_200=always_200), encoded(body), headers=sent, code=code), request_id

@@ -1,0 +1,189 @@
+"""One request from first byte to answer: bounded body, known caller, a function in a thread, every error told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stemwright import errors
+from stemwright.server import network
+from stemwright.server.clock import now_ms
+from stemwright.server.http import answers, metrics
+from stemwright.server.http.auth import Gate, secret_of
+from stemwright.server.http.errors import Meaning, meaning
+from stemwright.server.http.idempotency import Running
+from stemwright.server.http.limits import Burst, Creates
+from stemwright.server.keys import Principal
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Blobs
+from stemwright.server.store.database import Database
+
+log = logging.getLogger("stemwright.http")
+
+# A body that is refused is still read, up to this much: a client that is cut off while sending never sees the answer.
+FORGOTTEN_BYTES = 64 << 20
+
+
+class Api:
+    """What every route shares: the settings, the stores, and this process's memory of keys and limits."""
+
+    def __init__(
+        self, settings: Settings, database: Database, blobs: Blobs, *, clock: Callable[[], int] | None = None
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.blobs = blobs
+        self.clock = clock or now_ms
+        self.network = network.Client(network.parse_networks(",".join(settings.allow_networks)))
+        self.gate = Gate(database)
+        self.burst = Burst(settings.rate_limit_burst)
+        self.creates = Creates(settings)
+        self.running = Running()
+        self.counts = metrics.Counts()
+        self.always_200 = settings.http_status == "always-200"
+        self.uploads = settings.data.resolve() / "uploads"  # files still arriving
+        self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
+
+
+@dataclass
+class Call:
+    """One request on its way through a route."""
+
+    api: Api
+    scope: Scope
+    now: int
+    body: bytes = b""
+    principal: Principal | None = None
+    headers: dict[str, str] = field(default_factory=dict)  # of the answer, whatever it is
+    received: Any = None  # what a streaming reader made of the body
+    beside: dict[str, Any] = field(default_factory=dict)  # fields beside code and msg in an error
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def sent(self) -> Headers:
+        """The request's headers."""
+        return Headers(scope=self.scope)
+
+    @property
+    def query(self) -> QueryParams:
+        """The request's query parameters."""
+        return QueryParams(self.scope["query_string"])
+
+    @property
+    def caller(self) -> Principal:
+        """Who calls; only on routes that need a key."""
+        assert self.principal is not None
+        return self.principal
+
+    @property
+    def dialect(self) -> str:
+        """The caller's dialect, or the server's as long as nobody is known."""
+        return self.principal.dialect if self.principal else self.api.settings.dialect
+
+    @property
+    def base_url(self) -> str:
+        """What clients reach us by: the setting, or what this one used."""
+        return self.api.settings.public_url or f"{self.scope['scheme']}://{self.sent.get('host', 'localhost')}"
+
+    def authenticate(self) -> None:
+        """Find out who calls; raises InvalidKey and TooFrequent."""
+        if self.principal is None:
+            self.principal = self.api.gate.principal(secret_of(self.sent), now=self.now)
+            self.api.burst.take(self.principal.account_id, now=self.now)
+
+    def failed(self, fault: Exception) -> answers.Answer:
+        """The answer to an error; a fault of ours goes to the log with its request id."""
+        files = not self.scope["path"].startswith("/api/")
+        answer, request_id = answers.failure(
+            fault,
+            dialect=self.dialect,
+            always_200=self.api.always_200 and not files,
+            headers=self.headers,
+            **self.beside,
+        )
+        if meaning(fault) is Meaning.UNEXPECTED:
+            log.error("request %s to %s went wrong", request_id, self.scope["path"], exc_info=fault)
+        return answer
+
+
+Handle = Callable[[Call], ASGIApp]
+Read = Callable[[Call, Receive], Awaitable[None]]
+
+
+class Endpoint:
+    """A route's function as an ASGI application."""
+
+    def __init__(
+        self,
+        api: Api,
+        handle: Handle,
+        *,
+        name: str,
+        read: Read | None = None,
+        is_open: bool = False,
+        seats: bool = False,
+    ) -> None:
+        self.api = api
+        self.handle = handle
+        self.name = name
+        self.read = read
+        self.is_open = is_open
+        self.seats = api.fetch_seats if seats else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        started = time.perf_counter()
+        call = Call(self.api, scope, self.api.clock())
+        try:
+            if self.read is not None:
+                await self.read(call, receive)
+            answer = await to_thread.run_sync(self._answer, call, limiter=self.seats)
+        except ClientDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001  the door: whatever happened, the client gets an envelope
+            answer = call.failed(fault)
+        finally:
+            call.closing.close()
+        await answer(scope, receive, send)
+        self.api.counts.answered(self.name, getattr(answer, "code", 200), time.perf_counter() - started)
+        if call.principal and self.api.gate.due(call.principal.key_id, now=call.now):
+            await to_thread.run_sync(lambda: self.api.gate.note(call.caller.key_id, now=call.now))
+
+    def _answer(self, call: Call) -> ASGIApp:
+        try:
+            if not self.is_open:
+                call.authenticate()
+            return self.handle(call)
+        except Exception as fault:  # noqa: BLE001  told to the client, or logged
+            return call.failed(fault)
+
+
+def bounded(max_bytes: int) -> Read:
+    """A reader that keeps the whole body, which may have `max_bytes`; raises BodyTooLarge."""
+
+    async def read(call: Call, receive: Receive) -> None:
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more and size < max_bytes + FORGOTTEN_BYTES:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise ClientDisconnect
+            more = event.get("more_body", False)
+            size += len(event.get("body", b""))
+            if size <= max_bytes:
+                chunks.append(event.get("body", b""))
+        if size > max_bytes:
+            raise errors.BodyTooLarge(max_bytes=max_bytes)
+        call.body = b"".join(chunks)
+
+    return read

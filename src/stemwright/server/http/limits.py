@@ -1,0 +1,80 @@
+"""How much one account may ask for: creates, counted in the database; calls of any kind, counted in this process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from stemwright.errors import RateLimited, TooFrequent
+from stemwright.server import tasks
+from stemwright.server.settings import Settings
+
+
+@dataclass
+class Burst:
+    """A token bucket for each account: `rate` calls a second, as many at once."""
+
+    rate: int
+    _buckets: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def take(self, account_id: str, *, now: int) -> None:
+        """Count one call; raises TooFrequent when the bucket is empty."""
+        tokens, since = self._buckets.get(account_id, (float(self.rate), now))
+        tokens = min(self.rate, tokens + (now - since) * self.rate / 1000)
+        if tokens < 1:
+            raise TooFrequent
+        self._buckets[account_id] = (tokens - 1, now)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What is left of an account's creates in the window that ends now."""
+
+    limit: int
+    window_seconds: int
+    left: int
+    reset_seconds: int
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The IETF header fields (draft-ietf-httpapi-ratelimit-headers-10)."""
+        return {
+            "RateLimit-Policy": f'"create";q={self.limit};w={self.window_seconds}',
+            "RateLimit": f'"create";r={self.left};t={self.reset_seconds}',
+        }
+
+
+class Creates:
+    """The limit on creates: the tasks an account has stored in the last seconds, whichever process took them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limit = settings.rate_limit_creates
+        self._window = settings.rate_limit_seconds
+        self._closed_until: dict[str, int] = {}
+
+    def refuse_closed(self, account_id: str, *, now: int) -> None:
+        """Raises RateLimited while the account is known to be over its limit: no flood reaches the database."""
+        if (until := self._closed_until.get(account_id, 0)) > now:
+            raise self._limited(until - now)
+
+    def take(self, tx: sa.Connection, account_id: str, *, now: int) -> Quota:
+        """What will be left after this create; raises RateLimited when nothing was left for it."""
+        times = tasks.created_since(tx, account_id, now - self._window * 1000)
+        reset_ms = times[-self._limit :][0] + self._window * 1000 - now if times else self._window * 1000
+        if len(times) >= self._limit:
+            self._closed_until[account_id] = now + reset_ms
+            raise self._limited(reset_ms)
+        return Quota(self._limit, self._window, self._limit - len(times) - 1, _seconds(reset_ms))
+
+    def full(self) -> Quota:
+        """The quota of an account that has used all of it."""
+        return Quota(self._limit, self._window, 0, self._window)
+
+    def _limited(self, reset_ms: int) -> RateLimited:
+        return RateLimited(limit=self._limit, window=self._window, retry_after=_seconds(reset_ms))
+
+
+def _seconds(milliseconds: int) -> int:
+    return max(1, math.ceil(milliseconds / 1000))

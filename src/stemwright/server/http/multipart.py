@@ -1,0 +1,148 @@
+"""A multipart upload, written to disk while it arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from anyio import to_thread
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from stemwright import errors
+from stemwright.server.http.calls import FORGOTTEN_BYTES, Call
+from stemwright.server.tracks import new_audio_id
+
+_LONGEST_FIELD = 64 * 1024
+
+
+@dataclass
+class Received:
+    """What came: the file's bytes at `path`, the name its sender gave it, and the form's other fields."""
+
+    path: Path
+    name: str = ""
+    size: int = 0
+    fields: dict[str, str] = field(default_factory=dict)
+    found: bool = False
+
+
+async def to_disk(call: Call, receive: Receive) -> None:
+    """Stream the form's first file to disk; the caller is known before a byte of it is read.
+
+    Raises InvalidKey, InvalidRequest, BodyTooLarge.
+    """
+    await to_thread.run_sync(call.authenticate)
+    call.api.uploads.mkdir(parents=True, exist_ok=True)
+    received = Received(call.api.uploads / f"{new_audio_id()}.part")
+    call.closing.callback(received.path.unlink, missing_ok=True)
+    with received.path.open("wb") as file:
+        form = _Form(received, file, boundary=_boundary(call), max_bytes=call.api.settings.max_upload_bytes)
+        await _feed(form, receive)
+    form.check()
+    call.received = received
+
+
+async def _feed(form: _Form, receive: Receive) -> None:
+    more, forgotten = True, 0
+    while more and forgotten < FORGOTTEN_BYTES:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more, body = event.get("more_body", False), event.get("body", b"")
+        if form.refused is None:
+            await to_thread.run_sync(form.feed, body)
+        else:
+            forgotten += len(body)
+
+
+def _boundary(call: Call) -> bytes:
+    kind, options = parse_options_header(call.sent.get("content-type", ""))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise errors.InvalidRequest(field="Content-Type", problem="must be multipart/form-data with a boundary")
+    return options[b"boundary"]
+
+
+class _Form:
+    """Takes the parser's events: one file goes to disk, small fields to memory."""
+
+    def __init__(self, received: Received, file: IO[bytes], *, boundary: bytes, max_bytes: int) -> None:
+        self._received = received
+        self._file = file
+        self._max_bytes = max_bytes
+        self._header = (bytearray(), bytearray())
+        self._disposition: dict[bytes, bytes] = {}
+        self._value = bytearray()
+        self._is_file = False
+        self._complete = False
+        self.refused: errors.StemwrightError | None = None
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_part_end": self._end,
+                "on_end": self._finish,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        """Take some more of the body; what is wrong with it is kept in `refused`."""
+        try:
+            self._parser.write(chunk)
+        except MultipartParseError:
+            self.refused = errors.InvalidRequest(field="body", problem="is not a well-formed multipart form")
+        except errors.BodyTooLarge as fault:
+            self.refused = fault
+
+    def check(self) -> None:
+        """Raises what was wrong with the form: InvalidRequest, BodyTooLarge."""
+        if self.refused is not None:
+            raise self.refused
+        if not self._complete:
+            raise errors.InvalidRequest(field="body", problem="ends before the multipart form does")
+        if not self._received.found:
+            raise errors.InvalidRequest(field="file", problem="Field required")
+
+    def _finish(self) -> None:
+        self._complete = True
+
+    def _begin(self) -> None:
+        self._disposition = {}
+        self._value = bytearray()
+        self._is_file = False
+
+    def _header_end(self) -> None:
+        name, value = (bytes(part) for part in self._header)
+        if name.lower() == b"content-disposition":
+            self._disposition = parse_options_header(value)[1]
+        self._header[0].clear()
+        self._header[1].clear()
+
+    def _headers_finished(self) -> None:
+        is_file = b"filename" in self._disposition or self._disposition.get(b"name") == b"file"
+        self._is_file = is_file and not self._received.found
+        if self._is_file:
+            self._received.found = True
+            self._received.name = self._disposition.get(b"filename", b"").decode("utf-8", "replace")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if not self._is_file:
+            self._value += data[start:end][: _LONGEST_FIELD - len(self._value)]
+            return
+        self._received.size += end - start
+        if self._received.size > self._max_bytes:
+            raise errors.BodyTooLarge(max_bytes=self._max_bytes)
+        self._file.write(data[start:end])
+
+    def _end(self) -> None:
+        if not self._is_file:
+            name = self._disposition.get(b"name", b"").decode("utf-8", "replace")
+            self._received.fields[name] = self._value.decode("utf-8", "replace")

@@ -1,0 +1,135 @@
+"""Separations: asked for, and looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from stemwright import errors
+from stemwright.server import maintenance, tasks, tracks, workflows
+from stemwright.server.http import answers, idempotency, wire
+from stemwright.server.http.answers import Answer
+from stemwright.server.http.calls import Call
+from stemwright.server.tracks import Track
+
+PATH = "/api/v1/vocal-removal/generate"
+_HOUR_MS = 3_600_000
+
+
+def generate(call: Call) -> Answer:
+    """`POST /api/v1/vocal-removal/generate`: one transaction stores the task, takes its price and wakes a worker."""
+    body = wire.parse(call.body)
+    asked = body.to(wire.Generate)
+    _check(call, asked)
+    key = idempotency.key_of(call.sent)
+    account_id = call.caller.account_id
+    if key is None:
+        call.api.creates.refuse_closed(account_id, now=call.now)
+        with call.api.database.transaction() as tx:
+            return _create(call, tx, asked)
+    about = {"fingerprint": body.fingerprint(PATH)}
+    oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
+    with call.api.running.hold(account_id, key), call.api.database.transaction() as tx:
+        if earlier := idempotency.stored(tx, account_id, key, oldest=oldest, **about):
+            return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
+        answer = _create(call, tx, asked)
+        idempotency.store(tx, account_id, key, answer=answer.body.decode(), now=call.now, **about)
+        return answer
+
+
+def record_info(call: Call) -> Answer:
+    """`GET /api/v1/vocal-removal/record-info?taskId=`."""
+    with call.api.database.read() as tx:
+        return answers.success(separation(call, tx, task_id_of(call)))
+
+
+def track_info(call: Call) -> Answer:
+    """`GET /api/v1/generate/record-info?taskId=`: a registered song, or a separation that a client looks for here."""
+    task_id = task_id_of(call)
+    with call.api.database.read() as tx:
+        if found := tracks.variations(tx, call.caller.account_id, task_id):
+            return answers.success(wire.registered(found, base_url=call.base_url))
+        return answers.success(separation(call, tx, task_id))
+
+
+def separation(call: Call, tx: sa.Connection, task_id: str) -> dict[str, object]:
+    """The caller's separation task as the wire tells it; raises TaskNotFound."""
+    task = tasks.get(tx, call.caller.account_id, task_id)
+    stems = tasks.stems_of(tx, task.id) if task.state == "finished" else []
+    delivery = tasks.delivery(tx, task.id) if task.callback_url and task.completed else None
+    return wire.record(task, stems, delivery, base_url=call.base_url)
+
+
+def task_id_of(call: Call) -> str:
+    """The query's taskId; raises InvalidRequest without one."""
+    task_id = call.query.get("taskId", "").strip()
+    if not task_id:
+        raise errors.InvalidRequest(field="taskId", problem="Field required")
+    return task_id
+
+
+def _check(call: Call, asked: wire.Generate) -> None:
+    settings = call.api.settings
+    if settings.require_callback and asked.callback_url is None:
+        raise errors.MissingCallback
+    asked.check()
+    if asked.format is not None and asked.format not in settings.formats:
+        raise errors.UnknownFormat(format=asked.format, choices=", ".join(settings.formats))
+
+
+def _create(call: Call, tx: sa.Connection, asked: wire.Generate) -> Answer:
+    api, caller = call.api, call.caller
+    maintenance.refuse(tx)
+    call.headers |= api.creates.full().fields
+    call.headers |= api.creates.take(tx, caller.account_id, now=call.now).fields
+    track = _track(call, tx, asked)
+    submission = tasks.Submission(
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        kind=asked.kind,
+        format=asked.format or api.settings.formats[0],
+        dialect=caller.dialect,
+        cost=api.settings.cost(asked.kind),
+        track=track,
+        audio_url=None if track else asked.audio_url,
+        stem_name=asked.stem_name if asked.kind == "split_stem_advanced" else None,
+        callback_url=asked.callback_url,
+    )
+    task = tasks.submit(tx, submission, max_queued=api.settings.max_queued_per_account, now=call.now)
+    workflows.enqueue_separation(tx, task)
+    return answers.success({"taskId": task.id}, headers=call.headers)
+
+
+def _track(call: Call, tx: sa.Connection, asked: wire.Generate) -> Track | None:
+    """What is to be separated when we hold it already: by its ids, or by the address of one of our own files."""
+    if asked.task_id is not None and asked.audio_id is not None:
+        return tracks.find(tx, call.caller.account_id, asked.task_id, asked.audio_id)
+    blob = own_blob(call, asked.audio_url or "")
+    return _of_blob(tx, call.caller.account_id, blob) if blob else None
+
+
+def own_blob(call: Call, url: str) -> str | None:
+    """The blob that `url` names when it is an address of ours; we do not fetch from ourselves."""
+    parts = urlsplit(url)
+    ours = {call.sent.get("host", ""), urlsplit(call.api.settings.public_url).netloc}
+    if parts.netloc not in ours or not parts.path.startswith("/s/"):
+        return None
+    return parts.path.removeprefix("/s/")
+
+
+def _of_blob(tx: sa.Connection, account_id: str, blob: str) -> Track:
+    track = tracks.by_blob(tx, blob)
+    if track is not None and track.gone is None:
+        return track if track.account_id == account_id else _anonymous(track)
+    found = tasks.by_stem(tx, blob)
+    if found is None or found[0].gone is not None:
+        raise errors.TrackNotFound
+    task, stem = found
+    return _anonymous(Track(stem.id, task.id, account_id, blob, stem.bytes, task.created))
+
+
+def _anonymous(track: Track) -> Track:
+    """The same bytes under new ids: whoever knows a file's name may use it, not learn whose it is."""
+    return dataclasses.replace(track, task_id=tracks.new_task_id(), audio_id=tracks.new_audio_id())

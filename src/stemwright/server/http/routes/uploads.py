@@ -1,0 +1,127 @@
+"""Uploads: a file in by form, by base64 or by address, registered as a song that can be separated."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+import re
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from anyio import to_thread
+from starlette.types import Receive
+
+from stemwright import errors
+from stemwright.server import maintenance, tracks
+from stemwright.server.http import answers, wire
+from stemwright.server.http.answers import Answer
+from stemwright.server.http.calls import Call, bounded
+from stemwright.server.http.multipart import Received, to_disk
+
+BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
+_FETCH_SECONDS = 30.0
+_DAY_MS = 86_400_000
+_SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_read_base64_body = bounded(BASE64_BODY_BYTES)
+
+
+async def read_form(call: Call, receive: Receive) -> None:
+    """Read a multipart form for `by_form`."""
+    call.beside["success"] = False
+    await to_disk(call, receive)
+
+
+async def read_json(call: Call, receive: Receive) -> None:
+    """Read a JSON body for `by_base64` and `by_url`."""
+    call.beside["success"] = False
+    await to_thread.run_sync(call.authenticate)
+    await _read_base64_body(call, receive)
+
+
+def by_form(call: Call) -> Answer:
+    """`POST /api/file-stream-upload`: multipart/form-data with `file`."""
+    received: Received = call.received
+    fields = received.fields
+    name = fields.get("fileName") or received.name
+    return _register(call, received.path, name=name, folder=fields.get("uploadPath"))
+
+
+def by_base64(call: Call) -> Answer:
+    """`POST /api/file-base64-upload`: JSON with `base64Data`, plain or as a data: URL."""
+    asked = wire.parse(call.body).to(wire.Base64Upload, base64Data="file")
+    call.body = b""
+    path = _arriving(call)
+    path.write_bytes(_decoded(asked.data))
+    return _register(call, path, name=asked.file_name, folder=asked.upload_path)
+
+
+def by_url(call: Call) -> Answer:
+    """`POST /api/file-url-upload`: JSON with `fileUrl`, fetched now."""
+    asked = wire.parse(call.body).to(wire.UrlUpload, fileUrl="url")
+    path = _arriving(call)
+    limit = call.api.settings.max_upload_bytes
+    fetched = call.api.network.get_to_file(asked.url, path, max_bytes=limit, seconds=_FETCH_SECONDS)
+    return _register(call, path, name=asked.file_name or fetched.name, folder=asked.upload_path)
+
+
+def _arriving(call: Call) -> Path:
+    call.api.uploads.mkdir(parents=True, exist_ok=True)
+    path = call.api.uploads / f"{tracks.new_audio_id()}.part"
+    call.closing.callback(path.unlink, missing_ok=True)
+    return path
+
+
+def _decoded(text: str) -> bytes:
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            return unquote_to_bytes(text)
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        problem = "Base64 decoding failed: Invalid Base64 format"
+        raise errors.InvalidRequest(field="base64Data", problem=problem) from None
+
+
+def _register(call: Call, path: Path, *, name: str | None, folder: str | None) -> Answer:
+    size = path.stat().st_size
+    if size == 0:
+        raise errors.InvalidRequest(field="file", problem="is empty")
+    with call.api.database.read() as tx:
+        maintenance.refuse(tx)
+    file_name = safe_name(name or "upload")
+    blob = f"{tracks.new_audio_id()}_{file_name}"
+    call.api.blobs.put(blob, path)
+    try:
+        with call.api.database.transaction() as tx:
+            track = tracks.register(
+                tx,
+                call.caller.account_id,
+                blob=blob,
+                size=size,
+                title=Path(file_name).stem,
+                file_name=file_name,
+                mime=mimetypes.guess_type(file_name)[0] or "application/octet-stream",
+                expires=call.now + int(call.api.settings.upload_days * _DAY_MS),
+                now=call.now,
+            )
+    except BaseException:
+        call.api.blobs.delete(blob)
+        raise
+    data = wire.uploaded(track, path=safe_folder(folder or ""), base_url=call.base_url)
+    return answers.success(data, msg="File uploaded successfully", success=True)
+
+
+def safe_name(name: str) -> str:
+    """The last part of a client's file name, fit for a URL and a disk: at most 100 characters."""
+    last = re.split(r"[/\\]", name)[-1]
+    stem, dot, suffix = last.rpartition(".")
+    stem, suffix = (_SAFE.sub("_", part).strip("._") for part in (stem if dot else last, suffix if dot else ""))
+    return (stem[:80] or "upload") + (f".{suffix[:16].lower()}" if suffix else "")
+
+
+def safe_folder(folder: str) -> str:
+    """A client's upload path without what could lead elsewhere. It is only told back: files have names of our own."""
+    parts = (_SAFE.sub("_", part).strip(".") for part in re.split(r"[/\\]", folder))
+    return "/".join(part for part in parts if part)

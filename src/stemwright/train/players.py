@@ -3,7 +3,8 @@
 import numpy as np
 
 from stemwright.train import genres
-from stemwright.train.instruments import DRUM_KITS, Control
+from stemwright.train.engines import play_drum_kit, play_hand_percussion, play_tone
+from stemwright.train.instruments import Control
 from stemwright.train.parts import playing_bars, write_bass, write_chords, write_melody
 from stemwright.train.rhythm import write_drums, write_percussion
 from stemwright.train.score import Note
@@ -47,7 +48,7 @@ def drums(rng: np.random.Generator, studio: Studio) -> list[Part]:
     """The drum kit."""
     genre = genres.by_name(studio.plan.genre)
     notes = write_drums(rng, studio.plan, str(rng.choice(genre.drums)), playing_bars(rng, studio.plan, keen=0.9, taste=0.9))
-    return [Part(studio.soundfont_part(rng, notes, int(rng.choice(DRUM_KITS)), drums=True), "drums", width=rng.uniform(0.3, 1.2))]
+    return [Part(play_drum_kit(rng, studio, notes), "drums", width=rng.uniform(0.3, 1.2))]
 
 
 def percussion(rng: np.random.Generator, studio: Studio) -> list[Part]:
@@ -55,7 +56,7 @@ def percussion(rng: np.random.Generator, studio: Studio) -> list[Part]:
     parts = []
     for _ in range(int(rng.integers(1, 5))):
         notes = write_percussion(rng, studio.plan, playing_bars(rng, studio.plan, keen=0.8))
-        sound = studio.soundfont_part(rng, notes, 0, drums=True)
+        sound = play_hand_percussion(rng, studio, notes)
         parts.append(Part(sound, "percussion", rng.normal(0, 3), rng.uniform(-0.8, 0.8), rng.uniform(0, 1)))
     return parts
 
@@ -70,7 +71,7 @@ def bass(rng: np.random.Generator, studio: Studio) -> list[Part]:
     else:
         odds = {"electric bass": 1.0, "slap bass": 0.15, "upright": 0.3, "synth bass": 0.1 + genre.electronic}
         odds |= {"slap": {"slap bass": 3.0}, "walk": {"upright": 2.0}}.get(style, {})
-        sound = studio.soundfont_part(rng, notes, _pick(rng, odds))
+        sound = play_tone(rng, studio, notes, _pick(rng, odds))
     return [Part(sound, "bass", 0.0, rng.normal(0, 0.04), rng.uniform(0, 0.3))]
 
 
@@ -86,7 +87,7 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
             pan = rng.uniform(0.5, 1.0)
             for side in (-1, 1):
                 again = [n._replace(start_seconds=max(0.0, n.start_seconds + rng.normal(0, 0.006))) for n in notes]
-                sound = studio.soundfont_part(rng, again, "driven guitar" if rng.random() < 0.6 else "clean guitar")
+                sound = play_tone(rng, studio, again, "driven guitar" if rng.random() < 0.6 else "clean guitar")
                 parts.append(Part(sound, "driven guitar", 0.0, side * pan, 0.2))
             continue
         style = _pick(rng, {"chord": 1.0, "arp": 0.8, "stab": 0.3, "eighths": 0.4, "melody": 0.5,
@@ -97,7 +98,7 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
             notes = write_chords(rng, studio.plan, playing, style, low=42, high=66, count=int(rng.integers(3, 7)),
                                  strum_s=float(rng.uniform(0.003, 0.022)))  # fmt: skip
         tone = _pick(rng, {"acoustic guitar": 1.0, "clean guitar": 1.0, "driven guitar": 0.6 if style == "melody" else 0.1})
-        sound = studio.soundfont_part(rng, notes, tone, controls=_vibrato(rng, notes) if style == "melody" else ())
+        sound = play_tone(rng, studio, notes, tone, controls=_vibrato(rng, notes) if style == "melody" else ())
         chain = "driven guitar" if tone == "driven guitar" or rng.random() < 0.15 else "guitar"
         parts.append(Part(sound, chain, rng.normal(0, 2), rng.uniform(-0.9, 0.9), rng.uniform(0, 0.8)))
     return parts
@@ -120,7 +121,7 @@ def keyboard(rng: np.random.Generator, studio: Studio) -> list[Part]:
         if tone in ("piano", "electric piano") and rng.random() < 0.45 and style != "melody":
             roots = write_bass(rng, studio.plan, "root", playing)
             notes = notes + [n._replace(pitch=n.pitch + 12, velocity=n.velocity * 0.85) for n in roots]
-        parts.append(Part(studio.soundfont_part(rng, notes, tone), "keyboard", rng.normal(0, 2), rng.uniform(-0.4, 0.4),
+        parts.append(Part(play_tone(rng, studio, notes, tone), "keyboard", rng.normal(0, 2), rng.uniform(-0.4, 0.4),
                           rng.uniform(0.2, 1.2)))  # fmt: skip
     return parts
 
@@ -141,7 +142,7 @@ def _section(rng: np.random.Generator, studio: Studio, family: str, tones: dict[
         else:
             notes = write_chords(rng, studio.plan, playing, style, low=low, high=high, count=int(rng.integers(2, 5)))
         controls = _swells(rng, studio) if style == "pad" and rng.random() < 0.7 else _vibrato(rng, notes)
-        sound = studio.soundfont_part(rng, notes, tone, controls=controls)
+        sound = play_tone(rng, studio, notes, tone, controls=controls)
         parts.append(Part(sound, family, rng.normal(0, 2), rng.uniform(-0.6, 0.6), rng.uniform(0.1, 1.2)))
     return parts
 
@@ -174,7 +175,7 @@ def synth(rng: np.random.Generator, studio: Studio) -> list[Part]:
             style = {"pad": "pad", "pluck": "arp", "stab": _pick(rng, {"chord": 1, "stab": 1, "eighths": 0.5})}[role]
             notes = write_chords(rng, studio.plan, playing, style, low=48, high=78, count=int(rng.integers(3, 6)))
         if rng.random() < 0.25:
-            sound = studio.soundfont_part(rng, notes, "synth pad" if role == "pad" else "synth lead")
+            sound = play_tone(rng, studio, notes, "synth pad" if role == "pad" else "synth lead")
         else:
             sound = _synth(rng, studio, notes, role)
         parts.append(Part(sound, "synth", rng.normal(0, 2.5), rng.uniform(-0.5, 0.5), rng.uniform(0.3, 1.3)))

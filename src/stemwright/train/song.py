@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemwright.train import genres, players, voices
+from stemwright.train import genres, players, singers
 from stemwright.train.compose import choose_cast, write_plan
 from stemwright.train.effects import insert
 from stemwright.train.effectsounds import fx
@@ -48,7 +48,7 @@ def render_song(
     cast = cast or choose_cast(rng, genres.by_name(plan.genre))
     studio = Studio(plan, split, round(seconds * RATE))
     room = build_room(rng, studio.samples)
-    voiced = voices.sing_all(np.random.default_rng([seed, 99]), studio, cast)
+    voiced = singers.sing_all(np.random.default_rng([seed, 99]), studio, cast)
     stems: dict[str, np.ndarray] = {}
     for index, stem in enumerate(STEMS):
         if stem in cast:

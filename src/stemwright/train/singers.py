@@ -1,0 +1,54 @@
+"""The singers of a song: the lead's melody, the backing that answers it, and who sings them."""
+
+import numpy as np
+
+from stemwright.train import placeholder
+from stemwright.train.parts import playing_bars, voice_chord, write_melody
+from stemwright.train.score import Note, Plan
+from stemwright.train.studio import RATE, Part, Studio
+
+
+def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) -> dict[str, list[Part]]:
+    """Parts of the vocal stems that are in the cast; the backing knows the lead."""
+    low = int(rng.choice([43, 45, 48, 52, 55, 57, 60]))
+    playing = playing_bars(rng, studio.plan, keen=0.85)
+    lead = write_melody(rng, studio.plan, playing, low=low, high=low + 17, rest=0.12, busy=float(rng.random() < 0.3))
+    parts: dict[str, list[Part]] = {}
+    if "vocals" in cast:
+        parts["vocals"] = [_lead_part(rng, studio, lead)]
+    if "backing_vocals" in cast:
+        parts["backing_vocals"] = [_backing_part(rng, studio, lead)]
+    return parts
+
+
+def _lead_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
+    try:
+        from stemwright.train import singing
+    except ImportError:
+        return Part(placeholder.sing(rng, lead, studio.samples), "vocals", width=0.0)
+    return Part(_fitted(singing.sing(rng, lead, studio.samples / RATE, split=studio.split), studio.samples), "sung")
+
+
+def _backing_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
+    chords = chord_notes(rng, studio.plan)
+    try:
+        from stemwright.train import singing
+    except ImportError:
+        return Part(placeholder.sing(rng, chords, studio.samples), "vocals")
+    return Part(_fitted(singing.backing(rng, lead, chords, studio.samples / RATE, split=studio.split), studio.samples), "sung")
+
+
+def chord_notes(rng: np.random.Generator, plan: Plan) -> list[Note]:
+    """The notes of every chord that the backing sings."""
+    low, found = int(rng.choice([48, 52, 55, 57])), []
+    for bar in np.flatnonzero(playing_bars(rng, plan, keen=0.55, taste=0.9)):
+        cuts = np.linspace(0, plan.steps_per_bar, len(plan.chords[bar]) + 1)
+        for first, last in zip(cuts, cuts[1:], strict=False):
+            start, seconds = plan.time_of(int(bar), first), plan.length_of(int(bar), first, last - first)
+            pitches = voice_chord(plan.chord_at(int(bar), first), low, low + 18, 3)
+            found += [Note(start, seconds * 0.96, float(p), 85.0) for p in pitches]
+    return found
+
+
+def _fitted(sound: np.ndarray, samples: int) -> np.ndarray:
+    return np.pad(sound, ((0, max(0, samples - len(sound))), (0, 0)))[:samples]

@@ -49,6 +49,7 @@ _SCALES: dict[str, tuple[str, float]] = {
 }
 _SANE_RATES = range(1000, 768_001)
 _MOST_CHANNELS = 64
+_DAMAGED = "it is damaged, cut off or no audio at all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Container:
 
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
-        self.damaged = self.decoded = 0
+        self.damaged = self.decoded = 0  # packets, frames
         self._drop = 0
         self._container = _open(file, path)
         try:
@@ -115,8 +116,10 @@ class Container:
                 if missing and self.decoded:
                     yield _silence(missing, chunk)
                 missing = Fraction(0)
-                self.decoded += chunk.samples.shape[1]
+                self.decoded += 1
                 yield chunk
+        if self.damaged > self.decoded:
+            raise errors.NotAudio(path=self.path, reason="most of it could not be decoded")
 
     @property
     def _counts_mp3_frames(self) -> bool:
@@ -124,6 +127,8 @@ class Container:
 
     def _choose_stream(self) -> AudioStream:
         stream = self._container.streams.best("audio")
+        if stream is None and self._container.streams.audio:  # FFmpeg found neither a rate nor channels in it
+            raise errors.NotAudio(path=self.path, reason=_DAMAGED)
         if stream is None:
             raise errors.NoAudioStream(path=self.path)
         if cast(object, stream.codec_context) is None:
@@ -159,13 +164,13 @@ class Container:
             yield held, False
 
     def _demux(self, wanted: list[Stream]) -> Iterator[Packet]:
+        """The container's packets; where the rest of the file makes no sense they end, and that counts as damage."""
         try:
             yield from self._container.demux(wanted)
-        except failures.InvalidDataError:
-            self.damaged += 1
-            yield from ()
-        except failures.FFmpegError as error:
+        except OSError as error:  # of the file itself: the disk, the network share, the caller's object
             raise errors.CannotRead(path=self.path, reason=error.strerror or str(error)) from error
+        except failures.FFmpegError:
+            self.damaged += 1
 
     def _keep_cover(self, packet: Packet) -> None:
         if self.tags.cover is None and packet.size:
@@ -199,12 +204,20 @@ class Container:
         return chunk if (drop, end) == (0, n) else Chunk(chunk.samples[:, drop:end], chunk.rate, chunk.layout)
 
 
+def refuse_nonsense(path: str, *, channels: int, rate: int) -> None:
+    """Raises NotAudio for a number of channels or a rate that no music has."""
+    if rate not in _SANE_RATES or not 0 < channels <= _MOST_CHANNELS:
+        raise errors.NotAudio(path=path, reason=f"{channels} channels at {rate} Hz make no sense")
+
+
 def _open(file: BinaryIO, path: str) -> InputContainer:
     try:
         return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
-    except failures.FFmpegError as error:
-        raise errors.NotAudio(path=path, reason=error.strerror or str(error)) from error
-    except (ValueError, TypeError) as error:
+    except failures.ArgumentError as error:
+        raise errors.NotAudio(path=path, reason="it is not in a format that is read here") from error
+    except (failures.InvalidDataError, failures.EOFError) as error:
+        raise errors.NotAudio(path=path, reason=_DAMAGED) from error
+    except (failures.FFmpegError, ValueError) as error:
         raise errors.NotAudio(path=path, reason=str(error)) from error
 
 
@@ -214,8 +227,7 @@ def _is_cover(stream: Stream) -> bool:
 
 def _chunk(frame: AudioFrame, path: str) -> Chunk:
     channels = frame.layout.nb_channels
-    if frame.sample_rate not in _SANE_RATES or not 0 < channels <= _MOST_CHANNELS:
-        raise errors.NotAudio(path=path, reason=f"{channels} channels at {frame.sample_rate} Hz make no sense")
+    refuse_nonsense(path, channels=channels, rate=frame.sample_rate)
     names = channel_names(channels, [channel.name for channel in frame.layout.channels])
     return Chunk(_floats(frame, channels), frame.sample_rate, names)
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright import errors
-from stemwright.audio.container import Chunk, Container
+from stemwright.audio.container import Chunk, Container, refuse_nonsense
 from stemwright.audio.signal import Audio, Resampler, Samples, channel_names, downmix, resampled_length
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -119,10 +120,10 @@ class Song:
         if container is None:
             return
         if container.damaged:
-            self.warnings.append(f"{container.damaged} damaged packets could not be decoded")
-        if self.length_hint is not None and self.length < self.length_hint:
-            there, promised = self.length / self.rate, self.length_hint / self.rate
-            self.warnings.append(f"the file is cut off: its header says {promised:.1f} s, {there:.1f} s are there")
+            self.warnings.append(f"damaged packets that could not be decoded: {container.damaged}")
+        missing = 0 if self.length_hint is None else self.length_hint - self.length
+        if missing > self.rate // 20:
+            self.warnings.append(f"{missing / self.rate:.1f} s are missing: the file is cut off or damaged")
 
 
 def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LIMITS, quality: str = "HQ") -> Song:
@@ -143,7 +144,8 @@ def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LI
 
 
 def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
-    samples = np.atleast_2d(np.asarray(audio.samples, np.float32))
+    samples = _as_floats(audio.samples)
+    refuse_nonsense("the array", channels=samples.shape[0], rate=audio.rate)
     layout = channel_names(samples.shape[0])
     pieces = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
     chunks = (Chunk(piece, audio.rate, layout) for piece in pieces)
@@ -154,13 +156,21 @@ def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str)
     return song
 
 
+def _as_floats(array: NDArray[Any]) -> Samples:
+    """[channels, n] or [n] as float32 [channels, n]; integers are scaled by their type's range."""
+    array = np.atleast_2d(np.asarray(array))
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise errors.NotAudio(path="the array", reason=f"{array.dtype} {list(array.shape)} is not [channels, samples]")
+    with np.errstate(over="ignore"):
+        samples = array.astype(np.float32, copy=False)
+    if array.dtype.kind == "f":
+        return samples
+    full = np.float32(2.0 ** (8 * array.dtype.itemsize - 1))
+    return samples / full - np.float32(array.dtype.kind == "u")
+
+
 def _from_container(container: Container, *, rate: int | None, limits: Limits, quality: str) -> Song:
-    try:
-        song = Song(container.chunks(), path=container.path, rate=rate, limits=limits, quality=quality)
-    except errors.EmptyAudio:
-        if container.damaged:
-            raise errors.NotAudio(path=container.path, reason="nothing in it could be decoded") from None
-        raise
+    song = Song(container.chunks(), path=container.path, rate=rate, limits=limits, quality=quality)
     song._container, song.tags = container, container.tags
     promised = container.length_promised(song.source_rate)
     song.length_hint = None if promised is None else resampled_length(promised, song.source_rate, song.rate)
@@ -179,7 +189,7 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
     """The source as a seekable binary file, and what to call it in messages."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        file: BinaryIO = cleanup.enter_context(_open_path(Path(path)))
+        file: BinaryIO = cleanup.enter_context(_open_path(path))
     else:
         path, file = str(getattr(source, "name", "the file object")), source
     if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
@@ -191,11 +201,11 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
     return file, path
 
 
-def _open_path(path: Path) -> BinaryIO:
+def _open_path(path: str) -> BinaryIO:
     try:
-        if path.is_dir():
+        if Path(path).is_dir():
             raise errors.NotAFile(path=path)
-        return path.open("rb")
+        return Path(path).open("rb")
     except FileNotFoundError:
         raise errors.FileMissing(path=path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from stemwright import errors
 from stemwright.audio import mp3
 from stemwright.audio.signal import Resampler, Samples, resampled_length
-from stemwright.audio.tags import NO_TAGS, Tags, cover_codec
+from stemwright.audio.tags import NO_TAGS, Tags, cover_codec, cover_size
 
 _WRITE_BYTES = 1 << 17
 
@@ -68,7 +68,14 @@ FORMATS = {
     "flac": Format("flac", "flac", {16: ("flac", "s16"), 24: ("flac", "s32")}, holds_cover=True),
     "opus": Format("opus", "ogg", {16: ("libopus", "flt")}, (48000,), 510),
     "m4a": Format(
-        "m4a", "ipod", {16: ("aac", "fltp")}, _AAC_RATES, 512, holds_cover=True, codec_options={"aac_coder": "fast"}
+        "m4a",
+        "mp4",
+        {16: ("aac", "fltp")},
+        _AAC_RATES,
+        512,
+        holds_cover=True,
+        codec_options={"aac_coder": "fast"},
+        muxer_options={"brand": "M4A "},
     ),
 }
 
@@ -162,7 +169,8 @@ class _AvEncoder:
         self._rate, self._position, self._bits = rate, 0, bits
         self._dither = None if seed is None or bits != 16 or kind.is_lossy else np.random.default_rng(seed)
         # An mp4's edit list counts in the movie's time scale: exact at the song's rate, not at the usual 1/1000 s.
-        muxing = {"movie_timescale": str(rate)} if kind.muxer == "ipod" else dict(kind.muxer_options)
+        timing = {"movie_timescale": str(rate)} if kind.muxer == "mp4" else {}
+        muxing = {**kind.muxer_options, **timing}
         opened = av.open(file, "w", format=kind.muxer, container_options=muxing, buffer_size=_WRITE_BYTES)
         self._container = cast(OutputContainer, opened)
         self._container.metadata.update(tags.texts)
@@ -189,7 +197,8 @@ class _AvEncoder:
             self._container.close()
 
     def _add_cover(self, cover: bytes) -> None:
-        stream = self._container.add_mux_stream(cover_codec(cover) or "mjpeg")
+        width, height = cover_size(cover)
+        stream = self._container.add_mux_stream(cover_codec(cover) or "mjpeg", width=width, height=height)
         stream.disposition = Disposition.attached_pic
         packet: Packet[Any] = Packet(cover)
         packet.stream, packet.pts, packet.dts = stream, 0, 0

@@ -116,7 +116,7 @@ def write_percussion(rng: np.random.Generator, plan: Plan, playing: np.ndarray) 
                 continue
             start = plan.time_of(int(bar), float(step)) + late + rng.normal(0, 0.005 * plan.tightness)
             key = keys[hand[step] if rng.random() < 0.9 else rng.integers(len(keys))]
-            notes.append(Note(start, 0.2, key, float(np.clip(86 + accents[step] + rng.normal(0, 6), 20, 127))))
+            notes.append(Note(max(0.0, start), 0.2, key, float(np.clip(86 + accents[step] + rng.normal(0, 6), 20, 127))))
     return notes
 
 

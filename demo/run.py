@@ -25,7 +25,6 @@ from pathlib import Path
 import httpx2
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from stemwright.audio.decode import open_song
 from stemwright.errors import StemwrightError
@@ -202,18 +201,19 @@ def level_dbfs(path: Path) -> float:
 def download_and_show(api: Api, record: dict, folder: Path, title: str) -> None:
     """Download every stem of a finished task and print the table of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = Table("stem", "level", "size", "seconds", "URL", title=title, title_justify="left")
-    table.columns[4].overflow = "fold"
+    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"{'stem':<32}{'level':>12}{'size':>10}{'seconds':>9}  URL", style="dim")
     experimental = set(record.get("experimental") or ())
     for stem in record["response"]["originData"]:
         label, url = stem["stem_type_group_name"], stem["audio_url"]
         path = folder / f"{label}.mp3"
         path.write_bytes(api.http.get(url).raise_for_status().content)
         level = level_dbfs(path)
-        mark = " (experimental)" if label.lower().replace(" ", "_") in experimental else ""
+        name = label + (" (experimental)" if label.lower().replace(" ", "_") in experimental else "")
         shown = "silent" if level < -60 else f"{level:.1f} dBFS"
-        table.add_row(label + mark, shown, f"{path.stat().st_size / 1e6:.2f} MB", f"{stem['duration']:.1f}", url)
-    console.print(table)
+        size = f"{path.stat().st_size / 1e6:.2f} MB"
+        console.print(f"{name:<32}{shown:>12}{size:>10}{stem['duration']:>9.1f}  {url}", soft_wrap=True)
+    console.print()
 
 
 def separate(api: Api, track: dict, receiver: tuple[Receiver, str], secret: str, kind: str) -> dict:

@@ -113,7 +113,7 @@ class Child:
             self._say({"job": asdict(job)})
             try:
                 return self._follow(job, on_progress)
-            except (ChildDied, Superseded):
+            except ChildDied:
                 self.kill()
                 raise
             finally:
@@ -182,7 +182,10 @@ class Child:
         fraction, reported, stopping = 0.0, time.monotonic(), False
         while True:
             event = self._next_event()
-            watch.check(stopping=stopping)
+            if stopping and watch.is_over:
+                self.kill()
+                raise Superseded(task_id=job.task_id, attempt="which did not stop when it was told to")
+            watch.check()
             if event.get("task_id") == job.task_id:
                 fraction = max(fraction, float(event.get("fraction", 0.0)))
                 if "parts" in event or "error" in event:
@@ -220,10 +223,12 @@ class _Watch:
     def give(self, seconds: float) -> None:
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
-    def check(self, *, stopping: bool) -> None:
-        if time.monotonic() > self._deadline:
-            if stopping:
-                raise Superseded(task_id="", attempt="which did not stop when it was told to")
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def check(self) -> None:
+        if self.is_over:
             raise LimitExceeded(how=f"{self._limits.seconds:g} s")
         if _memory_bytes(self._pid) > self._limits.memory_bytes:
             raise LimitExceeded(how=f"{self._limits.memory_bytes >> 20} MiB of memory")

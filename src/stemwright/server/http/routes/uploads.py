@@ -19,11 +19,10 @@ from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call, bounded
 from stemwright.server.http.multipart import Received, to_disk
 
-BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
+_BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
 _FETCH_SECONDS = 30.0
 _DAY_MS = 86_400_000
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_read_base64_body = bounded(BASE64_BODY_BYTES)
 
 
 async def read_form(call: Call, receive: Receive) -> None:
@@ -36,7 +35,8 @@ async def read_json(call: Call, receive: Receive) -> None:
     """Read a JSON body for `by_base64` and `by_url`."""
     call.beside["success"] = False
     await to_thread.run_sync(call.authenticate)
-    await _read_base64_body(call, receive)
+    largest = call.api.settings.max_upload_bytes * 4 // 3 + call.api.settings.max_body_bytes
+    await bounded(min(largest, _BASE64_BODY_BYTES))(call, receive)
 
 
 def by_form(call: Call) -> Answer:
@@ -50,9 +50,11 @@ def by_form(call: Call) -> Answer:
 def by_base64(call: Call) -> Answer:
     """`POST /api/file-base64-upload`: JSON with `base64Data`, plain or as a data: URL."""
     asked = wire.parse(call.body).to(wire.Base64Upload, base64Data="file")
-    call.body = b""
+    content = _decoded(asked.data)
+    if len(content) > (limit := call.api.settings.max_upload_bytes):
+        raise errors.BodyTooLarge(max_bytes=limit)
     path = _arriving(call)
-    path.write_bytes(_decoded(asked.data))
+    path.write_bytes(content)
     return _register(call, path, name=asked.file_name, folder=asked.upload_path)
 
 

@@ -1,0 +1,85 @@
+"""Keys: shown once, stored as a hash, ended by revoking, rotating and time."""
+
+import pytest
+import sqlalchemy as sa
+
+from stemwright.errors import AccountExists, AccountNotFound, InvalidKey, KeyNotFound
+from stemwright.server import accounts, keys
+from stemwright.server.store.database import Database
+
+from .conftest import NOW
+
+
+def valid(database: Database, secret: str, now: int = NOW) -> bool:
+    with database.read() as tx:
+        try:
+            keys.verify(tx, secret, now=now)
+        except InvalidKey:
+            return False
+    return True
+
+
+def test_a_key_says_who_holds_it(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        key, secret = keys.create(tx, account.id, name="k", dialect="sunoapi", scopes=("api", "admin"), now=NOW)
+        found = keys.verify(tx, secret, now=NOW)
+    assert found == keys.Principal(account.id, key.id, "sunoapi", ("api", "admin"))
+    assert secret.startswith("sw_")
+    assert len(secret) >= 46  # 256 bits
+
+
+def test_the_secret_is_stored_nowhere(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        _, secret = keys.create(tx, account.id, now=NOW)
+        stored = str(tx.execute(sa.text("SELECT * FROM keys")).all())
+    assert secret not in stored
+
+
+@pytest.mark.parametrize("wrong", ["", "sw_", "sw_" + "A" * 43, "x" * 5000, "sw_\x00"])
+def test_an_unknown_key_is_refused(database: Database, wrong: str) -> None:
+    assert not valid(database, wrong)
+
+
+def test_a_revoked_key_ends_at_once(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        key, secret = keys.create(tx, account.id, now=NOW)
+    assert valid(database, secret)
+    with database.transaction() as tx:
+        keys.revoke(tx, key.id, now=NOW)
+    assert not valid(database, secret)
+
+
+def test_a_key_expires(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        _, secret = keys.create(tx, account.id, expires=NOW + 10, now=NOW)
+    assert valid(database, secret, NOW + 9)
+    assert not valid(database, secret, NOW + 10)
+
+
+def test_a_rotated_key_overlaps_with_the_new_one(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        key, old = keys.create(tx, account.id, dialect="sunoapi", now=NOW)
+        new_key, new = keys.rotate(tx, key.id, overlap_ms=100, now=NOW)
+    assert new_key.dialect == "sunoapi"
+    assert valid(database, old, NOW + 99)
+    assert not valid(database, old, NOW + 100)
+    assert valid(database, new, NOW + 100)
+
+
+def test_what_is_not_there_is_said(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        for missing in (lambda: keys.revoke(tx, "no", now=NOW), lambda: keys.rotate(tx, "no", now=NOW)):
+            with pytest.raises(KeyNotFound):
+                missing()
+        with pytest.raises(AccountExists):
+            accounts.create(tx, account.name, now=NOW)
+        with pytest.raises(AccountNotFound):
+            accounts.by_name(tx, "nobody")
+
+
+def test_use_is_noted_at_most_once_a_minute(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        key, _ = keys.create(tx, account.id, now=NOW)
+        for later in (0, 30_000, 70_000):
+            keys.touch(tx, key.id, now=NOW + later)
+        assert keys.listing(tx, account.id)[0].used == NOW + 70_000

@@ -18,6 +18,7 @@ app = App(
     help="Splits songs into stems: vocals, drums, bass and nine more. `stemwright COMMAND --help` tells more.",
     version=lambda: installed_version("stemwright"),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     # Parameters without a help text of their own are told by the docstring of their command.
     help_format="markdown",
 )

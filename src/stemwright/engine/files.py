@@ -41,15 +41,19 @@ def write_files(
                 written[name] += block.shape[1]
         paths[name] = writer.path
 
+    def tell() -> None:
+        if on_written is not None:
+            on_written(sum(written.values()))
+
     with _all_or_none(paths), ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
         try:
+            tell()
             waiting = {threads.submit(write, name) for name in stems}
             while waiting:
                 done, waiting = wait(waiting, POLL_SECONDS)
                 for future in done:
                     future.result()
-                if on_written is not None:
-                    on_written(sum(written.values()))
+                tell()
         except BaseException:
             stop.set()
             raise

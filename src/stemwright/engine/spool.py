@@ -79,6 +79,6 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(path=folder) from error
         raise CannotWrite(path=folder, reason=error.strerror or os.strerror(error.errno or 0)) from error

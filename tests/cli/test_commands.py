@@ -1,0 +1,65 @@
+"""The command line around its commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stemwright.cli import app, run
+from stemwright.cli.songs import _name as folder_name
+from stemwright.zoo import catalog
+
+
+def test_every_command_is_there_and_tells_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    told = capsys.readouterr().out
+    names = [name for name in app if not name.startswith("-")]
+    assert {"separate", "models", "evaluate", "train", "serve", "worker", "keys", "credits", "maintenance"} <= set(
+        names
+    )
+    assert all(name in told for name in names)
+
+
+def test_help_imports_no_command() -> None:
+    heavy = ("numpy", "av", "onnxruntime", "torch", "sqlalchemy", "fastapi", "dbos", "rich.progress")
+    code = (
+        f"from stemwright.cli import run; import sys; run(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_command_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["seperate"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "stemwright: There is no command 'seperate'. `stemwright --help` shows those that exist.\n"
+    )
+
+
+def test_models_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["models"]
+    assert [model["name"] for model in listed] == catalog.names()
+    assert run(["models", "show", "twelve"]) == 0
+    assert "backing_vocals" in capsys.readouterr().out
+    assert run(["models", "show", "nothing"]) == 1
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert run(["version"]) == 0
+    assert capsys.readouterr().out.strip() == version("stemwright")
+
+
+@pytest.mark.parametrize(
+    ("song", "folder"), [("a.mp3", "a"), ("Mr. Blue.mp3", "Mr. Blue"), ("...mp3", "song"), (" x .wav", "x")]
+)
+def test_a_song_s_folder_never_means_another(song: str, folder: str) -> None:
+    from pathlib import Path
+
+    assert folder_name(Path(song)) == folder

@@ -1,0 +1,25 @@
+"""`import stemwright` is quick, and everything it promises is there."""
+
+import subprocess
+import sys
+
+import pytest
+
+import stemwright
+
+
+def test_all_is_sorted_and_every_name_is_there() -> None:
+    assert stemwright.__all__ == sorted(stemwright.__all__)
+    assert all(getattr(stemwright, name).__name__ == name for name in stemwright.__all__)
+    assert set(stemwright.__all__) <= set(dir(stemwright))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'seperate'"):
+        stemwright.seperate  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    code = "import stemwright, sys; print([m for m in ('numpy', 'av', 'onnxruntime', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

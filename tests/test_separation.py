@@ -1,0 +1,205 @@
+"""The story of one separation, with the bundled model and real files."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stemwright
+from stemwright.audio.decode import open_song
+from stemwright.errors import BadSamples, CannotWrite, EmptyAudio, NotFinite, TooLong, UnknownFormat, UnknownStem
+from stemwright.zoo import catalog
+
+STEMS = catalog.card("twelve").stems
+RATE = 44100
+
+
+def tune(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
+    """A chord with a click, the sides different."""
+    t = np.arange(max(1, round(seconds * rate))) / rate
+    left = sum(np.sin(2 * np.pi * hz * t) for hz in (110, 220, 277, 330)) / 8
+    return np.stack([left, left * 0.6 + 0.3 * (t % 0.25 < 0.003)]).astype(np.float32)
+
+
+def wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(samples))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(samples.T * 32767).astype("<i2").tobytes())
+    return path
+
+
+def heard(path: Path) -> np.ndarray:
+    with open_song(path) as song:
+        return np.concatenate(list(song.blocks()), axis=1)
+
+
+def gap_dbfs(stems: list[np.ndarray], mix: np.ndarray) -> float:
+    return 20 * np.log10(np.abs(np.sum(stems, axis=0) - mix).max() + 1e-12)
+
+
+def test_an_array_becomes_twelve_stems_that_sum_to_it() -> None:
+    mix = tune(9)
+    separation = stemwright.separate(mix, rate=RATE)
+    assert tuple(separation.stems) == STEMS
+    assert separation.seconds == 9
+    assert separation.stems["drums"].shape == mix.shape
+    assert separation.stems["drums"].dtype == np.float32
+    assert gap_dbfs(list(separation.stems.values()), mix) < -90
+
+
+@pytest.mark.parametrize("rate", [22050, 48000])
+def test_stems_have_the_rate_and_the_length_of_the_song(tmp_path: Path, rate: int) -> None:
+    mix = tune(0.7, rate)
+    separation = stemwright.separate(wav(tmp_path / "song.wav", mix, rate))
+    assert separation.rate == rate
+    assert {stem.shape for stem in separation.stems.values()} == {mix.shape}
+    assert gap_dbfs(list(separation.stems.values()), np.rint(mix * 32767) / 32768) < -90
+
+
+def test_a_rate_can_be_asked_for(tmp_path: Path) -> None:
+    separation = stemwright.separate(wav(tmp_path / "song.wav", tune(0.5)), rate=48000, two=True)
+    assert separation.rate == 48000
+    assert separation.stems["vocals"].shape == (2, 24000)
+
+
+def test_a_file_object_will_do(tmp_path: Path) -> None:
+    file = io.BytesIO(wav(tmp_path / "song.wav", tune(0.2)).read_bytes())
+    assert stemwright.separate(file, two=True).seconds == 0.2
+
+
+def test_one_mono_sample_is_a_song() -> None:
+    separation = stemwright.separate(np.array([0.5], np.float32), rate=RATE)
+    assert {stem.shape for stem in separation.stems.values()} == {(2, 1)}
+    assert gap_dbfs(list(separation.stems.values()), np.full((2, 1), 0.5)) < -90
+
+
+def test_silence_stays_silent_and_is_said_to_be() -> None:
+    separation = stemwright.separate(np.zeros((2, 20000), np.float32), rate=RATE)
+    assert separation.silent == list(STEMS)
+    assert not any(stem.any() for stem in separation.stems.values())
+
+
+def test_vocals_and_instrumental_are_sums_of_the_twelve() -> None:
+    twelve, two = (stemwright.separate(tune(), rate=RATE, two=flag).stems for flag in (False, True))
+    assert list(two) == ["vocals", "instrumental"]
+    np.testing.assert_allclose(two["vocals"], twelve["vocals"] + twelve["backing_vocals"], atol=1e-5)
+
+
+def test_only_the_stems_asked_for_come_out_and_say_the_same_as_among_twelve() -> None:
+    some = stemwright.separate(tune(), rate=RATE, stems=["bass", "vocals"]).stems
+    assert list(some) == ["vocals", "bass"]
+    np.testing.assert_allclose(some["bass"], stemwright.separate(tune(), rate=RATE).stems["bass"], atol=1e-5)
+
+
+def test_the_rest_can_be_had_under_a_name() -> None:
+    stems = stemwright.separate(tune(), rate=RATE, stems=["drums"], rest="no drums").stems
+    assert list(stems) == ["drums", "no drums"]
+    assert gap_dbfs(list(stems.values()), tune()) < -90
+
+
+def test_arguments_are_not_changed() -> None:
+    mix = tune(0.2)
+    stemwright.separate(mix, rate=RATE, two=True)
+    assert np.array_equal(mix, tune(0.2))
+
+
+def test_files_hold_what_the_arrays_do(tmp_path: Path) -> None:
+    song = wav(tmp_path / "song.wav", tune())
+    files = stemwright.separate_to(song, tmp_path / "out", format="flac")
+    arrays = stemwright.separate(song)
+    assert list(files.paths) == list(STEMS)
+    assert files.facts == arrays.facts
+    for name, path in files.paths.items():
+        assert path == tmp_path / "out" / f"{name}.flac"
+        np.testing.assert_allclose(heard(path), arrays.stems[name], atol=1.01 / 32768)
+
+
+def test_stems_that_would_clip_share_one_gain(tmp_path: Path) -> None:
+    loud = tune() * 4
+    files = stemwright.separate_to(stemwright.Audio(loud, RATE), tmp_path, format="wav", two=True)
+    stems = [heard(path) for path in files.paths.values()]
+    assert -20 < files.gain_db < -0.1
+    assert max(np.abs(stem).max() for stem in stems) == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(np.sum(stems, axis=0), loud * 10 ** (files.gain_db / 20), atol=1e-3)
+
+
+def test_saving_applies_the_gain_and_the_arrays_keep_their_level(tmp_path: Path) -> None:
+    separation = stemwright.separate(tune() * 4, rate=RATE, two=True)
+    paths = separation.save(tmp_path, format="wav")
+    loudest = max(separation.stems, key=lambda name: np.abs(separation.stems[name]).max())
+    assert np.abs(separation.stems[loudest]).max() > 1
+    assert np.abs(heard(paths[loudest])).max() == pytest.approx(1, abs=1e-3)
+
+
+def test_progress_only_grows_and_ends_at_one(tmp_path: Path) -> None:
+    told: list[stemwright.Progress] = []
+    stemwright.separate_to(stemwright.Audio(tune(16), RATE), tmp_path, on_progress=told.append, two=True)
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+    assert [progress.stage for progress in told][:: len(told) - 1] == ["separating", "encoding"]
+    assert all(progress.seconds_left >= 0 for progress in told if progress.fraction)
+
+
+@pytest.mark.parametrize("stage", ["separating", "encoding"])
+def test_cancelling_leaves_nothing_behind(tmp_path: Path, stage: str) -> None:
+    reached: list[str] = []
+    with pytest.raises(stemwright.Cancelled):
+        stemwright.separate_to(
+            stemwright.Audio(tune(), RATE),
+            tmp_path / "out" / "song",
+            two=True,
+            on_progress=lambda progress: reached.append(progress.stage),
+            cancelled=lambda: stage in reached,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_the_stems_of_an_earlier_run(tmp_path: Path) -> None:
+    earlier = stemwright.separate_to(stemwright.Audio(tune(0.1), RATE), tmp_path, two=True).paths["vocals"].read_bytes()
+    with pytest.raises(NotFinite):
+        stemwright.separate_to(stemwright.Audio(tune(0.1) * np.nan, RATE), tmp_path, two=True)
+    assert (tmp_path / "vocals.mp3").read_bytes() == earlier
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"stems": ["voclas"]}, UnknownStem, "no stem 'voclas' in the model twelve"),
+        ({"stems": ["drums"], "two": True}, UnknownStem, "Choose from: vocals, instrumental"),
+        ({"model": "thirteen"}, stemwright.StemwrightError, "no model 'thirteen'"),
+        ({"format": "mp4"}, UnknownFormat, "no output format 'mp4'"),
+        ({"limits": stemwright.Limits(max_seconds=0.05)}, TooLong, "longer than the limit of 0.05 s"),
+    ],
+)
+def test_a_wrong_wish_is_refused_before_any_work(tmp_path: Path, wrong: dict, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        stemwright.separate_to(stemwright.Audio(tune(0.1), RATE), tmp_path / "out", **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("array", "rate"),
+    [(np.zeros((2, 9), np.float32), None), (np.zeros((2, 9), np.int16), RATE), (np.zeros((99, 2)), RATE)],
+)
+def test_an_array_that_is_no_song_is_refused(array: np.ndarray, rate: int | None) -> None:
+    with pytest.raises(BadSamples, match="is not a song"):
+        stemwright.separate(array, rate=rate)
+
+
+def test_no_samples_are_no_song() -> None:
+    with pytest.raises(EmptyAudio):
+        stemwright.separate(np.zeros((2, 0), np.float32), rate=RATE)
+
+
+def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    song = wav(tmp_path / "song.wav", tune(0.1))
+    with pytest.raises(CannotWrite, match=r"song\.wav could not be written"):
+        stemwright.separate_to(song, song, two=True)
+    assert song.stat().st_size > 1000

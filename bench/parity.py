@@ -8,6 +8,7 @@ demucs 4.1.0, einops, beartype, rotary-embedding-torch, librosa and ml_collectio
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib.util
 import json
 import math
@@ -28,6 +29,7 @@ from filled import CASES, filled, tones  # noqa: E402
 from stemwright.zoo.renaming import renamed  # noqa: E402
 
 ARCHITECTURES = {"RoFormer": "roformer", "SCNet": "scnet", "TFC": "tfc_tdf", "HTDemucs": "htdemucs"}
+NAMES: dict[str, list[str]] = {}
 SOURCES = ["drums", "bass", "other", "vocals", "guitar", "piano"]
 
 
@@ -36,9 +38,10 @@ def snr_db(found: Tensor, expected: Tensor) -> float:
     return math.inf if error == 0 else 10 * math.log10(expected.double().pow(2).sum().item() / error)
 
 
-def carried(architecture: str, ours: nn.Module, theirs: nn.Module) -> nn.Module:
+def carried(name: str, architecture: str, ours: nn.Module, theirs: nn.Module) -> nn.Module:
     """Our weights under their names."""
     state, table = ours.state_dict(), renamed(architecture, theirs.state_dict())
+    NAMES[name] = [*theirs.state_dict()]
     missing, unexpected = theirs.load_state_dict({old: state[new] for old, new in table.items()}, strict=False)
     assert not unexpected
     assert all(name.endswith("rotary_embed.freqs") for name in missing), missing
@@ -122,7 +125,7 @@ def forwards() -> dict[str, list[list[float]]]:
     for name, (config, samples) in CASES.items():
         architecture = next(value for key, value in ARCHITECTURES.items() if key in name)
         ours, mix = filled(config), tones(samples)
-        theirs = carried(architecture, ours, UPSTREAM[name]())
+        theirs = carried(name, architecture, ours, UPSTREAM[name]())
         with torch.inference_mode():
             found, expected = ours(mix), theirs(mix)
         expected = expected.view(found.shape)  # upstream drops the stem axis when there is one stem
@@ -147,6 +150,8 @@ def main() -> None:
     pins = forwards()
     if GIVEN.pin:
         (TESTS / "upstream.json").write_text(json.dumps(pins, indent=1) + "\n")
+        names = "\n".join(f"{case}\t{name}" for case in NAMES for name in NAMES[case])
+        (TESTS / "upstream_names.txt.gz").write_bytes(gzip.compress(names.encode(), mtime=0))
 
 
 if __name__ == "__main__":

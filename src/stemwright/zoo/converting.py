@@ -1,0 +1,132 @@
+"""The child process that reads another project's checkpoint: `python -m stemwright.zoo.converting`, JSON in and out.
+
+It never imports torch and never unpickles. It runs apart so that what a hostile file can still do, to take memory or
+time, ends with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from stemwright.errors import ForeignError, UnknownArchitecture
+from stemwright.zoo import archive, recognition, renaming, training_config
+
+DEMUCS_STEMS = ("drums", "bass", "other", "vocals", "guitar", "piano")
+
+
+def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
+    """Writes safetensors under our names to `out`; returns what the card should say about them."""
+    checkpoint = archive.read(source)
+    shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    found = recognition.recognise(shapes)
+    table = renaming.renamed(found.architecture, shapes)
+    left = sorted(theirs for theirs, ours in table.items() if not _ours(found.architecture, ours))
+    if left:
+        raise UnknownArchitecture(
+            reason=f"it is a variant of {found.architecture} with {len(left)} tensors like {left[0]}"
+        )
+    said = training_config.read(config) if config else {}
+    sizes, contradictions = _agreed(found, training_config.sizes(found.architecture, found.kind, said))
+    sizes |= _told(found.architecture, checkpoint.facts)
+    archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
+    stems, stems_assumed = _stems(found, training_config.stems(said), checkpoint.facts)
+    stated = {*training_config.sizes(found.architecture, found.kind, said), *(["segment"] if said else [])}
+    return {
+        "architecture": found.architecture,
+        "sizes": sizes,
+        "stems": list(stems),
+        "segment": sizes.get("segment") or training_config.segment(said) or found.segment,
+        "assumed": [name for name in (*found.assumed, *stems_assumed) if name not in stated],
+        "contradictions": contradictions,
+        "left_out": sorted(checkpoint.stubs),
+        "dtype": next(iter(checkpoint.tensors.values())).dtype,
+    }
+
+
+def _ours(architecture: str, name: str) -> bool:
+    """Whether a renamed tensor is one of the architecture's own; upstream's variants add others."""
+    heads = {
+        "roformer": ("bands.", "blocks.", "masks.", "norm.", "time_angles", "band_angles"),
+        "scnet": ("encoders.", "paths.", "decoders.", "mask.", "positions"),
+        "tfc_tdf": ("first.", "encoders.", "downs.", "bottom.", "ups.", "decoders.", "last."),
+        "htdemucs": ("encoders.", "decoders.", "wave_", "frequencies.", "widen", "narrow", "transformer."),
+    }
+    return name.startswith(heads[architecture]) and "value_residual" not in name
+
+
+def _agreed(found: recognition.Recognised, said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The tensors' sizes, with the yaml's where the tensors are silent, and where the two contradict each other."""
+    silent = {name: said[name] for name in found.assumed if name in said}
+    known = {name: value for name, value in said.items() if name in found.sizes and name not in found.assumed}
+    clashes = [
+        f"{name}: the tensors say {_brief(found.sizes[name])}, the configuration {_brief(value)}"
+        for name, value in known.items()
+        if found.sizes[name] != value
+    ]
+    return {**found.sizes, "stems": found.stems, **silent}, clashes
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 60 else f"{text[:50]} … ({len(value)})"
+
+
+def _told(architecture: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Demucs files carry the arguments their net was made with: the training length is among them."""
+    kwargs = facts.get("kwargs")
+    seconds = kwargs.get("segment") if isinstance(kwargs, dict) else None
+    if isinstance(seconds, dict) and seconds.get("_type") == "fraction":
+        seconds = Fraction(int(seconds["numerator"]), int(seconds["denominator"]))
+    if architecture != "htdemucs" or not isinstance(seconds, int | float | Fraction) or not 0 < seconds < 600:
+        return {}
+    return {"segment": int(seconds * 44100)}
+
+
+def _stems(
+    found: recognition.Recognised, said: tuple[str, ...], facts: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the outputs and, when nothing states them, that they were assumed."""
+    kwargs, args = facts.get("kwargs"), facts.get("args")
+    written = [kwargs.get("sources")] if isinstance(kwargs, dict) else []
+    written += list(args[:1]) if isinstance(args, list | tuple) else []
+    for names in (*written, said):
+        if (
+            isinstance(names, list | tuple)
+            and len(names) == found.stems
+            and all(isinstance(each, str) for each in names)
+        ):
+            return tuple(names), ()
+    known = {1: ("vocals",), 2: ("vocals", "other"), 4: DEMUCS_STEMS[:4], 6: DEMUCS_STEMS}
+    return known.get(found.stems) or tuple(f"stem-{i + 1}" for i in range(found.stems)), ("stems",)
+
+
+def main() -> None:
+    """Reads one request from standard input, answers on standard output."""
+    asked = json.load(sys.stdin)
+    _limit(asked["memory_bytes"], asked["seconds"])
+    try:
+        answer = convert(Path(asked["source"]), Path(asked["out"]), Path(asked["config"]) if asked["config"] else None)
+    except ForeignError as error:
+        answer = {"error": type(error).__name__, "fields": {name: str(value) for name, value in error.fields.items()}}
+    except MemoryError:
+        answer = {"error": "ConversionStopped", "fields": {"limit": f"{asked['memory_bytes'] >> 20} MiB of memory"}}
+    json.dump(answer, sys.stdout)
+
+
+def _limit(memory_bytes: int, seconds: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's time limit remains
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Takes over other projects' checkpoints: read in a child process, installed as safetensors and a card."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemwright import errors
+from stemwright.zoo import installed
+
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Added:
+    """A checkpoint that was taken over; `notes` are what its owner should know."""
+
+    model: installed.Installed
+    notes: tuple[str, ...]
+
+
+def add(
+    source: Path,
+    *,
+    name: str | None = None,
+    config: Path | None = None,
+    stems: tuple[str, ...] = (),
+    facts: dict[str, Any] | None = None,
+) -> Added:
+    """Installs a .th, .ckpt, .chpt, .pth, .safetensors or .onnx file as a model, once; raises ForeignError.
+
+    `config` is the yaml that came with it, `stems` names its outputs where nothing in the files does, `facts` are
+    what a catalogue knows (licence, source). No code in the file is ever run.
+    """
+    for path in (source, *([config] if config else [])):
+        if not path.is_file():
+            raise errors.FileMissing(path=path)
+    model = name or source.stem.lower().replace(" ", "-")
+    if installed.find(model):
+        raise errors.NameTaken(model=model)
+    with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
+        weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")
+        found = convert(source, weights, config=config)
+        if stems:
+            if len(stems) != len(found["stems"]):
+                raise errors.BadConfig(path=source, reason=f"it has {len(found['stems'])} outputs, not {len(stems)}")
+            found["stems"] = list(stems)
+            found["assumed"] = [each for each in found["assumed"] if each != "stems"]
+        model = installed.install(model, weights, {**found, **(facts or {}), "from_file": source.name})
+    return Added(model, _notes(found))
+
+
+def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str, Any]:
+    """Runs the child on one file; returns what it found, or raises the error that it met."""
+    size = source.stat().st_size
+    request = {
+        "source": str(source.resolve()),
+        "out": str(out),
+        "config": str(config.resolve()) if config else None,
+        "memory_bytes": (2 << 30) + 3 * size,
+        "seconds": SECONDS,
+    }
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PYTHON", "PATH", "SYSTEMROOT", "LANG"))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "stemwright.zoo.converting"],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env={**kept, "OPENBLAS_NUM_THREADS": "1"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise errors.ConversionStopped(path=source, limit=f"{SECONDS} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise errors.ConversionStopped(path=source, limit=f"it may, or broke the reader ({last})")
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
+    return answer
+
+
+def _notes(found: dict[str, Any]) -> tuple[str, ...]:
+    notes = [
+        f"the configuration contradicts the checkpoint, which was believed; {clash}"
+        for clash in found["contradictions"]
+    ]
+    if found["assumed"]:
+        notes.append(f"nothing in the files states {', '.join(found['assumed'])}: the usual values were taken")
+    if found["left_out"]:
+        notes.append(f"not read, being objects and not tensors: {', '.join(found['left_out'][:5])}")
+    return tuple(notes)

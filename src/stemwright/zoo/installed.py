@@ -1,0 +1,126 @@
+"""Models on this machine: a folder each, with safetensors (or a graph) and a card, in the platform's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemwright.errors import BadCard, BadWeights, UnknownModel
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A model that is here: `facts` is its card as written when it was installed."""
+
+    name: str
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / self.facts["weights"]
+
+
+def folder(*, create: bool = False) -> Path:
+    """Where models are kept: STEMWRIGHT_MODELS, else the platform's cache folder."""
+    place = Path(os.environ.get("STEMWRIGHT_MODELS") or _caches() / "stemwright" / "models")
+    if create:
+        place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _caches() -> Path:
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+
+
+def names() -> list[str]:
+    """Names of the models on this machine."""
+    return sorted(path.parent.name for path in folder().glob("*/card.toml"))
+
+
+def find(name: str) -> Installed | None:
+    """The model of that name if it is on this machine; raises BadCard."""
+    card = folder() / name / "card.toml"
+    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith(".") or not card.is_file():
+        return None
+    try:
+        facts = tomllib.loads(card.read_text("utf-8"))
+        return Installed(name, card.parent, {**facts, "weights": Path(facts["weights"]).name})
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise BadCard(path=card, reason=error) from error
+
+
+def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
+    """Moves converted weights and their card into place, all or nothing; raises BadCard for an impossible name."""
+    target = folder(create=True) / name
+    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
+        raise BadCard(path=target, reason=f"the name {name!r} has characters other than letters, digits and . + - _")
+    staged = weights.parent / "staged"
+    staged.mkdir()
+    weights.rename(staged / weights.name)
+    card = {"name": name, "weights": weights.name, "sha256": sha256(staged / weights.name), **facts}
+    (staged / "card.toml").write_text(toml(card), "utf-8")
+    staged.rename(target)
+    return Installed(name, target, card)
+
+
+def remove(name: str) -> int:
+    """Deletes a model from this machine; returns the bytes it took; raises UnknownModel."""
+    model = find(name)
+    if model is None:
+        raise UnknownModel(model=name)
+    size = sum(path.stat().st_size for path in model.folder.iterdir())
+    shutil.rmtree(model.folder)
+    return size
+
+
+def verify(name: str) -> Installed:
+    """The model, its weights read through once and compared with its card; raises UnknownModel, BadWeights."""
+    model = find(name)
+    if model is None:
+        raise UnknownModel(model=name)
+    found = sha256(model.weights) if model.weights.is_file() else "missing"
+    if found != model.facts["sha256"]:
+        raise BadWeights(path=model.weights, found=found, expected=model.facts["sha256"])
+    return model
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file, a MiB at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def toml(facts: dict[str, Any]) -> str:
+    """A card as text: plain values first, then tables."""
+    plain = {key: value for key, value in facts.items() if not isinstance(value, dict) and value is not None}
+    lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
+    for key, table in facts.items():
+        if isinstance(table, dict):
+            lines += [
+                "",
+                f"[{key}]",
+                *(f"{name} = {_toml(value)}" for name, value in table.items() if value is not None),
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,124 @@
+"""Other projects' checkpoints become models, whatever they are wrapped in, and give the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import save_file  # noqa: E402
+from upstream_files import CASES, architecture, filled, sizes, state, tones  # noqa: E402
+
+from stemwright import errors  # noqa: E402
+from stemwright.zoo import foreign, installed, networks  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def saved(path: Path, value: Any) -> Path:
+    torch.save(value, path)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sizes_are_recognised_from_names_and_shapes(case: str, tmp_path: Path) -> None:
+    found = foreign.convert(saved(tmp_path / "x.ckpt", state(case)), tmp_path / "out")
+    for name, size in sizes(case).items():
+        if name in found["sizes"] and name not in found["assumed"]:
+            assert (name, networks._tuples(found["sizes"][name])) == (name, size)
+    assert found["architecture"] == architecture(case)
+
+
+WRAPPINGS: dict[str, Callable[[Path, dict[str, Any]], Path]] = {
+    "bare": lambda folder, tensors: saved(folder / "a.ckpt", tensors),
+    "state": lambda folder, tensors: saved(folder / "a.th", {"klass": "HTDemucs", "state": tensors, "args": ()}),
+    "state_dict": lambda folder, tensors: saved(
+        folder / "a.ckpt",
+        {"epoch": 3, "best": torch.tensor(1.0), "state_dict": {f"module.{k}": v for k, v in tensors.items()}},
+    ),
+    "model_state_dict": lambda folder, tensors: saved(
+        folder / "a.chpt", {"model_state_dict": tensors, "optimizer_state_dict": {"state": {0: tensors}, "lr": 0.1}}
+    ),
+    "safetensors": lambda folder, tensors: (
+        save_file({k: v.clone() for k, v in tensors.items()}, folder / "a.safetensors", {"klass": "x", "args": "[]"})
+        or folder / "a.safetensors"
+    ),
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_checkpoint_gives_the_same_numbers_however_it_is_wrapped(wrapping: str, tmp_path: Path) -> None:
+    case, mix = "HTDemucs", tones(44100)
+    model = foreign.add(WRAPPINGS[wrapping](tmp_path, state(case)), name="mine").model
+    model.facts["sizes"]["segment"] = 44100
+    with torch.inference_mode():
+        expected = filled(CASES[case][0])(mix).numpy()
+    assert np.allclose(networks.open_installed(model)(mix.numpy()), expected, atol=1e-5)
+    assert installed.verify("mine").facts["stems"] == ["drums", "bass", "other", "vocals"]
+
+
+def test_half_precision_is_kept_on_disk_and_widened_to_run(tmp_path: Path) -> None:
+    halves = state("BS-RoFormer", lambda tensor: tensor.half())
+    model = foreign.add(saved(tmp_path / "half.pth", halves)).model
+    assert model.facts["dtype"] == "F16"
+    separator = networks.open_installed(model)
+    assert all(parameter.dtype == torch.float32 for parameter in separator.net.parameters())
+
+
+def test_only_the_heads_asked_for_are_in_memory(tmp_path: Path) -> None:
+    model = foreign.add(saved(tmp_path / "two.ckpt", state("BS-RoFormer")), stems=("horn", "harp")).model
+    both, harp = networks.open_installed(model), networks.open_installed(model, ("harp",))
+    mix = tones(44100).numpy()
+    assert harp.stems == ("harp",)
+    assert len(harp.net.masks) == 1  # type: ignore[arg-type]
+    assert np.allclose(harp(mix)[:, 0], both(mix)[:, 1], atol=1e-6)
+
+
+YAML = """
+audio: {chunk_size: 131584, sample_rate: 44100}
+model:
+  dim: 64
+  depth: 2
+  stft_hop_length: 512
+  mask_estimator_depth: 2
+  freqs_per_bands: !!python/tuple [1000, 25]
+training: {instruments: [Vocals, Other], target_instrument: null}
+"""
+
+
+def test_a_yaml_fills_in_what_tensors_do_not_show_and_its_contradictions_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "its.yaml").write_text(YAML)
+    added = foreign.add(saved(tmp_path / "a.ckpt", state("BS-RoFormer")), config=tmp_path / "its.yaml")
+    facts = added.model.facts
+    assert (facts["segment"], facts["sizes"]["hop"], facts["stems"]) == (131584, 512, ["vocals", "other"])
+    assert facts["sizes"]["dim"] == 32
+    assert any("dim: the tensors say 32, the configuration 64" in note for note in added.notes)
+    assert any("bands" in note for note in added.notes)
+
+
+def test_what_was_assumed_is_said(tmp_path: Path) -> None:
+    added = foreign.add(saved(tmp_path / "a.ckpt", state("SCNet")))
+    assert any("shares" in note for note in added.notes)
+
+
+def test_a_name_is_taken_once(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.ckpt", state("TFC-TDF v3"))
+    foreign.add(file)
+    with pytest.raises(errors.NameTaken):
+        foreign.add(file)
+    assert installed.names() == ["a"]
+
+
+def test_a_variant_with_other_tensors_is_refused(tmp_path: Path) -> None:
+    strange = state("BS-RoFormer") | {"segm.conv.weight": torch.zeros(3)}
+    with pytest.raises(errors.UnknownArchitecture, match=r"variant of roformer with 1 tensors like segm"):
+        foreign.add(saved(tmp_path / "a.ckpt", strange))

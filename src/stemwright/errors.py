@@ -68,6 +68,10 @@ class TooLarge(AudioError):
     """{path} is larger than the limit of {max_bytes} bytes."""
 
 
+class NothingToSeparate(AudioError):
+    """There is no audio or video file in the folder {path}. Give another folder, or the files by name."""
+
+
 class BadSamples(AudioError):
     """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give floats [channels, samples] with full scale at 1.0, and their `rate`."""
 

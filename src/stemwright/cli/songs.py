@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemwright.errors import FileMissing, NoSongs, StemwrightError
+from stemwright.errors import FileMissing, NothingToSeparate, StemwrightError
 
 # Only folders are filtered by these; a file that is named is tried, whatever it is called.
 _AUDIO = "mp3 wav flac ogg oga opus m4a m4b aac aif aiff aifc wma mp2 ac3 caf ape wv tta au w64 amr"
@@ -45,7 +45,7 @@ def _songs(paths: Iterable[Path], out: Path) -> Iterator[tuple[Path, StemwrightE
         inside = [song for song in sorted(path.rglob("*")) if _is_song(song, out)]
         yield from ((song, None) for song in inside)
         if not inside:
-            yield path, NoSongs(path=path)
+            yield path, NothingToSeparate(path=path)
 
 
 def _is_song(path: Path, out: Path) -> bool:

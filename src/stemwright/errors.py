@@ -300,39 +300,39 @@ class UnknownBlobs(ServiceError):
 # ---- service: outbound HTTP -----------------------------------------------------------------------------------------
 
 
-class FetchError(ServiceError):
+class AddressError(ServiceError):
     """The address could not be used."""
 
 
-class BadUrl(FetchError):
+class BadUrl(AddressError):
     """This is not an http or https address. Give a full one, such as https://example.com/song.mp3."""
 
 
-class BlockedAddress(FetchError):
+class BlockedAddress(AddressError):
     """The host of this address is not on the public internet. The operator can open networks with STEMWRIGHT_ALLOW_NETWORKS."""
 
 
-class Unreachable(FetchError):
+class Unreachable(AddressError):
     """The address could not be reached ({reason})."""
 
 
-class FetchTimeout(FetchError):
+class FetchTimeout(AddressError):
     """The address did not answer in full within {seconds:.0f} s."""
 
 
-class FetchTooLarge(FetchError):
+class FetchTooLarge(AddressError):
     """The address gives more than the limit of {max_bytes} bytes."""
 
 
-class TooManyRedirects(FetchError):
+class TooManyRedirects(AddressError):
     """The address redirects more than {limit} times."""
 
 
-class BadStatus(FetchError):
+class BadStatus(AddressError):
     """The address answered with HTTP status {status}."""
 
 
-class FetchedPage(FetchError):
+class FetchedPage(AddressError):
     """The address gives a web page, not audio. Give the address of the audio file itself."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemwright.errors import FetchError
+from stemwright.errors import AddressError
 from stemwright.server import network
 from stemwright.server.stem_names import LABELS, NEAREST
 from stemwright.server.tasks import Stem, Task
@@ -51,7 +51,7 @@ def attempt(
     """Deliver once. Never raises for what the receiver does or is: that is the answer."""
     try:
         status = client.post_json(url, body, headers=headers, seconds=timeout_seconds)
-    except FetchError as fault:
+    except AddressError as fault:
         return Attempt(status=None, error=str(fault))
     return Attempt(status=status, error=None if 200 <= status < 300 else f"The receiver answered HTTP {status}.")
 

@@ -94,7 +94,7 @@ class Client:
         """Fetch `url` into `path`, following at most three redirects, each vetted again.
 
         Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` after a
-        failure. Raises a FetchError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus,
+        failure. Raises a AddressError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus,
         FetchedPage, Unreachable.
         """
         deadline = time.monotonic() + seconds

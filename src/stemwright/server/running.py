@@ -16,9 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright.errors import (
+    AddressError,
     BlobNotFound,
     ChildDied,
-    FetchError,
     InputRefused,
     LimitExceeded,
     StemwrightError,
@@ -132,9 +132,11 @@ def tidy(shop: Workshop, task_id: str, ids: list[str]) -> None:
         kept = {stem.id for stem in tasks.stems_of(tx, task_id)}
     if task.audio_url:
         shop.blobs.delete(_fetched_name(task_id))
-    for stem_id in set(ids) - kept:
-        for name in shop.blobs.names(stem_id):
+    for stem_id in ids:
+        shop.blobs.forget_parts(stem_id)
+        for name in [] if stem_id in kept else shop.blobs.names(stem_id):
             shop.blobs.delete(name)
+    shop.blobs.forget_parts(task_id)
 
 
 def deliver(shop: Workshop, callback_id: str) -> Answer:
@@ -199,7 +201,7 @@ def _explained(task: tasks.Task, error: Exception) -> Answer:
         return _failure(task, "input", "The song was deleted before its turn came. Upload it again.")
     if isinstance(error, StemwrightError):
         failure = (
-            "input" if isinstance(error, InputRefused) else "fetch" if isinstance(error, FetchError) else "separation"
+            "input" if isinstance(error, InputRefused) else "fetch" if isinstance(error, AddressError) else "separation"
         )
         return _failure(task, failure, str(error))
     log.error("task %s, attempt %d failed", task.id, task.attempt, exc_info=error)

@@ -55,7 +55,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.TooFrequent: Meaning.TOO_FREQUENT,
     errors.UnderMaintenance: Meaning.MAINTENANCE,
     # fetching what the client named
-    errors.FetchError: Meaning.INVALID,
+    errors.AddressError: Meaning.INVALID,
     errors.BadUrl: Meaning.INVALID,
     errors.BlockedAddress: Meaning.INVALID,
     errors.Unreachable: Meaning.INVALID,
@@ -64,8 +64,30 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.TooManyRedirects: Meaning.INVALID,
     errors.BadStatus: Meaning.INVALID,
     errors.FetchedPage: Meaning.INVALID,
-    # what no request can cause, so a request that meets it has found a fault of ours
-    errors.StemwrightError: Meaning.UNEXPECTED,
+    # what no request can cause: one that meets it has found a fault of ours
+    **dict.fromkeys(
+        (
+            errors.StemwrightError,
+            errors.ServiceError,
+            errors.AccountExists,
+            errors.AccountNotFound,
+            errors.CannotOpenData,
+            errors.ChildDied,
+            errors.DataInUse,
+            errors.DataTooNew,
+            errors.DataTooOld,
+            errors.InputRefused,
+            errors.KeyNotFound,
+            errors.LedgerBroken,
+            errors.LimitExceeded,
+            errors.NothingCharged,
+            errors.PortInUse,
+            errors.SeparationFailed,
+            errors.Superseded,
+            errors.UnknownBlobs,
+        ),
+        Meaning.UNEXPECTED,
+    ),
 }
 
 _RETRY_SECONDS = {Meaning.RATE_LIMITED: 10, Meaning.TOO_FREQUENT: 1, Meaning.MAINTENANCE: 60, Meaning.CONFLICT: 1}

@@ -147,14 +147,20 @@ class BandSplit(nn.Module):
         )
         return part.mean(4).permute(2, 0, 1, 3, 4).flatten(3)
 
-    def logits(self, features: list[Tensor]) -> list[Tensor]:
-        """Per zone [bands, batch, frames, 2, LOGITS, columns] of features with an even number of frames."""
+    def logits(self, features: list[Tensor], only: int | None = None) -> list[Tensor]:
+        """Per zone [bands, batch, frames, 2, LOGITS, columns] of features with an even number of frames.
+
+        `only` 0 or 1 gives one frame of each pair: in training neighbours, which overlap by 75 %, teach the same.
+        """
         e = torch.cat([embed(f) for embed, f in zip(self.embed, features, strict=True)])
         pairs = e.reshape(*e.shape[:2], -1, 2 * self.config.embed)
         x = self.widen(self.enter(pairs))
         for local, whole in zip(self.local, self.whole, strict=True):
             x = whole(local(x))
-        y = self.unpair(self.leave(x)).reshape(*e.shape[:3], self.config.head)
-        y = F.relu(y + self.skip(e)).split([zone.bands for zone in self.config.zones])
+        y = self.unpair(self.leave(x)).unflatten(-1, (2, -1))
+        e = e.unflatten(2, (-1, 2))
+        if only is not None:
+            y, e = y[..., only : only + 1, :], e[..., only : only + 1, :]
+        y = F.relu(y + self.skip(e)).flatten(2, 3).split([zone.bands for zone in self.config.zones])
         outs = [head(part) for head, part in zip(self.heads, y, strict=True)]
         return [o.unflatten(-1, (2, LOGITS, -1)) for o in outs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,7 @@ class GraphWriter:
         self.weights: list[onnx.TensorProto] = []
         self._shapes: dict[tuple[int, ...], str] = {}
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
         """Adds a node and returns the name of its first output; further ones end in `.1`, `.2`, …"""
         name = f"{kind.lower()}_{len(self.nodes)}"
         names = [name, *(f"{name}.{i}" for i in range(1, outputs))]

@@ -1,0 +1,167 @@
+"""Draws training examples: which stems sound together, how loud, how equalised; all of it from seed and step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from stemwright.nets.bandsplit import STEMS
+from stemwright.train.songs import RATE, Samples, Song
+
+AUDIBLE = 2e-3  # root mean square below which a stretch counts as silent
+TRIES = 4
+# How often a stem is in a mix made of stems of many songs: about as often as in music, the rare ones lifted.
+REMIX_SHARE = {
+    "vocals": 0.7, "backing_vocals": 0.4, "drums": 0.75, "bass": 0.75, "guitar": 0.5, "keyboard": 0.5,
+    "strings": 0.38, "brass": 0.35, "woodwinds": 0.35, "percussion": 0.38, "synth": 0.42, "fx": 0.3,
+}  # fmt: skip
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stem of an example: samples [2, n] and the gain of every STFT bin."""
+
+    stem: int
+    samples: Samples
+    gains: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Example:
+    """The stems of one mix, and the gain that a bus compressor gives to every frame of it."""
+
+    parts: tuple[Part, ...]
+    frame_gains: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Shape of a batch; a frame starts every `hop` samples and none reaches beyond the example."""
+
+    batch: int
+    frames: int
+    n_fft: int = 4096
+    hop: int = 1024
+
+    @property
+    def samples(self) -> int:
+        """Length of an example in samples."""
+        return (self.frames - 1) * self.hop + self.n_fft
+
+
+class Drawer:
+    """Draws the examples of any step from a list of songs."""
+
+    def __init__(self, songs: Sequence[Song], sizes: Sizes) -> None:
+        self.songs, self.sizes = list(songs), sizes
+        self.having = {stem: [song for song in songs if stem in song.stems] for stem in STEMS}
+        rarity = {stem: 1 / max(len(having), 1) for stem, having in self.having.items()}
+        weights = np.array([sum(rarity[stem] for stem in song.stems) for song in songs])
+        self.chances = weights / weights.sum()
+
+    def batch(self, seed: int, step: int) -> list[Example]:
+        """The examples of a step."""
+        return [self.example(np.random.default_rng((seed, step, i))) for i in range(self.sizes.batch)]
+
+    def example(self, rng: Generator) -> Example:
+        """One example: a song as it is, a song with strangers, stems of many songs, or one or two stems alone."""
+        kind = rng.choice(4, p=(0.42, 0.12, 0.34, 0.12))
+        for _ in range(TRIES):
+            stems = self._stems(rng, kind)
+            if stems:
+                return self._augmented(rng, stems, coherent=kind == 0)
+        return self._augmented(rng, self._remix(rng, ["drums", "vocals"]), coherent=False)
+
+    def _stems(self, rng: Generator, kind: int) -> dict[str, Samples]:
+        if kind == 2:
+            return self._remix(rng, [stem for stem in STEMS if rng.random() < REMIX_SHARE[stem]])
+        if kind == 3:
+            return self._remix(rng, list(rng.choice(STEMS, rng.integers(1, 3), replace=False)))
+        stems = self._song(rng)
+        if kind == 1 and stems:
+            others = [stem for stem in STEMS if stem not in stems]
+            kept = [stem for stem in stems if rng.random() < 0.75]
+            added = rng.choice(others, min(len(others), int(rng.integers(1, 4))), replace=False)
+            stems = {stem: stems[stem] for stem in kept} | self._remix(rng, list(added))
+        return stems
+
+    def _song(self, rng: Generator) -> dict[str, Samples]:
+        song = self.songs[rng.choice(len(self.songs), p=self.chances)]
+        start = int(rng.integers(max(1, song.samples - self.sizes.samples)))
+        kept = [stem for stem in song.stems if rng.random() > 0.08]
+        stems = {stem: song.stretch(stem, start, self.sizes.samples) for stem in kept}
+        return {stem: samples for stem, samples in stems.items() if _audible(samples)}
+
+    def _remix(self, rng: Generator, wanted: list[str]) -> dict[str, Samples]:
+        found = {stem: self._solo(rng, stem) for stem in wanted if self.having[stem]}
+        return {stem: samples for stem, samples in found.items() if _audible(samples)}
+
+    def _solo(self, rng: Generator, stem: str) -> Samples:
+        """A stretch where the stem sounds, if a few tries find one."""
+        length = self.sizes.samples
+        samples = np.zeros((2, length), np.float32)
+        for _ in range(TRIES):
+            song = self.having[stem][rng.integers(len(self.having[stem]))]
+            samples = song.stretch(stem, int(rng.integers(max(1, song.samples - length))), length)
+            if _audible(samples):
+                break
+        return samples
+
+    def _augmented(self, rng: Generator, stems: dict[str, Samples], *, coherent: bool) -> Example:
+        spread_db = 2.5 if coherent else 4.0
+        whole = _mastering(rng, self.sizes.n_fft)
+        parts = []
+        for stem, samples in stems.items():
+            turned = samples[::-1] if rng.random() < 0.4 else samples
+            gain = 10 ** (rng.normal(0, spread_db) / 20) * (1 if rng.random() < 0.5 else -1)
+            # Strangers come at any level: bring them to a common one before their own gain.
+            level = 1.0 if coherent else 0.08 / max(float(np.sqrt(np.mean(samples**2))), 1e-3)
+            curve = smooth_curve(rng, self.sizes.n_fft, 2.5) if rng.random() < 0.6 else 1.0
+            parts.append(Part(STEMS.index(stem), turned, (whole * curve * gain * level).astype(np.float32)))
+        return Example(tuple(parts), self._compression(rng, stems))
+
+    def _compression(self, rng: Generator, stems: dict[str, Samples]) -> NDArray[np.float32]:
+        """Gain per frame of a bus compressor that follows the mix (the masks that separate it stay the same)."""
+        frames, hop = self.sizes.frames, self.sizes.hop
+        if rng.random() > 0.35:
+            return np.ones(frames, np.float32)
+        mono = sum(samples.sum(0) for samples in stems.values())
+        assert isinstance(mono, np.ndarray)
+        steps = mono[: mono.size // hop * hop].reshape(-1, hop)
+        level_db = 10 * np.log10(np.mean(steps**2, -1) + 1e-8)[:frames]
+        over_db = np.maximum(level_db - np.quantile(level_db, rng.uniform(0.2, 0.8)), 0)
+        gain_db = -over_db * (1 - 1 / rng.uniform(1.5, 6))
+        smooth = np.convolve(np.pad(gain_db, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
+        return 10 ** (np.pad(smooth, (0, frames - smooth.size), mode="edge") / 20).astype(np.float32)
+
+
+def smooth_curve(rng: Generator, n_fft: int, spread_db: float) -> NDArray[np.float64]:
+    """Gain [bins] through three random points of a smooth equaliser."""
+    hertz = np.maximum(np.arange(n_fft // 2 + 1) * RATE / n_fft, 30)
+    knots = np.sort(rng.uniform(np.log(60), np.log(18000), 3))
+    return 10 ** (np.interp(np.log(hertz), knots, rng.normal(0, spread_db, 3)) / 20)
+
+
+def _mastering(rng: Generator, n_fft: int) -> NDArray[np.float64]:
+    """What happens to a whole mix: an equaliser, and the low-pass of a lossy codec."""
+    gains = smooth_curve(rng, n_fft, 2.0) if rng.random() < 0.4 else np.ones(n_fft // 2 + 1)
+    if rng.random() < 0.2:
+        gains[int(rng.uniform(11000, 19000) * n_fft / RATE) :] *= 1e-3
+    return gains
+
+
+def _audible(samples: Samples) -> bool:
+    return float(np.mean(samples[:, ::4] ** 2)) > AUDIBLE**2
+
+
+def spectra(parts: Sequence[Part], sizes: Sizes) -> NDArray[np.complex64]:
+    """Uncentred spectra [parts, 2, frames, bins] before their gains; periodic Hann window."""
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(sizes.n_fft) / sizes.n_fft)).astype(np.float32)
+    stacked = np.stack([part.samples for part in parts])
+    frames = np.lib.stride_tricks.sliding_window_view(stacked, sizes.n_fft, axis=-1)[:, :, :: sizes.hop]
+    return np.asarray(scipy.fft.rfft(frames[:, :, : sizes.frames] * window), np.complex64)

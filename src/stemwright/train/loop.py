@@ -1,0 +1,187 @@
+"""Trains the net: one loop for CPU and GPU, which goes on at its last checkpoint after any kill.
+
+python -m stemwright.train.loop --recipe twelve --data DATA --run RUN
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon
+
+from stemwright.errors import Diverged
+from stemwright.nets.bandsplit import BandSplit
+from stemwright.train import checkpoints, progress
+from stemwright.train.feeder import Feed, batches
+from stemwright.train.losses import separation_loss
+from stemwright.train.recipe import Recipe, load_recipe
+from stemwright.train.targets import Targets
+
+CHECKED_FRAMES = 430  # 10 s of each song that is measured
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a run lives and how often it saves and measures; none of it changes the weights but `finish_steps`.
+
+    `finish_steps` starts the decay of the learning rates now, for a run that must end earlier than its recipe says.
+    """
+
+    data: Path
+    run: Path
+    device: str = "cpu"
+    save_every: int = 100
+    check_every: int = 400
+    checked_songs: int = 12
+    stop_at: int | None = None
+    finish_steps: int | None = None
+    workers: int = 1
+
+
+class Trainer:
+    """Net, average and optimisers, and the step they are at."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device = recipe, device
+        self.net = BandSplit(recipe.net).to(device)
+        self.average = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
+        self.muon, self.adamw = optimisers(self.net, recipe)
+        self.step, self.seconds, self.songs = 0, 0.0, 0
+        self.finish = (recipe.steps - recipe.finish_steps, recipe.steps)
+
+    @property
+    def parts(self) -> checkpoints.Parts:
+        """What a checkpoint holds."""
+        return {"net": self.net, "average": self.average, "muon": self.muon, "adamw": self.adamw}
+
+    def train(self, targets: dict[str, Tensor]) -> float:
+        """One step; returns its loss."""
+        recipe = self.recipe
+        for optimiser, rate in ((self.muon, recipe.rates.muon), (self.adamw, recipe.rates.adamw)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * self.rate()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.net.logits(progress.zone_features(targets["features"], self.net), self.step % 2)
+        loss = separation_loss(logits, recipe.net.zones, targets)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(step=self.step, loss=value)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), recipe.rates.clip)
+        for optimiser in (self.muon, self.adamw):
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self._move_average()
+        self.step += 1
+        return value
+
+    def rate(self) -> float:
+        """Share of the learning rates at this step: a short rise, constant, a fall to zero at the end."""
+        start, end = self.finish
+        rise = min(1.0, (self.step + 1) / self.recipe.rates.warmup_steps)
+        return rise * min(1.0, max(0.0, (end - self.step) / max(end - start, 1)))
+
+    def _move_average(self) -> None:
+        # Early on the average must not remember the random start.
+        decay = min(self.recipe.rates.ema, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(self.average.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(now.detach(), 1 - decay)
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint."""
+        facts = {"step": self.step, "seconds": self.seconds, "songs": self.songs, "finish": self.finish}
+        checkpoints.save(path, self.parts, facts | {"recipe": self.recipe.fingerprint})
+
+    def restore(self, path: Path) -> None:
+        """Goes on where a checkpoint ends. Raises OtherRecipe, BadCheckpoint."""
+        facts = checkpoints.facts_of(path, recipe=self.recipe.fingerprint)
+        checkpoints.load(path, self.parts)
+        self.step, self.seconds, self.songs = facts["step"], facts["seconds"], facts["songs"]
+        self.finish = tuple(facts["finish"])
+
+
+def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:
+    """Muon (Jordan et al. 2024) for the matrices of the body, AdamW for the rest: LSTMs, bands, norms, biases."""
+    named = list(net.named_parameters())
+    body = [p for name, p in named if p.ndim == 2 and "lstm" not in name]
+    other = [p for name, p in named if p.ndim > 1 and not (p.ndim == 2 and "lstm" not in name)]
+    plain = [p for _, p in named if p.ndim < 2 or p.shape[1] == 1]
+    other = [p for p in other if all(p is not q for q in plain)]
+    groups = [{"params": other}, {"params": plain, "weight_decay": 0.0}]
+    adamw = AdamW(groups, lr=recipe.rates.adamw, betas=(0.9, 0.98), weight_decay=0.01)
+    return Muon(body, lr=recipe.rates.muon, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"), adamw
+
+
+def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: None) -> BandSplit:
+    """Trains to the end of the recipe (or of the plan) and returns the averaged net; `on_row` sees the curve grow."""
+    device, checkpoint = torch.device(plan.device), plan.run / "checkpoint.safetensors"
+    trainer = Trainer(recipe, device)
+    if checkpoint.exists():
+        trainer.restore(checkpoint)
+    if plan.finish_steps is not None:
+        trainer.finish = (trainer.step, trainer.step + plan.finish_steps)
+    plan.run.mkdir(parents=True, exist_ok=True)
+    end = min(trainer.finish[1], plan.stop_at or trainer.finish[1])
+    feed = Feed(plan.data / "train", recipe.sizes, recipe.net, recipe.seed, plan.workers)
+    with batches(feed, trainer.step) as stream:
+        _steps(trainer, plan, stream, end, on_row)
+    trainer.save(checkpoint)
+    return trainer.average
+
+
+def _steps(trainer: Trainer, plan: Plan, stream: Iterator[Targets], end: int, on_row: Callable[[Row], None]) -> None:
+    sizes = progress.Sizes(1, CHECKED_FRAMES, trainer.recipe.net.n_fft, trainer.recipe.net.hop)
+    stretches = {
+        s: progress.items(plan.data / s, sizes, trainer.recipe.net, limit=plan.checked_songs) for s in ("val", "test")
+    }
+    losses: list[float] = []
+    while trainer.step < end:
+        started = time.monotonic()
+        losses.append(trainer.train(to_torch(next(stream), trainer.device)))
+        trainer.seconds += time.monotonic() - started
+        if trainer.step % plan.save_every == 0:
+            trainer.save(plan.run / "checkpoint.safetensors")
+        if trainer.step % 50 == 0 or trainer.step == end:
+            row: Row = {"step": trainer.step, "seconds": round(trainer.seconds, 1), "loss": sum(losses) / len(losses)}
+            row["rate"] = trainer.rate()
+            if trainer.step % plan.check_every == 0 or trainer.step == end:
+                row |= {name: progress.measure(trainer.average, s, trainer.device) for name, s in stretches.items()}
+                losses.clear()
+            progress.append(plan.run / "curve.jsonl", row)
+            on_row(row)
+
+
+def to_torch(targets: Targets, device: torch.device) -> dict[str, Tensor]:
+    """The arrays of a batch as tensors; on the CPU they share its memory."""
+    return {name: torch.from_numpy(array).to(device) for name, array in vars(targets).items()}
+
+
+def main() -> None:
+    """Runs a recipe from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="twelve")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--finish-steps", type=int)
+    parser.add_argument("--stop-at", type=int)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--check-every", type=int, default=400)
+    given = parser.parse_args()
+    plan = {name: value for name, value in vars(given).items() if name != "recipe"}
+    run(load_recipe(given.recipe), Plan(**plan), on_row=lambda row: print(row, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The metrics written while training: median 1-s SDR per stem on fixed songs, computed without leaving the spectrum."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stemwright.errors import NoSongs
+from stemwright.nets.bandsplit import STEMS, BandSplit, two_level_softmax
+from stemwright.train.batches import Example, Part, Sizes, spectra
+from stemwright.train.songs import Song, complete_songs
+from stemwright.train.targets import TargetMaker, Targets
+
+SECONDS_FRAMES = 43  # about one second
+VIEWS_OF_STEMS: dict[str, tuple[str, ...]] = {stem: (stem,) for stem in STEMS} | {
+    "all_vocals": ("vocals", "backing_vocals"),
+    "all_drums": ("drums", "percussion"),
+    "accompaniment": tuple(stem for stem in STEMS if "vocals" not in stem),
+}
+Powers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A stretch of a song: the net's features, and per stem and column centre, rest and the mix's power."""
+
+    features: Tensor  # [1, frames, columns, VIEWS]
+    spectra: dict[str, NDArray[np.complex64]]  # per sounding stem [2, frames, bins]
+
+
+def items(folder: Path, sizes: Sizes, config: Any, *, limit: int) -> list[Item]:
+    """The middle of the first songs of a folder; none when there are no songs."""
+    try:
+        songs = complete_songs(folder)[:limit]
+    except NoSongs:
+        return []
+    return [_item(song, Sizes(1, sizes.frames, sizes.n_fft, sizes.hop), config) for song in songs]
+
+
+def _item(song: Song, sizes: Sizes, config: Any) -> Item:
+    start = max(0, (song.samples - sizes.samples) // 2)
+    flat = np.ones(sizes.n_fft // 2 + 1, np.float32)
+    parts = tuple(Part(STEMS.index(stem), song.stretch(stem, start, sizes.samples), flat) for stem in song.stems)
+    out = Targets.empty(sizes, config)
+    TargetMaker(sizes, config).fill([Example(parts, np.ones(sizes.frames, np.float32))], out)
+    return Item(torch.from_numpy(out.features), dict(zip(song.stems, spectra(parts, sizes), strict=True)))
+
+
+def zone_features(features: Tensor, net: BandSplit) -> list[Tensor]:
+    """Features [batch, frames, columns, VIEWS] per zone, as the net takes them: [bands, batch, frames, …]."""
+    zones = net.config.zones
+    parts = features.split([zone.bands * zone.columns for zone in zones], 2)
+    pairs = zip(zones, parts, strict=True)
+    return [p.unflatten(2, (zone.bands, zone.columns)).permute(2, 0, 1, 3, 4).flatten(3) for zone, p in pairs]
+
+
+@torch.no_grad()
+def measure(net: BandSplit, stretches: Sequence[Item], device: torch.device) -> dict[str, float]:
+    """Median over seconds and songs of 10 log10(|s|²/|s − e|²), in dB, per stem and per sum of stems."""
+    edges = np.diff([*net.config.first_bins, net.config.n_fft // 2])
+    ratios: dict[str, list[NDArray[np.float32]]] = {}
+    for item in stretches:
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = net.logits(zone_features(item.features.to(device), net))
+        masks = torch.cat([two_level_softmax(o.float(), 4).permute(1, 4, 3, 2, 0, 5).flatten(4) for o in logits], -1)
+        mix = sum(item.spectra.values())
+        estimates: dict[str, Any] = dict(zip(STEMS, masks[0].cpu().numpy(), strict=True))
+        for name, members in VIEWS_OF_STEMS.items():
+            true = [item.spectra[stem] for stem in members if stem in item.spectra]
+            if true:
+                mask = np.repeat(sum(estimates[stem] for stem in members), edges, -1)
+                ratios.setdefault(name, []).append(_ratios(sum(true), np.asarray(mix)[..., :-1] * mask))
+    return {name: round(float(np.median(np.concatenate(found))), 2) for name, found in ratios.items()}
+
+
+def _ratios(true: Any, estimate: NDArray[np.complex64]) -> Powers:
+    """SDR in dB of every second in which the stem sounds."""
+    signal, error = _seconds(true[..., :-1]), _seconds(true[..., :-1] - estimate)
+    sounding = (signal > signal.max() * 1e-3) & (signal > 1e-3)
+    return 10 * np.log10(signal[sounding] / (error[sounding] + 1e-9))
+
+
+def _seconds(spectrum: NDArray[np.complex64]) -> Powers:
+    power = (spectrum.real**2 + spectrum.imag**2).sum((0, 2))
+    whole = power.size // SECONDS_FRAMES * SECONDS_FRAMES
+    return power[:whole].reshape(-1, SECONDS_FRAMES).sum(1)
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Adds a line to a curve (JSON lines)."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a curve; a last line cut off by a kill is dropped."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def plot(curve: Path, picture: Path) -> None:
+    """Draws the curve: the loss, and the SDR of every stem on val and test."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [row for row in read(curve) if "test" in row]
+    figure = Figure(figsize=(14, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 3)
+    axes[0].plot([row["step"] for row in rows], [row["loss"] for row in rows], color="black")
+    axes[0].set(title="loss", xlabel="step")
+    for axis, split in zip(axes[1:], ("val", "test"), strict=True):
+        for i, name in enumerate(VIEWS_OF_STEMS):
+            points = [(row["step"], row[split][name]) for row in rows if name in row[split]]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=name, color=f"C{i % 10}", linestyle="-:"[i // 10])
+        axis.set(title=f"{split}: median SDR of 1 s, dB", xlabel="step")
+        axis.grid(alpha=0.3)
+    axes[2].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(picture, dpi=110)

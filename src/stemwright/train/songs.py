@@ -1,0 +1,65 @@
+"""A composed data set on disk: which songs are complete, and any stretch of their stems."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.errors import NoSongs, SpoiledSong
+from stemwright.nets.bandsplit import STEMS
+
+Samples = NDArray[np.float32]
+RATE = 44100
+
+
+@dataclass(frozen=True)
+class Song:
+    """A folder with one int16 [samples, 2] array per sounding stem; `song.json` is written last."""
+
+    folder: Path
+    stems: tuple[str, ...]
+
+    @cached_property
+    def samples(self) -> int:
+        """Length of the shortest stem in samples."""
+        return min(len(self._array(stem)) for stem in self.stems)
+
+    def stretch(self, stem: str, start: int, length: int) -> Samples:
+        """Samples [2, length] of a stem from `start`; zeros beyond its end."""
+        taken = self._array(stem)[start : start + length]
+        out = np.zeros((2, length), np.float32)
+        out[:, : len(taken)] = taken.T
+        out *= np.float32(1 / 32768)
+        return out
+
+    def _array(self, stem: str) -> NDArray[np.int16]:
+        path = self.folder / f"{stem}.npy"
+        try:
+            array = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise SpoiledSong(path=path, reason=error) from error
+        if array.dtype != np.int16 or array.ndim != 2 or array.shape[1] != 2:
+            raise SpoiledSong(path=path, reason=f"{array.dtype} {array.shape} in place of int16 [samples, 2]")
+        return array
+
+
+def complete_songs(folder: Path) -> list[Song]:
+    """The finished songs of a folder by name; those still being rendered are passed over. Raises NoSongs."""
+    songs = [song for path in sorted(folder.glob("*/song.json")) if (song := _song(path)).stems]
+    if not songs:
+        half = sum(1 for path in folder.glob("*/") if not (path / "song.json").exists())
+        raise NoSongs(folder=folder, half=half)
+    return songs
+
+
+def _song(path: Path) -> Song:
+    try:
+        json.loads(path.read_text())
+    except ValueError as error:
+        raise SpoiledSong(path=path, reason=error) from error
+    return Song(path.parent, tuple(stem for stem in STEMS if (path.parent / f"{stem}.npy").exists()))

@@ -1,0 +1,98 @@
+"""The loop goes on to the step after a kill, and says what is wrong before it touches anything."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from stemwright.errors import BadCheckpoint, NoSongs, OtherRecipe
+from stemwright.train import checkpoints, progress
+from stemwright.train.loop import Plan, Trainer, run
+from tests.train.examples import RECIPE, write_data
+
+CPU = torch.device("cpu")
+CHILD = """
+from pathlib import Path
+from stemwright.train.loop import Plan, run
+from tests.train.examples import RECIPE
+import dataclasses, sys
+if __name__ == "__main__":
+    plan = Plan(Path(sys.argv[1]), Path(sys.argv[2]), save_every=1, check_every=10**6)
+    run(dataclasses.replace(RECIPE, steps=10**6), plan)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("songs"))
+
+
+def weights(run_folder: Path) -> dict[str, torch.Tensor]:
+    trainer = Trainer(RECIPE, CPU)
+    trainer.restore(run_folder / "checkpoint.safetensors")
+    return {**trainer.net.state_dict(), **{f"ema {k}": v for k, v in trainer.average.state_dict().items()}}
+
+
+def test_a_run_in_two_parts_equals_one(data: Path, tmp_path: Path) -> None:
+    run(RECIPE, Plan(data, tmp_path / "whole", check_every=6))
+    for end in (3, None):
+        run(RECIPE, Plan(data, tmp_path / "parts", stop_at=end))
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, msg=name, atol=1e-6, rtol=1e-5)
+    last = progress.read(tmp_path / "whole" / "curve.jsonl")[-1]
+    assert last["step"] == 6
+    assert set(last["test"]) >= {"vocals", "drums", "accompaniment"}
+    progress.plot(tmp_path / "whole" / "curve.jsonl", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_a_killed_run_leaves_a_whole_checkpoint(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(CHILD)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(("src", "."))}
+    child = subprocess.Popen([sys.executable, tmp_path / "child.py", data, tmp_path / "run"], env=environment)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 90
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    trainer = Trainer(RECIPE, CPU)
+    trainer.restore(checkpoint)
+    assert trainer.step > 0
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    Trainer(RECIPE, CPU).save(checkpoint)
+    before = checkpoint.read_bytes()
+    with pytest.raises(OtherRecipe, match="another recipe"):
+        Trainer(dataclasses.replace(RECIPE, seed=4), CPU).restore(checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_spoiled_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"not safe, not tensors")
+    with pytest.raises(BadCheckpoint, match="cannot be read"):
+        checkpoints.facts_of(tmp_path / "checkpoint.safetensors")
+
+
+def test_half_rendered_songs_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "train" / "half").mkdir(parents=True)
+    with pytest.raises(NoSongs, match="1 half rendered"):
+        run(RECIPE, Plan(tmp_path, tmp_path / "run"))
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_rates_rise_stay_and_fall() -> None:
+    trainer = Trainer(dataclasses.replace(RECIPE, steps=100, finish_steps=10), CPU)
+    rates = []
+    for trainer.step in (0, 1, 50, 90, 95, 100):
+        rates.append(trainer.rate())
+    assert rates == [0.5, 1.0, 1.0, 1.0, 0.5, 0.0]

@@ -1,0 +1,70 @@
+"""The loss: its fused kernel equals plain torch, and its parabola equals the error of a mask on a spectrum."""
+
+import numpy as np
+import pytest
+import torch
+
+from stemwright.nets.bandsplit import LOGITS, STEMS, BandSplit
+from stemwright.train.batches import Drawer, Example, Sizes, spectra
+from stemwright.train.kernels import CENTRE_SCALE, SOFTNESS, SPREAD_SCALE
+from stemwright.train.losses import FusedLoss, separation_loss, zone_loss
+from stemwright.train.progress import zone_features
+from stemwright.train.songs import complete_songs
+from stemwright.train.targets import TargetMaker, Targets
+from tests.train.examples import SMALL, write_data
+
+SIZES = Sizes(2, 6)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Example], Targets]:
+    songs = complete_songs(write_data(tmp_path_factory.mktemp("data")) / "train")
+    examples, out = Drawer(songs, SIZES).batch(1, 0), Targets.empty(SIZES, SMALL)
+    TargetMaker(SIZES, SMALL).fill(examples, out)
+    return examples, out
+
+
+def test_fused_gradient_equals_torch(filled: tuple[list[Example], Targets]) -> None:
+    targets = {name: torch.from_numpy(array) for name, array in vars(filled[1]).items()}
+    torch.manual_seed(0)
+    first = 0
+    for zone in SMALL.zones:
+        logits = torch.randn(zone.bands, 2, SIZES.frames // 2, 2, LOGITS, zone.columns, requires_grad=True)
+        losses = FusedLoss.apply(logits, first, targets), zone_loss(logits, first, targets)
+        fused, plain = (torch.autograd.grad(loss, logits)[0] for loss in losses)
+        torch.testing.assert_close(losses[0], losses[1])
+        torch.testing.assert_close(fused, plain, atol=1e-5 * float(plain.abs().max()), rtol=1e-3)
+        first += zone.bands * zone.columns
+
+
+def test_parabola_is_the_error_of_a_mask(filled: tuple[list[Example], Targets]) -> None:
+    (example, *_), targets = filled
+    parts = spectra(example.parts, SIZES) * np.stack([part.gains for part in example.parts])[:, None, None]
+    bins, mask = slice(SMALL.first_bins[-1], 2048), 0.3
+    mix, own = parts.sum(0)[..., bins], parts[0, ..., bins]
+    expected = (np.abs(mask * mix - own) ** 2).sum(-1) / (np.abs(mix) ** 2).sum(-1)
+    stem = example.parts[0].stem
+    centre = targets.centre[0, :, :, stem, -1] / CENTRE_SCALE
+    spread = targets.spread[0, :, :, stem, -1] / SPREAD_SCALE
+    np.testing.assert_allclose(expected[:, ::2].T, (mask - centre) ** 2 + spread - SOFTNESS, atol=2e-3)
+
+
+def test_features_are_those_of_the_net(filled: tuple[list[Example], Targets]) -> None:
+    (example, *_), targets = filled
+    parts = spectra(example.parts, SIZES) * np.stack([part.gains for part in example.parts])[:, None, None]
+    mix = parts.sum(0) * example.frame_gains[:, None]
+    net = BandSplit(SMALL)
+    expected = net.features(torch.view_as_real(torch.from_numpy(mix))[None])
+    found = zone_features(torch.from_numpy(targets.features[:1]), net)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_sound_in_an_absent_stem_costs(filled: tuple[list[Example], Targets]) -> None:
+    targets = {name: torch.from_numpy(array) for name, array in vars(filled[1]).items()}
+    shapes = [(z.bands, 2, SIZES.frames // 2, 2, LOGITS, z.columns) for z in SMALL.zones]
+    even, louder = [torch.zeros(shape) for shape in shapes], [torch.zeros(shape) for shape in shapes]
+    for logits in louder:
+        logits[..., 4 + 2 + 4, :] = 3.0
+    assert STEMS[7] == "brass"
+    assert separation_loss(louder, SMALL.zones, targets) > separation_loss(even, SMALL.zones, targets)

@@ -34,6 +34,8 @@ class Motion:
     tuning_seconds: float = 0.02
     spoken: float = 0.0  # 0 sung, 1 the melody gives way to the tune of speech
     tremolo: float = 0.1  # loudness that goes with the vibrato
+    release_seconds: float = 0.09  # how long the last note of a phrase dies away
+    attack_seconds: float = 0.03
 
 
 @dataclass
@@ -83,6 +85,18 @@ def _retune(pitch: np.ndarray, strength: float, seconds: float, step: float) -> 
     return out
 
 
+def _released(rng: np.random.Generator, notes: Sequence[Note], motion: Motion) -> tuple[list[Note], list[float]]:
+    """Notes before a gap last a little longer, dying away; the seconds each does."""
+    longer, tails = [], []
+    for i, note in enumerate(notes):
+        after = notes[i + 1].start_seconds if i + 1 < len(notes) else np.inf
+        gap = after - note.start_seconds - note.seconds
+        tail = min(motion.release_seconds * rng.uniform(0.4, 2), 0.7 * gap) if gap > 0.05 else 0.0
+        longer.append(note._replace(seconds=note.seconds + tail))
+        tails.append(tail)
+    return longer, tails
+
+
 def _note_frames(notes: Sequence[Note], n: int) -> np.ndarray:
     note = np.full(n, UNSUNG)
     for i, sung in enumerate(notes):
@@ -128,6 +142,22 @@ def _speech_tune(rng: np.random.Generator, note: np.ndarray, middle: float) -> n
     return middle + slope + 2.2 * scipy.ndimage.uniform_filter1d(accents, 21) + 0.8 * smooth_noise(rng, n, 0.1)
 
 
+def _edges(notes: Sequence[Note], tails: Sequence[float], n: int, attack: float) -> np.ndarray:
+    """Gain of attacks after silence and of releases before it."""
+    gain = np.ones(n)
+    ended = -np.inf
+    for note, tail in zip(notes, tails, strict=True):
+        first, last = (round(at / FRAME_SECONDS) for at in (note.start_seconds, note.start_seconds + note.seconds))
+        rise = min(max(round(attack / FRAME_SECONDS), 2), last - first)
+        if note.start_seconds - ended > 0.03 and rise > 0 and first + rise <= n:
+            gain[first : first + rise] *= np.linspace(0.15, 1, rise)
+        fade = min(round(tail / FRAME_SECONDS), last - first)
+        part = gain[last - fade : last] if fade > 0 else gain[:0]
+        part *= np.exp(-4.5 * np.linspace(0, 1, fade) ** 1.3)[: len(part)] if fade > 0 else 1
+        ended = note.start_seconds + note.seconds
+    return gain
+
+
 def _loudness(rng: np.random.Generator, notes: Sequence[Note], note: np.ndarray, tremolo: np.ndarray) -> np.ndarray:
     velocity = np.array([sung.velocity for sung in notes] + [0.0])
     level = 10 ** ((velocity[note] - 96) / 90) * (note != UNSUNG)
@@ -142,6 +172,7 @@ def draw(rng: np.random.Generator, notes: Sequence[Note], n: int, motion: Motion
 
     Follows Saitou et al. 2007 (overshoot, vibrato, preparation, fine fluctuation) with ornaments of pop singing.
     """
+    notes, tails = _released(rng, notes, motion)
     note = _note_frames(notes, n)
     sung = np.nonzero(note != UNSUNG)[0]
     if not len(sung):
@@ -161,4 +192,5 @@ def draw(rng: np.random.Generator, notes: Sequence[Note], n: int, motion: Motion
     pitch += motion.flutter_cents / 100 * smooth_noise(rng, n, 0.03)
     if motion.tuned:
         pitch = _retune(pitch, motion.tuned, motion.tuning_seconds, FRAME_SECONDS)
-    return Contour(pitch, _loudness(rng, notes, note, motion.tremolo * wave), note)
+    loudness = _loudness(rng, notes, note, motion.tremolo * wave) * _edges(notes, tails, n, motion.attack_seconds)
+    return Contour(pitch, loudness, note)

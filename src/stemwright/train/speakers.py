@@ -123,8 +123,8 @@ def _amateurs() -> Iterator[Speaker]:
 
 
 def every_speaker() -> list[Speaker]:
-    """All voices the recipe knows, in a fixed order."""
-    groups = (_flite(), _festival(), _espeak(), _acted(), _prompts(), _amateurs())
+    """All voices the recipe knows, in a fixed order: people first, programs after them."""
+    groups = (_acted(), _amateurs(), _prompts(), _flite(), _espeak(), _festival())
     speakers = [speaker for group in groups for speaker in group]
     assert len({speaker.name for speaker in speakers}) == len(speakers)
     return speakers

@@ -74,6 +74,7 @@ class Body:
     hiss_gain: float = 1.0
     width: float = 1.0  # of the formants' bandwidths
     consonants: bool = True
+    vowels: tuple[str, ...] = ()
 
 
 class Syllable(NamedTuple):
@@ -172,7 +173,7 @@ def _spectra(track: np.ndarray, hz: np.ndarray, band_hz: np.ndarray, body: tuple
             wide = (0.05 + 0.012 * (k - 4)) * width
             power *= 1.0 / ((1 - r * r) ** 2 + wide * wide * r * r)
         bump = 1 + (ring - 1) * np.exp(-(((f - ring_hz) / 500.0) ** 2))
-        upper[b] = min(np.sqrt(power), 1e3) * bump / (1 + (f / 9000.0) ** 2) ** 0.5
+        upper[b] = min(np.sqrt(power), 1e3) * bump / (1 + (f / 15000.0) ** 4) ** 0.5
     for i in range(n):
         voice, air, hiss = track[i, 3], track[i, 4], track[i, 5]
         if voice + air + hiss < 1e-3:
@@ -194,7 +195,7 @@ def _spectra(track: np.ndarray, hz: np.ndarray, band_hz: np.ndarray, body: tuple
             if hiss > 0:
                 peak = track[i, 6] * hiss_scale
                 r = f / peak
-                shape = r ** track[i, 7] if r < 1 else r ** (-1.1)
+                shape = r ** track[i, 7] / (0.6 + 0.4 * r ** (track[i, 7] + 1.6))
                 noisy[i, b] += 0.55 * hiss_gain * hiss * shape
     return voiced, noisy
 
@@ -203,7 +204,7 @@ def articulate(rng: np.random.Generator, contour: Contour, words: Sequence[Sylla
     """Sing words, one per note, along a contour."""
     track = _score_tracks(contour, words, rng)
     track[:, :3] = scipy.ndimage.gaussian_filter1d(track[:, :3], 4.0, axis=0)
-    track[:, 3:6] = scipy.ndimage.gaussian_filter1d(track[:, 3:6], 1.3, axis=0)
+    track[:, 3:6] = scipy.ndimage.gaussian_filter1d(track[:, 3:6], 2.2, axis=0)
     sounding = scipy.ndimage.maximum_filter1d(contour.loudness, 61)
     track[:, 3:6] *= np.maximum(contour.loudness, 0.75 * sounding * (contour.note == UNSUNG))[:, None]
     hz = 440 * 2 ** ((contour.pitch - 69) / 12)

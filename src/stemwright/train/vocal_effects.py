@@ -91,6 +91,21 @@ def normalize(sound: np.ndarray, peak_db: float = -6.0) -> np.ndarray:
     return (sound * (10 ** (peak_db / 20) / peak) if peak > 1e-5 else sound * 0).astype(np.float32)
 
 
+def leveled(sound: np.ndarray, loudness_db: float = -20.0) -> np.ndarray:
+    """Scale so that the louder half of 50 ms blocks has this level: thresholds mean the same for every voice."""
+    mono = sound if sound.ndim == 1 else sound.mean(1)
+    power = np.square(mono[: len(mono) // 2205 * 2205]).reshape(-1, 2205).mean(1)
+    loud = np.sort(power)[len(power) // 2 :].mean() if len(power) else 0.0
+    return (sound * (10 ** (loudness_db / 20) / np.sqrt(loud)) if loud > 1e-9 else sound * 0).astype(np.float32)
+
+
+def limit(sound: np.ndarray, ceiling_db: float) -> np.ndarray:
+    """A fast limiter, its last overs rounded off."""
+    top = 10 ** (ceiling_db / 20)
+    held = compress(sound, ceiling_db - 2, 12, 0.3, 60) / top
+    return (np.where(np.abs(held) < 0.7, held, np.sign(held) * (0.7 + 0.3 * np.tanh((np.abs(held) - 0.7) / 0.3))) * top).astype(np.float32)
+
+
 def stereo(mono: np.ndarray, pan: float = 0.0) -> np.ndarray:
     """Mono [n] to [n, 2], constant power; pan -1 left to 1 right."""
     angle = (pan + 1) * np.pi / 4
@@ -109,6 +124,22 @@ def echo(sound: np.ndarray, seconds: float, feedback: float, *, tone_hz: float =
         out[turn * step :] += tap[: len(sound) - turn * step] * feedback ** (turn - 1)
         if turn > 8:
             break
+    return out
+
+
+@numba.njit(cache=True, fastmath=True)
+def _smeared(sound: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Three all-pass delays (Schroeder 1961), so that the tail has no grain."""
+    out = sound.copy()
+    for step in steps:
+        for i in range(len(out)):
+            for c in range(2):
+                back = out[i - step, c] if i >= step else np.float32(0)
+                out[i, c] -= np.float32(0.6) * back
+        for i in range(len(out) - 1, -1, -1):
+            for c in range(2):
+                back = out[i - step, c] if i >= step else np.float32(0)
+                out[i, c] = np.float32(0.6) * out[i, c] + back
     return out
 
 
@@ -144,15 +175,10 @@ _SHORT = np.array([0.0113, 0.0137, 0.0173, 0.0199, 0.0233, 0.0271, 0.0307, 0.034
 
 def reverb(sound: np.ndarray, decay_seconds: float, *, size: float = 1.0, dark: float = 0.3, predelay_seconds: float = 0.0) -> np.ndarray:
     """Only the reverberation: size 0.5 a room, 1 a plate, 2.5 a hall; dark 0-0.9 takes the highs away."""
-    fed = sound
-    for k, seconds in enumerate((0.0047, 0.0031, 0.0083)):  # smear first, so that the tail has no grain
-        step = int(seconds * (1 + 0.1 * k) * RATE)
-        numerator, denominator = np.zeros(step + 1), np.zeros(step + 1)
-        numerator[0], numerator[-1], denominator[0], denominator[-1] = 0.6, 1.0, 1.0, 0.6
-        fed = scipy.signal.lfilter(numerator, denominator, fed, axis=0)
+    fed = _smeared(np.ascontiguousarray(sound, np.float32), np.array([207, 150, 439]))
     lengths = (_SHORT * size * RATE).astype(np.int64)
     decay = 10 ** (-3 * lengths / RATE / decay_seconds)
-    wet = _tank(fed.astype(np.float32), lengths, decay.astype(np.float32), float(dark))
+    wet = _tank(fed, lengths, decay.astype(np.float32), float(dark))
     shift = int(predelay_seconds * RATE)
     return np.pad(wet, ((shift, 0), (0, 0)))[: len(sound)] * 0.3
 
@@ -167,3 +193,23 @@ def widen(mono: np.ndarray, rng: np.random.Generator, depth: float = 0.6) -> np.
         delay = rng.uniform(0.011, 0.028) * RATE + sign * wobble
         sides.append(np.interp(at - delay, at, mono, left=0.0))
     return (stereo(mono) + depth * np.stack(sides, 1)).astype(np.float32)
+
+
+def tonal_balance(sound: np.ndarray, target_db: np.ndarray, hz: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """Bend the long-term spectrum of a mono sound [n] towards target_db at hz (within 14 dB): what a mixing engineer does."""
+    frequencies, power = scipy.signal.welch(sound, RATE, nperseg=2048)
+    level = np.interp(hz, frequencies, 10 * np.log10(power + 1e-14))
+    width = np.clip(np.gradient(hz), 30, None)
+    heard = level > level.max() - 75
+    gain = np.where(heard, target_db - level, 0.0)
+    gain -= np.average(gain, weights=width * 10 ** (level / 10))
+    gain = np.clip(np.convolve(np.pad(gain, 3, "edge"), np.hanning(9)[1:-1] / np.hanning(9).sum(), "valid"), -14, 14) * strength
+    response = 10 ** (np.interp(np.linspace(0, RATE / 2, 513), hz, gain) / 20)
+    taps = np.roll(np.fft.irfft(response), 512) * np.hanning(1024)
+    return scipy.signal.oaconvolve(sound, taps.astype(np.float32), "same").astype(np.float32)
+
+
+def radio(sound: np.ndarray, low_hz: float, high_hz: float, drive_db: float) -> np.ndarray:
+    """A telephone, a megaphone: a narrow band, driven hard."""
+    band = (pass_filter(low_hz, high=True, order=3), pass_filter(high_hz, high=False, order=3))
+    return filtered(saturate(normalize(filtered(sound, *band), 0), drive_db), *band)

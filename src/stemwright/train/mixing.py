@@ -89,9 +89,13 @@ def compress(
 
 
 @numba.njit(cache=True, fastmath=True)
-def _moving_delay(x, delay, depth, rate, phase, feedback, mix):  # type: ignore[no-untyped-def]
-    """Chorus and flanger: a delay line whose length swings, left and right out of step."""
+def moving_delay(x, knobs):  # type: ignore[no-untyped-def]
+    """Chorus and flanger: a delay line whose length swings, left and right out of step.
+
+    `knobs`: delay, depth (s), rate (Hz), phase, feedback, mix.
+    """
     size = 8192
+    delay, depth, rate, phase, feedback, mix = knobs[0], knobs[1], knobs[2], knobs[3], knobs[4], knobs[5]
     y = np.empty_like(x)
     for c in range(2):
         line, place = np.zeros(size, np.float32), 0
@@ -110,8 +114,9 @@ def _moving_delay(x, delay, depth, rate, phase, feedback, mix):  # type: ignore[
 
 
 @numba.njit(cache=True, fastmath=True)
-def _echo(x, delay, feedback, damping, mix, cross):  # type: ignore[no-untyped-def]
-    """Echoes that darken; with `cross` they bounce between left and right."""
+def echo(x, knobs):  # type: ignore[no-untyped-def]
+    """Echoes that darken. `knobs`: delay (s), feedback, brightness 0-1, mix, 1 to bounce between left and right."""
+    delay, feedback, damping, mix, cross = int(knobs[0] * RATE), knobs[1], knobs[2], knobs[3], knobs[4] > 0.5
     line = np.zeros((delay, 2), np.float32)
     y = np.empty_like(x)
     low = np.zeros(2)

@@ -8,6 +8,8 @@ from stemwright.train.instruments import Control
 from stemwright.train.parts import playing_bars, write_bass, write_chords, write_melody
 from stemwright.train.rhythm import write_drums, write_percussion
 from stemwright.train.score import Note
+from stemwright.train.sources import usable
+from stemwright.train.strums import play_strums
 from stemwright.train.studio import Part, Studio
 from stemwright.train.synths import play_fm, play_subtractive
 
@@ -89,6 +91,12 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
                 again = [n._replace(start_seconds=max(0.0, n.start_seconds + rng.normal(0, 0.006))) for n in notes]
                 sound = play_tone(rng, studio, again, "driven guitar" if rng.random() < 0.6 else "clean guitar")
                 parts.append(Part(sound, "driven guitar", 0.0, side * pan, 0.2))
+            continue
+        recorded = usable(studio.split, "strums")
+        if recorded and rng.random() < (0.3 if genre in ("folk", "country", "ballad", "pop", "reggae") else 0.08):
+            studio.used.add(recorded[0].name)
+            sound = play_strums(rng, studio.plan, playing, recorded[0].file())
+            parts.append(Part(sound, "guitar", rng.normal(0, 2), rng.uniform(-0.8, 0.8), rng.uniform(0, 1)))
             continue
         style = _pick(rng, {"chord": 1.0, "arp": 0.8, "stab": 0.3, "eighths": 0.4, "melody": 0.5,
                             "skank": 2.0 if genre == "reggae" else 0.05})  # fmt: skip

@@ -15,6 +15,7 @@ from stemwright.server.store.tables import idempotency, stems, tasks
 
 BATCH = 500
 HOUR_MS = 3_600_000
+DAY_SECONDS = 86_400
 _TASK_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -25,6 +26,7 @@ def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> 
         "tasks": _purge_tasks(database, blobs, now=now),
         "answers": _purge_answers(database, now - int(settings.idempotency_hours * HOUR_MS)),
         "folders": _purge_folders(database, settings),
+        "parts": blobs.forget_parts(older_than_seconds=DAY_SECONDS),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,17 @@ class Folder:
         """The blobs whose names begin so; the prefix has at least two characters."""
         found = self.path(prefix).parent.glob(f"{glob.escape(prefix)}*")
         return sorted(path.name for path in found)
+
+    def forget_parts(self, prefix: str = "", *, older_than_seconds: float = 0) -> int:
+        """Removes what writers that were killed left of blobs whose names begin so; returns how many."""
+        parts = [
+            part
+            for part in self.root.glob(f"{glob.escape(prefix[:2]) or '*'}/.{glob.escape(prefix)}*.part")
+            if part.stat().st_mtime <= time.time() - older_than_seconds
+        ]
+        for part in parts:
+            part.unlink(missing_ok=True)
+        return len(parts)
 
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()

@@ -57,6 +57,7 @@ def check_url(url: str) -> httpx2.URL:
     try:
         parsed = httpx2.URL(url)
         valid = parsed.scheme in {"http", "https"} and bool(parsed.raw_host) and b"%" not in parsed.raw_host
+        valid = valid and (parsed.port or 80) <= 65535
     except (httpx2.InvalidURL, ValueError, UnicodeError):
         raise errors.BadUrl from None
     if not valid or any(char.isspace() or ord(char) < 32 for char in url):

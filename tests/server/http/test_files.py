@@ -1,0 +1,100 @@
+"""Files: whole, in parts, and gone in time."""
+
+import pytest
+
+from tests.server.http.house import Caller, House
+
+CONTENT = bytes(range(256)) * 4
+
+
+@pytest.fixture
+def url(house: House, caller: Caller) -> str:
+    task_id = caller.created()
+    house.finish(task_id)
+    return caller.record(task_id)["response"]["vocalUrl"]
+
+
+def test_a_stem_needs_no_key_and_no_query(house: House, url: str) -> None:
+    answer = house.anonymous().get(url)
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert url.endswith("_Vocals.mp3")
+
+
+def test_head_tells_the_size(house: House, url: str) -> None:
+    answer = house.anonymous().head(url)
+    assert (answer.status_code, answer.headers["Content-Length"], answer.content) == (200, "1024", b"")
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start", "stop"), [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, 1024), ("bytes=-24", 1000, 1024)]
+)
+def test_a_range_is_a_part(house: House, url: str, wanted: str, start: int, stop: int) -> None:
+    answer = house.anonymous().get(url, headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (206, CONTENT[start:stop])
+    assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/1024"
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("bytes=5000-", 416), ("bytes=x-y", 400)])
+def test_a_range_that_is_none(house: House, url: str, wanted: str, status: int) -> None:
+    assert house.anonymous().get(url, headers={"Range": wanted}).status_code == status
+
+
+def test_an_etag_saves_the_second_download(house: House, url: str) -> None:
+    first = house.anonymous().get(url)
+    again = house.anonymous().get(url, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    ranged = house.anonymous().get(url, headers={"If-Range": first.headers["ETag"], "Range": "bytes=0-1"})
+    assert ranged.status_code == 206
+
+
+def test_any_page_may_read_it(house: House, url: str) -> None:
+    assert house.anonymous().get(url).headers["Access-Control-Allow-Origin"] == "*"
+    assert (
+        house.anonymous().get(url, headers={"Origin": "https://x.example"}).headers["Access-Control-Allow-Origin"]
+        == "*"
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_after_its_time_it_is_gone(house: House, caller: Caller, url: str, method: str) -> None:
+    house.execute(f"UPDATE tasks SET expires = 1 WHERE account_id = '{caller.account.id}'")
+    answer = house.anonymous().request(method, url)
+    assert answer.status_code == 410
+    assert method == "HEAD" or answer.json()["code"] == 410
+
+
+def test_an_upload_goes_in_its_time_too(house: House, caller: Caller) -> None:
+    house.execute(f"UPDATE tracks SET gone = 1 WHERE audio_id = '{caller.track.audio_id}'")
+    assert house.anonymous().get(f"/s/{caller.track.blob}").status_code == 410
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("name", ["nothing.mp3", "..%2Fstemwright.db", "%2e%2e", ".hidden", "a%00b"])
+def test_what_is_not_there_is_404(house: House, method: str, name: str) -> None:
+    assert house.anonymous().request(method, f"/s/{name}").status_code == 404
+
+
+def test_what_a_stranger_uploaded_is_never_a_page_of_ours(house: House, caller: Caller) -> None:
+    files = {"file": ("evil.html", b"<script>alert(1)</script>", "text/html")}
+    url = caller.http.post("/api/file-stream-upload", files=files).json()["data"]["downloadUrl"]
+    answer = house.anonymous().get(url)
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_download_link_for_a_file_of_ones_own(caller: Caller, url: str) -> None:
+    assert caller.http.post("/api/v1/common/download-url", json={"url": url}).json()["data"] == url
+
+
+@pytest.mark.parametrize("wrong", ["https://example.com/x.mp3", "nonsense", "{house}/s/nothing.mp3", "{house}/docs"])
+def test_a_link_for_anything_else_is_wrong(house: House, dialect: str, wrong: str) -> None:
+    caller = house.caller(dialect=dialect)
+    answer = caller.http.post("/api/v1/common/download-url", json={"url": wrong.format(house=house.url)}).json()
+    assert (answer["code"], answer["msg"]) == ({"apikley": 422, "sunoapi": 400}[dialect], "url is wrong")
+
+
+def test_a_link_for_anothers_file_is_wrong_too(house: House, url: str) -> None:
+    answer = house.caller().http.post("/api/v1/common/download-url", json={"url": url}).json()
+    assert answer["msg"] == "url is wrong"

@@ -1,0 +1,179 @@
+"""Asking for a separation: what is taken, what is refused, and what it costs."""
+
+import pytest
+
+from stemwright.server.http import wire
+from stemwright.server.settings import Settings
+from stemwright.server.stem_names import NEAREST
+from tests.server.http.house import GENERATE, Caller, House
+
+INVALID = [
+    {"taskId": None},
+    {"audioId": None},
+    {"taskId": 5},
+    {"audioId": ["x"]},
+    {"type": "split_everything"},
+    {"type": 1},
+    {"type": "split_stem_advanced"},
+    {"type": "split_stem_advanced", "stemName": "Kazoo"},
+    {"format": "exe"},
+    {"format": 3},
+    {"callBackUrl": "not a url"},
+    {"callBackUrl": "ftp://example.com/x"},
+    {"callBackUrl": "http:///nohost"},
+    {"callBackUrl": {"url": "https://example.com"}},
+    {"taskId": None, "audioId": None, "audioUrl": "file:///etc/passwd"},
+    {"taskId": None, "audioId": None, "audioUrl": 7},
+    {"callBackUrl": "https://example.com/" + "x" * 9000},
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra", "cost"),
+    [("separate_vocal", {}, 1), ("split_stem", {}, 5), ("split_stem_advanced", {"stemName": "Lead Vocal"}, 5)],
+)
+def test_each_kind_takes_its_price(caller: Caller, kind: str, extra: dict, cost: int) -> None:
+    task_id = caller.created(type=kind, **extra)
+    assert caller.balance() == 100 - cost
+    assert caller.record(task_id)["type"] == kind
+
+
+def test_the_default_kind_is_separate_vocal(caller: Caller) -> None:
+    assert caller.record(caller.created())["type"] == "separate_vocal"
+
+
+def test_the_same_song_is_charged_every_time(caller: Caller) -> None:
+    assert caller.created() != caller.created()
+    assert caller.balance() == 98
+
+
+def test_a_failed_task_gives_its_credits_back(house: House, caller: Caller) -> None:
+    task_id = caller.created(type="split_stem")
+    house.fail(task_id, "separation")
+    assert caller.balance() == 100
+
+
+@pytest.mark.parametrize("fields", INVALID, ids=str)
+def test_a_wrong_field_is_refused_and_costs_nothing(house: House, dialect: str, fields: dict) -> None:
+    caller = house.caller(dialect=dialect)
+    answer = caller.create(**fields)
+    assert answer.json()["code"] == {"apikley": 422, "sunoapi": 400}[dialect]
+    assert answer.status_code == answer.json()["code"]
+    assert caller.balance() == 100
+
+
+def test_a_message_names_the_field(caller: Caller) -> None:
+    assert caller.create(audioId=None).json()["msg"] == "audioId: Field required"
+    assert caller.create(taskId=5).json()["msg"].startswith("taskId: ")
+    assert "Sitar" in caller.create(type="split_stem_advanced", stemName="Kazoo").json()["msg"]
+
+
+def test_unknown_fields_are_accepted(caller: Caller) -> None:
+    assert caller.create(replyUrl="x", replyRef={"a": 1}, model="V5").json()["code"] == 200
+
+
+def test_null_and_empty_count_as_not_given(caller: Caller) -> None:
+    answer = caller.create(audioUrl="", callBackUrl=None, type=None, stemName="")
+    assert answer.json()["code"] == 200
+    assert caller.record(answer.json()["data"]["taskId"])["callbackUrl"] is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"taskId=1", b"\xff\xfe", b'{"a":NaN', b"[" * 100_000])
+def test_what_is_not_json_is_code_400(house: House, dialect: str, body: bytes) -> None:
+    answer = house.caller(dialect=dialect).http.post(GENERATE, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"12"])
+def test_json_that_is_no_object_is_invalid(caller: Caller, body: bytes) -> None:
+    assert caller.http.post(GENERATE, content=body).json()["code"] == 422
+
+
+def test_ten_megabytes_are_too_many_and_the_client_hears_it(house: House, dialect: str) -> None:
+    caller = house.caller(dialect=dialect)
+    answer = caller.create(padding="x" * (10 << 20))
+    assert (answer.status_code, answer.json()["code"]) == (413, 413)
+    assert caller.balance() == 100
+
+
+@pytest.mark.parametrize("wrong", [{"taskId": "0" * 32}, {"audioId": "00000000-0000-4000-8000-000000000000"}])
+def test_an_unknown_song_does_not_exist(house: House, dialect: str, wrong: dict) -> None:
+    answer = house.caller(dialect=dialect).create(**wrong).json()
+    assert (answer["code"], answer["msg"]) == ({"apikley": 422, "sunoapi": 400}[dialect], "Record does not exist")
+
+
+def test_another_accounts_song_does_not_exist_either(house: House, caller: Caller) -> None:
+    answer = house.caller().create(**caller.ids)
+    assert answer.json()["msg"] == "Record does not exist"
+
+
+def test_a_callback_url_may_be_required(serve, dialect: str) -> None:
+    caller = serve(require_callback=True).caller(dialect=dialect)
+    answer = caller.create().json()
+    assert (answer["code"], answer["msg"]) == ({"apikley": 422, "sunoapi": 400}[dialect], "Please enter callBackUrl.")
+    assert caller.create(callBackUrl="https://example.com/callback").json()["code"] == 200
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost/noop", "https://noop", "http://10.0.0.8:9/x", "https://callback.placeholder"]
+)
+def test_where_a_callback_points_is_not_judged_at_submit(caller: Caller, url: str) -> None:
+    assert caller.create(callBackUrl=url).json()["code"] == 200
+
+
+def test_an_audio_url_needs_no_ids(caller: Caller) -> None:
+    answer = caller.create(taskId=None, audioId=None, audioUrl="https://example.com/song.mp3")
+    record = caller.record(answer.json()["data"]["taskId"])
+    assert (record["musicId"], record["stage"]) == (None, "queued")
+
+
+def test_the_ids_count_when_there_is_an_audio_url_too(caller: Caller) -> None:
+    record = caller.record(caller.created(audioUrl="https://example.com/song.mp3"))
+    assert record["musicId"] == caller.track.task_id
+
+
+def test_an_address_of_our_own_is_not_fetched(house: House, caller: Caller) -> None:
+    url = f"{house.url}/s/{caller.track.blob}"
+    record = caller.record(caller.created(taskId=None, audioId=None, audioUrl=url))
+    assert record["musicId"] == caller.track.task_id
+
+
+def test_a_stem_can_be_separated_again_by_its_address(house: House, caller: Caller) -> None:
+    first = caller.created()
+    house.finish(first)
+    url = caller.record(first)["response"]["vocalUrl"]
+    assert caller.create(taskId=None, audioId=None, audioUrl=url).json()["code"] == 200
+
+
+def test_an_address_of_ours_without_a_file_does_not_exist(house: House, caller: Caller) -> None:
+    answer = caller.create(taskId=None, audioId=None, audioUrl=f"{house.url}/s/nothing.mp3")
+    assert answer.json()["msg"] == "Record does not exist"
+
+
+def test_the_files_format_can_be_chosen(house: House, caller: Caller) -> None:
+    task_id = caller.created(format="flac")
+    house.finish(task_id)
+    assert caller.record(task_id)["response"]["vocalUrl"].endswith("_Vocals.flac")
+
+
+@pytest.mark.parametrize("name", NEAREST)
+def test_each_of_the_98_names_is_taken(name: str) -> None:
+    fields = {"audioUrl": "https://example.com/a.mp3", "type": "split_stem_advanced", "stemName": name}
+    asked = wire.Json(fields).to(wire.Generate)
+    asked.check()
+    assert len(NEAREST) == 98
+
+
+def test_credits_that_do_not_suffice_are_not_taken(house: House, dialect: str) -> None:
+    caller = house.caller(dialect=dialect, balance=4)
+    answer = caller.create(type="split_stem")
+    assert answer.json()["code"] == {"apikley": 402, "sunoapi": 429}[dialect]
+    assert answer.json()["msg"] == "Insufficient credits: this needs 5, the balance is 4."
+    assert caller.balance() == 4
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert [settings.cost(kind) for kind in ("separate_vocal", "split_stem", "split_stem_advanced")] == [1, 5, 5]
+    assert (settings.rate_limit_creates, settings.rate_limit_seconds) == (20, 10)
+    assert (settings.retention_days, settings.upload_days) == (14, 3)

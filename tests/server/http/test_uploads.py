@@ -1,0 +1,174 @@
+"""Uploads: three ways in, one kind of song."""
+
+import base64
+import re
+
+import httpx2
+import pytest
+
+from stemwright.server.http.routes.uploads import safe_folder, safe_name
+from tests.server.http import sources
+from tests.server.http.house import Caller, House
+
+FORM, BASE64, URL = "/api/file-stream-upload", "/api/file-base64-upload", "/api/file-url-upload"
+SONG = sources.SONG
+
+
+def form(caller: Caller, content: bytes = SONG, name: str = "My Song.mp3", **fields: str) -> httpx2.Response:
+    return caller.http.post(FORM, files={"file": (name, content, "audio/mpeg")}, data=fields)
+
+
+def test_a_form_becomes_a_song(house: House, caller: Caller) -> None:
+    data = form(caller, uploadPath="songs/2026").json()["data"]
+    assert (data["fileName"], data["filePath"]) == ("My_Song.mp3", "songs/2026/My_Song.mp3")
+    assert (data["fileSize"], data["mimeType"]) == (len(SONG), "audio/mpeg")
+    assert house.anonymous().get(data["downloadUrl"]).content == SONG
+    assert caller.create(taskId=data["taskId"], audioId=data["audioId"]).json()["code"] == 200
+
+
+def test_upstreams_fields_are_all_there(caller: Caller) -> None:
+    answer = form(caller).json()
+    assert (answer["success"], answer["code"], answer["msg"]) == (True, 200, "File uploaded successfully")
+    assert set(answer["data"]) >= {
+        *(
+            "success",
+            "fileName",
+            "filePath",
+            "downloadUrl",
+            "fileSize",
+            "mimeType",
+            "uploadedAt",
+            "fileUrl",
+            "expiresAt",
+        )
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer["data"]["uploadedAt"])
+
+
+def test_an_upload_can_be_separated_by_its_address(caller: Caller) -> None:
+    data = form(caller).json()["data"]
+    answer = caller.create(taskId=None, audioId=None, audioUrl=data["downloadUrl"])
+    assert caller.record(answer.json()["data"]["taskId"])["musicId"] == data["taskId"]
+
+
+def test_another_account_may_use_the_address_but_not_learn_the_ids(house: House, caller: Caller) -> None:
+    data = form(caller).json()["data"]
+    other = house.caller()
+    record = other.record(other.created(taskId=None, audioId=None, audioUrl=data["downloadUrl"]))
+    assert data["taskId"] != record["musicId"]
+    assert data["audioId"] != record["audioId"]
+
+
+def test_the_same_name_twice_makes_two_songs(caller: Caller) -> None:
+    first, second = (form(caller).json()["data"] for _ in range(2))
+    assert first["downloadUrl"] != second["downloadUrl"]
+
+
+def test_a_name_of_ones_own_comes_first(caller: Caller) -> None:
+    assert form(caller, fileName="other.wav").json()["data"]["fileName"] == "other.wav"
+
+
+def test_a_large_form_goes_through_in_parts(house: House, caller: Caller) -> None:
+    content = SONG * 2000  # 10 MB
+    data = form(caller, content).json()["data"]
+    assert house.anonymous().head(data["downloadUrl"]).headers["Content-Length"] == str(len(content))
+    assert list(house.api.uploads.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "data", [base64.b64encode(SONG).decode(), "data:audio/mpeg;base64," + base64.b64encode(SONG).decode()]
+)
+@pytest.mark.parametrize("field", ["base64Data", "file"])
+def test_base64_becomes_a_song(house: House, caller: Caller, data: str, field: str) -> None:
+    answer = caller.http.post(BASE64, json={field: data, "uploadPath": "x", "fileName": "a.mp3"}).json()["data"]
+    assert house.anonymous().get(answer["fileUrl"]).content == SONG
+
+
+@pytest.mark.parametrize("field", ["fileUrl", "url"])
+def test_an_address_becomes_a_song(house: House, caller: Caller, field: str) -> None:
+    with sources.source(sources.gives()) as there:
+        answer = caller.http.post(URL, json={field: f"{there.url}/dir/the%20song.mp3?x=1", "uploadPath": "y"}).json()
+    assert answer["data"]["fileName"] == "the_song.mp3"
+    assert house.anonymous().get(answer["data"]["downloadUrl"]).content == SONG
+
+
+REFUSED = [
+    (BASE64, {}),
+    (BASE64, {"base64Data": "!!!"}),
+    (BASE64, {"base64Data": ""}),
+    (BASE64, {"base64Data": 5}),
+    (BASE64, {"base64Data": "QUJD", "uploadPath": 7}),
+    (URL, {}),
+    (URL, {"fileUrl": "file:///etc/passwd"}),
+    (URL, {"fileUrl": "http://10.0.0.1/x"}),
+    (URL, {"fileUrl": "http://[::ffff:127.0.0.1]/"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), REFUSED, ids=str)
+def test_what_cannot_be_used_is_refused(house: House, dialect: str, path: str, body: dict) -> None:
+    answer = house.caller(dialect=dialect).http.post(path, json=body)
+    assert answer.json()["code"] == {"apikley": 422, "sunoapi": 400}[dialect]
+    assert answer.json()["success"] is False
+
+
+BAD_FORMS = [
+    (b"", "multipart/form-data; boundary=x"),
+    (b"no form at all", "multipart/form-data; boundary=x"),
+    (b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+    (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nhalf', "multipart/form-data; boundary=x"),
+    (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+    (b"{}", "application/json"),
+    (b"x", "multipart/form-data"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), BAD_FORMS, ids=str)
+def test_a_broken_form_is_refused_and_leaves_nothing(house: House, dialect: str, body: bytes, kind: str) -> None:
+    caller = house.caller(dialect=dialect)
+    answer = caller.http.post(FORM, content=body, headers={"Content-Type": kind})
+    assert answer.json()["code"] == {"apikley": 422, "sunoapi": 400}[dialect]
+    assert list(house.api.uploads.iterdir()) == []
+
+
+def test_what_is_too_large_is_refused_while_it_arrives(serve, dialect: str) -> None:
+    house = serve(max_upload_bytes=10_000, max_body_bytes=1000)
+    caller = house.caller(dialect=dialect)
+    answers = [form(caller, bytes(3 << 20)), caller.http.post(BASE64, json={"base64Data": "QUJD" * 10_000})]
+    answers.append(caller.http.post(BASE64, json={"base64Data": "QUJD" * 3400}))
+    with sources.source(sources.gives(bytes(20_000))) as there:
+        answers.append(caller.http.post(URL, json={"fileUrl": there.url}))
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(413, 413)] * 4
+    assert list(house.api.uploads.iterdir()) == []
+
+
+def test_no_byte_is_kept_from_a_stranger(house: House) -> None:
+    answer = house.anonymous().post(FORM, files={"file": ("a.mp3", SONG)})
+    assert (answer.status_code, answer.json()["success"]) == (401, False)
+
+
+def test_an_error_never_repeats_what_was_fetched(caller: Caller) -> None:
+    for misbehave in (sources.talks_nonsense, sources.gives(b"<h1>secret</h1>", kind="text/html"), sources.breaks_off):
+        with sources.source(misbehave) as there:
+            answer = caller.http.post(URL, json={"fileUrl": there.url})
+        assert answer.json()["code"] == 422
+        assert not re.search("secret|half|SSH", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a b.MP3", "a_b.mp3"),
+        ("..", "upload"),
+        ("", "upload"),
+        ("C:\\x\\y.wav", "y.wav"),
+    ],
+)
+def test_names_are_made_safe(given: str, kept: str) -> None:
+    assert safe_name(given) == kept
+
+
+def test_folders_are_made_safe() -> None:
+    assert safe_folder("/a/../../b//c d/") == "a/b/c_d"
+    assert len(safe_name("x" * 500 + ".mp3")) <= 100

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json as jsons
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.console import Console
 
 from stemwright.errors import ExtraMissing
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
+Flag = Annotated[bool, Parameter(negative=())]
+
+_told = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @train.command
@@ -40,12 +47,132 @@ def compose(
     workers
         Processes that render side by side.
     """
-    try:
-        from stemwright.train.dataset import compose as render
-    except ImportError as error:
-        raise ExtraMissing(extra="train", missing=error.name) from error
-    console = Console(highlight=False, stderr=True)
-    made = render(
-        folder, songs, seconds, split=split, seed=seed, workers=workers, on_song=lambda song: console.print(song["id"])
+    with _needing_extra():
+        from stemwright.train import dataset
+    made = dataset.compose(
+        folder, songs, seconds, split=split, seed=seed, workers=workers, on_song=lambda song: _told.print(song["id"])
     )
-    console.print(f"{made} songs rendered into {folder}")
+    _told.print(f"{made} songs rendered into {folder}")
+
+
+@train.command
+def song(
+    folder: Path, /, *, seed: int = 0, seconds: float = 60.0, genre: str | None = None, format: str = "wav"
+) -> None:
+    """Compose one song and write its stems and its mix.
+
+    Parameters
+    ----------
+    folder
+        Where the files go.
+    seed
+        The number of the song: the same number is always the same song.
+    seconds
+        How long it is.
+    genre
+        One genre instead of a drawn one.
+    format
+        mp3, wav, flac, opus or m4a.
+    """
+    from stemwright.audio.encode import open_stem
+
+    with _needing_extra():
+        from stemwright.train.song import RATE, render_song
+    rendered = render_song(seed, seconds, split="test", genre=genre)
+    for name, samples in {**rendered.stems, "mix": rendered.mix}.items():
+        with open_stem(folder / f"{name}.{format}", rate=RATE, format=format) as writer:
+            writer.write(samples.T)
+    _told.print(f"{len(rendered.stems)} stems and their mix are in {folder}")
+
+
+@train.command
+def voices(folder: Path | None = None, /, *, workers: int = 1) -> None:
+    """Build the library of voices that sing in the training songs.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept; the usual place by default.
+    workers
+        Processes that build side by side.
+    """
+    with _needing_extra():
+        from stemwright.train import voices as library
+    for line in library.build(folder or library.library_folder(), workers=workers):
+        _told.print(line)
+
+
+@train.command(name="run")
+def run_recipe(folder: Path, /, *, recipe: str = "twelve", device: str = "cpu", workers: int = 1) -> None:
+    """Run a whole recipe: songs, training, measuring, the graph and its card. It goes on where it was stopped.
+
+    Parameters
+    ----------
+    folder
+        Where songs, checkpoints and results are kept.
+    recipe
+        A recipe of the package, or the path of one (.toml).
+    device
+        cpu, cuda or mps.
+    workers
+        Processes that prepare songs and batches.
+    """
+    with _needing_extra():
+        from stemwright.train import making
+        from stemwright.train import recipe as recipes
+    made = making.make(
+        recipes.load_recipe(recipe),
+        folder,
+        device=device,
+        workers=workers,
+        on_row=lambda row: _told.print(jsons.dumps(row)),
+    )
+    _told.print(f"The graph and its card are in {made}")
+
+
+def evaluate(
+    folder: Path,
+    /,
+    *,
+    model: str = "twelve",
+    stem: Annotated[list[str] | None, Parameter(negative=())] = None,
+    limit: int | None = None,
+    out: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Measure a model on songs whose stems are known, beside what needs no training.
+
+    Parameters
+    ----------
+    folder
+        Folders of stems, one for each song (MUSDB18 too), `.stem.mp4` files, or a composed data set.
+    model
+        One of those that `stemwright models list` shows.
+    stem
+        What a file holds whose name does not tell, as in `--stem "Take 3=drums+bass"`; may be repeated.
+    limit
+        Only so many songs.
+    out
+        A folder for the report: json, text and a picture.
+    json
+        Print the report as JSON.
+    """
+    with _needing_extra():
+        from stemwright.train import evaluate as measuring
+    from stemwright.zoo.loading import load
+
+    mapping = {name: stems for name, _, stems in (entry.rpartition("=") for entry in stem or [])}
+    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, on_song=_told.print)
+    if out is not None:
+        measuring.write(report, out)
+    text: Any = jsons.dumps(report.as_json()) if json else measuring.table(report)
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@contextmanager
+def _needing_extra() -> Iterator[None]:
+    """Says how to install what training needs, where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(extra="train", missing=error.name) from error

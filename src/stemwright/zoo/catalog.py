@@ -74,6 +74,7 @@ class Card:
         return (self.segment_frames - 1) * self.stft.hop / self.rate
 
 
+@cache
 def card(name: str) -> Card:
     """The card of a model; raises UnknownModel when there is none of that name."""
     if name not in names():
@@ -86,7 +87,6 @@ def names() -> list[str]:
     return sorted(path.stem for path in CARDS.glob("*.toml"))
 
 
-@cache
 def read(path: Path) -> Card:
     """A card from its file; raises BadCard with what is wrong with it."""
     try:

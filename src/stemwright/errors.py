@@ -404,3 +404,19 @@ class BadCheckpoint(StemwrightError):
 
 class Diverged(StemwrightError):
     """The training diverged at step {step}: the loss is {loss}. The last checkpoint is kept; lower the learning rate."""
+
+
+class NoReferences(StemwrightError):
+    """{folder} has no song with known stems. Give a folder of stems (wav, flac, mp3 …), of such folders, of .stem.mp4 files, or a composed data set."""
+
+
+class UnknownReference(StemwrightError):
+    """{title!r} does not tell which stem it is. Say it, as in --stem "{title}=drums+bass"; stems are: {choices}."""
+
+
+class UnequalStems(StemwrightError):
+    """The stems of {name} have different {what}: {values}. Export them anew, all from the same start to the same end."""
+
+
+class SilentSong(StemwrightError):
+    """{name} is silent: there is nothing to measure."""

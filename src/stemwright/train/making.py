@@ -1,0 +1,77 @@
+"""The whole recipe: from a seed to songs, to trained weights, to the graph and the card that are shipped."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stemwright.engine.onnx import SpectralMaskSeparator, open_graph
+from stemwright.nets.bandsplit import STEMS
+from stemwright.train import evaluate, progress
+from stemwright.train.export import Provenance, export
+from stemwright.train.loop import Plan, Row, Trainer, run
+from stemwright.train.recipe import Recipe
+from stemwright.train.songs import complete_songs
+from stemwright.zoo import catalog, loading
+
+Step = Callable[[str], None]
+
+
+def make(recipe: Recipe, folder: Path, *, device: str = "cpu", workers: int = 1, on_row: Callable[[Row], None]) -> Path:
+    """Composes the songs, trains, measures and exports into `folder`; every part goes on where a kill left it.
+
+    Returns the folder with graph, card, curve and evaluation. Raises what composing, training and measuring raise.
+    """
+    from stemwright.train.dataset import compose
+
+    songs = recipe.songs
+    for split, count in (("train", songs.train), ("val", songs.val), ("test", songs.test)):
+        compose(folder, count, songs.seconds, split=split, seed=recipe.seed, workers=workers)
+    plan = Plan(folder, folder / "runs" / recipe.name, device=device, workers=workers)
+    run(recipe, plan, on_row)
+    return ship(recipe, plan, folder / "shipped")
+
+
+def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: None) -> Path:
+    """Exports the averaged weights of a run, measures them on val and test, and writes the card with the scores."""
+    trainer = Trainer(recipe, torch.device("cpu"))
+    trainer.restore(plan.run / "checkpoint.safetensors")
+    out.mkdir(parents=True, exist_ok=True)
+    graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
+    facts: dict[str, Any] = {
+        "recipe": recipe.name,
+        "commit": _commit(),
+        "steps": trainer.step,
+        "hours": round(trainer.seconds / 3600, 2),
+        "audio_hours": round(trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600, 2),
+        "songs": len(complete_songs(plan.data / "train")),
+    }
+    export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
+    scores = {}
+    for split in ("val", "test"):
+        on_step(f"measuring {split}")
+        report = evaluate.evaluate(opened(card, graph), plan.data / split)
+        evaluate.write(report, out / split)
+        scores[split] = {name: line.summary()["sdr"]["model"] for name, line in report.lines.items() if name in STEMS}
+    export(trainer.average, recipe.name, Provenance(**facts, scores=scores), graph=graph, card=card)
+    progress.plot(plan.run / "curve.jsonl", out / "curve.png")
+    return out
+
+
+def opened(card: Path, graph: Path) -> SpectralMaskSeparator:
+    """A separator from a card and a graph that are not part of the package. Raises BadCard, BadWeights."""
+    read = catalog.read(card)
+    loading.verify(graph, read.sha256)
+    return SpectralMaskSeparator(open_graph(graph), loading.layout(read))
+
+
+def _commit() -> str:
+    """The commit of the source, where it is a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

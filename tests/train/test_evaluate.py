@@ -1,0 +1,112 @@
+"""Evaluation: every layout of known stems, a tiny folder from end to end, and folders that are wrong."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stemwright.audio.encode import open_stem
+from stemwright.errors import BadWeights, NoReferences, SilentSong, UnequalStems, UnknownReference
+from stemwright.nets.bandsplit import STEMS
+from stemwright.train import evaluate
+from stemwright.train.making import opened
+from stemwright.train.references import members, references
+from tests.train.examples import write_data
+
+RATE = 44100
+
+
+class Halves:
+    """A separator that gives half of the mix to vocals and half to drums."""
+
+    rate, stems, segment, hop = RATE, STEMS, 8192, 6144
+
+    def __call__(self, mix: np.ndarray) -> np.ndarray:
+        stems = np.zeros((len(mix), 12, 2, mix.shape[-1]), np.float32)
+        stems[:, 0] = stems[:, 2] = mix / 2
+        return stems
+
+
+def write_stems(folder: Path, *, seconds: dict[str, float], rate: int = RATE, level: float = 0.1) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (name, length) in enumerate(seconds.items()):
+        noise = np.random.default_rng(seed).standard_normal((2, int(length * rate))).astype(np.float32)
+        with open_stem(folder / f"{name}.wav", rate=rate, format="wav") as writer:
+            writer.write(noise * np.float32(level))
+    return folder
+
+
+def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
+    report = evaluate.evaluate(Halves(), write_data(tmp_path) / "test")
+    files = list(evaluate.write(report, tmp_path / "out"))
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert all(path.stat().st_size > 0 for path in files)
+    assert set(found["stems"]["drums"]["sdr"]) == {"model", "mixture", "constant", "classical", "oracle"}
+    assert found["stems"]["drums"]["songs"] == 2
+    assert found["leakage_db"]["vocals"] == pytest.approx(-6, abs=0.1)
+    assert found["confusion"]["bass"]["vocals"] == pytest.approx(0.5, abs=0.01)
+    assert "oracle" in evaluate.table(report)
+
+
+def test_the_musdb_layout(tmp_path: Path) -> None:
+    names = ("mixture", "vocals", "drums", "bass", "other")
+    write_stems(tmp_path / "a song", seconds=dict.fromkeys(names, 1.0))
+    (song,) = references(tmp_path)
+    assert song.sums["other"] == ("guitar", "keyboard", "strings", "brass", "woodwinds", "synth", "fx")
+    assert song.sums["drums"] == ("drums", "percussion")
+    assert "mixture" not in song.stems
+    np.testing.assert_allclose(song.mix, sum(song.stems.values()), atol=1e-6)
+
+
+def test_titles_tell_the_stems() -> None:
+    found = members(["Vocals30", "BassDrums30", "PianoSynth30", "backing_vocals 2"], {})
+    assert found["BassDrums30"] == ("bass", "drums", "percussion")
+    assert found["PianoSynth30"] == ("keyboard", "synth")
+    assert found["Vocals30"] == ("vocals",)
+    assert members(["Take 3"], {"Take 3": "drums+bass"})["Take 3"] == ("drums", "bass", "percussion")
+    with pytest.raises(UnknownReference, match="Take 3"):
+        members(["Take 3"], {})
+
+
+def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
+    path = tmp_path / "song.stem.mp4"
+    with av.open(str(path), "w", format="mp4") as file:
+        streams = [file.add_stream("aac", rate=RATE, layout="stereo") for _ in range(5)]
+        for i, stream in enumerate(streams):
+            noise = np.random.default_rng(i).standard_normal((2, RATE)).astype(np.float32) * 0.1
+            frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="stereo")
+            frame.sample_rate = RATE
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                file.mux(packet)
+    (song,) = references(tmp_path)
+    assert set(song.stems) == {"drums", "bass", "other", "vocals"}
+
+
+@pytest.mark.parametrize("lengths", [{"vocals": 1.0, "drums": 1.5}])
+def test_stems_of_different_lengths_are_refused(tmp_path: Path, lengths: dict[str, float]) -> None:
+    with pytest.raises(UnequalStems, match="lengths"):
+        list(references(write_stems(tmp_path, seconds=lengths)))
+
+
+def test_stems_of_different_rates_are_refused(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds={"vocals": 1.0})
+    write_stems(tmp_path, seconds={"drums": 1.0}, rate=48000)
+    with pytest.raises(UnequalStems, match="sample rates"):
+        list(references(tmp_path))
+
+
+def test_silence_and_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NoReferences):
+        list(references(tmp_path / "nowhere"))
+    with pytest.raises(SilentSong):
+        list(references(write_stems(tmp_path, seconds={"vocals": 1.0}, level=0.0)))
+
+
+def test_weights_that_do_not_match_their_card_are_refused(tmp_path: Path) -> None:
+    package = Path(evaluate.__file__).parents[1]
+    (tmp_path / "twelve.onnx").write_bytes(b"another graph")
+    (tmp_path / "twelve.toml").write_text((package / "zoo" / "cards" / "twelve.toml").read_text())
+    with pytest.raises(BadWeights, match="sha256"):
+        opened(tmp_path / "twelve.toml", tmp_path / "twelve.onnx")

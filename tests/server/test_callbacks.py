@@ -29,12 +29,13 @@ def task(**other: Any) -> Task:
     return Task(**values | other)
 
 
+def stem(number: int, name: str) -> Stem:
+    uuid, label = f"3d7021c9-fa8b-4eda-91d1-3b9297ddb{number:03}", LABELS.get(name, name)
+    return Stem(uuid, number, name, label, f"{uuid}_{label}.mp3", "mp3", 9, 2.5, False, False, -9.0)
+
+
 def stems(*names: str) -> list[Stem]:
-    uuid = "3d7021c9-fa8b-4eda-91d1-3b9297ddb{:03}"
-    return [
-        Stem(uuid.format(n), n, name, LABELS.get(name, name), f"{uuid.format(n)}_{LABELS.get(name, name)}.mp3", "mp3", 9, 2.5, False, False, -9.0)
-        for n, name in enumerate(names)
-    ]  # fmt: skip
+    return [stem(number, name) for number, name in enumerate(names)]
 
 
 def said(about: Task, files: list[Stem] | None = None) -> dict[str, Any]:

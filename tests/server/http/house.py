@@ -177,7 +177,7 @@ def running(folder: Path, template: Path, **settings: Any) -> Iterator[House]:
     thread.start()
     while not server.started:
         thread.join(0.005)
-    house.url = "http://127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+    house.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
         yield house
     finally:

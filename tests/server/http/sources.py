@@ -37,7 +37,7 @@ def source(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Source]
             with suppress(OSError):
                 answer(self)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.wrappers import grouped
 from stemwright.errors import UnknownStem
-from stemwright.zoo import catalog, loading
+from stemwright.zoo import loading
 
 VOICES = ("vocals", "backing_vocals")
 LEFT_OVER = "left over"
@@ -30,13 +30,15 @@ def choose(model: str, stems: Sequence[str] | None = None, *, two: bool = False,
 
     `rest` names one more stem: the sum of everything that was not asked for. Raises UnknownModel, UnknownStem.
     """
-    card = catalog.card(model)
-    offered = two_stems(card.stems) if two else {name: (name,) for name in card.stems}
+    own, doubtful = loading.offered(model)
+    offered = two_stems(own) if two else {name: (name,) for name in own}
+    if two and not offered["vocals"]:
+        raise UnknownStem(stem="vocals", model=model, choices=", ".join(own))
     for name in stems or ():
         if name not in offered:
             raise UnknownStem(stem=name, model=model, choices=", ".join(offered))
     groups = wanted(offered, stems or tuple(offered), rest=rest or LEFT_OVER)
-    experimental = {name for name, members in groups.items() if set(members) & set(card.experimental)}
+    experimental = {name for name, members in groups.items() if set(members) & set(doubtful)}
     names = tuple(name for name in groups if name != LEFT_OVER)
     return Choice(model, grouped(loading.load(model), groups), names, frozenset(experimental))
 

@@ -13,14 +13,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import ForeignError, UnknownArchitecture
-from stemwright.zoo import archive, recognition, renaming, training_config
+from stemwright.errors import ForeignError, UnknownArchitecture, UnreadableCheckpoint
+from stemwright.zoo import archive, mdx_nets, recognition, renaming, training_config
 
 DEMUCS_STEMS = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 
 def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     """Writes safetensors under our names to `out`; returns what the card should say about them."""
+    if source.suffix == ".onnx":
+        return _graph(source, out)
     checkpoint = archive.read(source)
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     found = recognition.recognise(shapes)
@@ -46,6 +48,29 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "left_out": sorted(checkpoint.stubs),
         "dtype": next(iter(checkpoint.tensors.values())).dtype,
     }
+
+
+def _graph(source: Path, out: Path) -> dict[str, Any]:
+    """An MDX-Net graph stays as it is; its sizes are in UVR's table."""
+    from onnxruntime import InferenceSession
+
+    sizes = mdx_nets.known(source)
+    if sizes is None:
+        raise UnknownArchitecture(reason="it is a graph that is not in the table of MDX-Net graphs")
+    data = source.read_bytes()  # from bytes: a graph cannot make it open other files
+    try:
+        graph = InferenceSession(data, providers=["CPUExecutionProvider"]).get_inputs()[0]
+    except Exception as error:  # onnxruntime's errors have no other common class
+        raise UnreadableCheckpoint(reason=f"its graph cannot be opened ({str(error)[:200]})") from error
+    if list(graph.shape[1:]) != [4, sizes["bins"], sizes["frames"]]:
+        raise UnknownArchitecture(reason=f"its graph takes {graph.shape}, the table says {sizes}")
+    out.write_bytes(data)
+    stem = sizes.pop("stem")
+    segment = 1024 * (sizes["frames"] - 1)
+    return {
+        "architecture": "mdx", "sizes": sizes, "stems": [stem], "segment": segment, "hop": segment - sizes["n_fft"],
+        "assumed": [], "contradictions": [], "left_out": [], "dtype": "F32",
+    }  # fmt: skip
 
 
 def _ours(architecture: str, name: str) -> bool:

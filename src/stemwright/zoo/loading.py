@@ -10,15 +10,25 @@ from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.errors import BadWeights
-from stemwright.zoo import catalog
+from stemwright.zoo import catalog, networks
 
 
 @lru_cache(maxsize=2)
 def load(name: str = catalog.BUNDLED) -> Separator:
-    """The separator of that name, kept for the next song; raises UnknownModel, BadCard or BadWeights."""
+    """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
+    if name not in catalog.names():
+        return networks.load(name)
     card = catalog.card(name)
     verify(card.weights_path, card.sha256)
     return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+
+
+def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The stems of a model, and those of them that are experimental, without opening it; raises as `load` does."""
+    if name not in catalog.names():
+        return networks.offered(name), ()
+    card = catalog.card(name)
+    return card.stems, card.experimental
 
 
 def layout(card: catalog.Card) -> MaskLayout:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.errors import BadCard, MissingExtra, UnknownStem
+from stemwright.engine.separator import Groups, Separator
+from stemwright.engine.wrappers import Grouped
+from stemwright.errors import BadCard, MissingExtra, NotPulled, UnknownStem
+from stemwright.nets.mdx import MdxConfig, MdxNet
+from stemwright.zoo import installed
 from stemwright.zoo.installed import Installed
+from stemwright.zoo.published import names, published
 
 if TYPE_CHECKING:
     from torch import nn
 
+OPPOSITES = {"vocals": "instrumental", "instrumental": "vocals"}
+MOST_THAT_COVER = 12
+"""Nets with more heads than this have heads that overlap: their sum is not the mix."""
 NETS = {
     "roformer": ("roformer", "Roformer", "RoformerConfig"),
     "scnet": ("scnet", "Scnet", "ScnetConfig"),
@@ -41,11 +51,124 @@ class NetSeparator:
             return self.net(torch.from_numpy(np.ascontiguousarray(mix))).numpy()
 
 
-def open_installed(model: Installed, stems: tuple[str, ...] | None = None) -> NetSeparator:
+def load(name: str) -> Separator:
+    """The separator of a model on this machine; where its stems do not cover the mix, what they leave is one more.
+
+    Raises NotPulled for a public model that is not here, UnknownModel for any other, and what opening raises.
+    """
+    stems, model = offered(name), installed.find(name)
+    if model is None:
+        return Bag([open_installed(_here(member)) for member in published(name).members])
+    if stems == tuple(model.facts["stems"]):
+        return open_installed(model)
+    return WithRest(partial(open_installed, model), stems)
+
+
+def offered(name: str) -> tuple[str, ...]:
+    """The stems that a model on this machine gives, without opening it; raises as `load` does."""
+    model = installed.find(name)
+    if model is None and name in names() and published(name).members:
+        return tuple(_here(published(name).members[0]).facts["stems"])
+    stems = tuple((model or _here(name)).facts["stems"])
+    if 1 < len(stems) <= MOST_THAT_COVER:
+        return stems
+    return (*stems, OPPOSITES.get(stems[0], "other") if len(stems) == 1 else "other")
+
+
+def _here(name: str) -> Installed:
+    model = installed.find(name)
+    if model is None:
+        card = published(name)
+        size = f"{card.bytes / 1e6:.0f} MB" if card.bytes else "of unknown size"
+        raise NotPulled(model=name, size=size, licence=card.licence)
+    return model
+
+
+class WithRest:
+    """A net whose stems do not cover the mix, and one stem more: what they leave of it.
+
+    `grouped` opens only the heads that somebody wants to hear by themselves: everything else is in what is left.
+    """
+
+    def __init__(self, open_heads: Callable[[tuple[str, ...]], Separator], stems: tuple[str, ...]) -> None:
+        self._open, self.stems = open_heads, stems
+        first = open_heads(stems[:1])
+        self.rate, self.segment, self.hop = first.rate, first.segment, first.hop
+        self._all: Separator | None = None
+
+    def __call__(self, mix: Samples) -> Samples:
+        """Mix [batch, 2, segment] → stems [batch, heads + 1, 2, segment]."""
+        self._all = self._all or self.grouped({stem: (stem,) for stem in self.stems})
+        return self._all(mix)
+
+    def grouped(self, groups: Groups) -> Separator:
+        """The same net with these sums as its stems; the group with the rest in it is the mix less all others."""
+        rest = next((name for name, members in groups.items() if self.stems[-1] in members), None)
+        heads = tuple(dict.fromkeys(head for name, members in groups.items() if name != rest for head in members))
+        return _Less(
+            self._open(heads), {name: members for name, members in groups.items() if name != rest}, list(groups)
+        )
+
+
+class _Less:
+    """Sums of a separator's stems, and the mix less all of them under the name that has no sum."""
+
+    def __init__(self, separator: Separator, sums: Groups, order: Sequence[str]) -> None:
+        self._heads, self.stems = Grouped(separator, sums), tuple(order)
+        self.rate, self.segment, self.hop = separator.rate, separator.segment, separator.hop
+        self._places = [order.index(name) for name in sums]
+
+    def __call__(self, mix: Samples) -> Samples:
+        """Mix [batch, 2, segment] → stems [batch, stems, 2, segment]."""
+        sums = self._heads(mix)
+        stems = np.repeat((mix - sums.sum(axis=1))[:, None], len(self.stems), axis=1)
+        stems[:, self._places] = sums
+        return stems
+
+
+class Bag:
+    """Nets of the same sizes of which each is meant for one stem (HTDemucs, fine-tuned)."""
+
+    def __init__(self, members: Sequence[Separator]) -> None:
+        first = members[0]
+        self.rate, self.stems, self.segment, self.hop = first.rate, first.stems, first.segment, first.hop
+        self._members = members
+
+    def __call__(self, mix: Samples) -> Samples:
+        """Mix [batch, 2, segment] → stems [batch, stems, 2, segment], the n-th from the n-th member."""
+        return np.stack([member(mix)[:, index] for index, member in enumerate(self._members)], axis=1)
+
+
+def open_installed(model: Installed, stems: tuple[str, ...] | None = None) -> Separator:
     """A model's separator; of a RoFormer's many heads only those of `stems` are kept in memory.
 
     Raises MissingExtra without torch, UnknownStem, and BadCard when the weights do not fit the card's sizes.
     """
+    return _open_graph(model) if model.facts["architecture"] == "mdx" else _open_net(model, stems)
+
+
+def _open_graph(model: Installed) -> GraphSeparator:
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(model.weights.read_bytes(), providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0].name
+    net = MdxNet(MdxConfig(**model.facts["sizes"]), lambda planes: np.asarray(session.run(None, {given: planes})[0]))
+    return GraphSeparator(net, tuple(model.facts["stems"]), hop=model.facts["hop"])
+
+
+class GraphSeparator:
+    """An MDX-Net behind the engine's protocol."""
+
+    def __init__(self, net: MdxNet, stems: tuple[str, ...], *, hop: int) -> None:
+        self._net = net
+        self.rate, self.stems, self.segment, self.hop = 44100, stems, net.config.segment, hop
+
+    def __call__(self, mix: Samples) -> Samples:
+        """Mix [batch, 2, segment] → stem [batch, 1, 2, segment]."""
+        return self._net(mix)
+
+
+def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
     heads = _heads(model, stems)
     net = build(model.facts["architecture"], model.facts["sizes"], len(heads))
     state = _weights(model, heads)
@@ -54,7 +177,7 @@ def open_installed(model: Installed, stems: tuple[str, ...] | None = None) -> Ne
     except RuntimeError as error:
         raise BadCard(path=model.folder / "card.toml", reason=" ".join(str(error).split())[:300]) from error
     segment = model.facts["segment"]
-    hop = model.facts.get("hop") or segment // 2
+    hop = model.facts.get("hop") or (segment * 3 // 4 if model.facts["architecture"] == "htdemucs" else segment // 2)
     chosen = tuple(model.facts["stems"][head] for head in heads)
     return NetSeparator(net.eval(), chosen, rate=model.facts.get("rate", 44100), segment=segment, hop=hop)
 

@@ -1,0 +1,258 @@
+"""Public models onto this machine: fetched with resume from mirrors, verified, converted, installed all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemwright.errors import LicenceForbids, NotFetched, NotRunnable, Offline
+from stemwright.zoo import foreign, installed
+from stemwright.zoo.published import ALLOWED, Download, Published, published
+
+if TYPE_CHECKING:
+    import httpx2
+
+RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How far one file is: bytes so far and in all (None when nobody says)."""
+
+    model: str
+    file: str
+    done: int
+    total: int | None
+
+
+OnFetched = Callable[[Fetched], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are fetched: a mirror asked first, never at all, which licences without asking, how patiently."""
+
+    mirror: str | None = None
+    offline: bool = False
+    policy: str = "permissive"
+    timeout_seconds: float = 30.0
+    attempts: int = 5
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """From STEMWRIGHT_MIRROR, STEMWRIGHT_OFFLINE and STEMWRIGHT_LICENCES."""
+        policy = os.environ.get("STEMWRIGHT_LICENCES", "permissive")
+        return cls(
+            mirror=os.environ.get("STEMWRIGHT_MIRROR") or None,
+            offline=os.environ.get("STEMWRIGHT_OFFLINE", "").lower() in ("1", "true", "yes"),
+            policy=policy if policy in ALLOWED else "permissive",
+        )
+
+
+def pull(
+    name: str, *, accepted: bool = False, settings: Settings | None = None, on_fetched: OnFetched | None = None
+) -> list[installed.Installed]:
+    """Fetches a public model (a bag: its members) unless it is here; `accepted` is an explicit yes to its licence.
+
+    Raises UnknownModel, LicenceForbids, Offline, NotRunnable, NotFetched, ForeignError.
+    """
+    settings = settings or Settings.from_environment()
+    card = published(name)
+    if card.members:
+        done = [pull(member, accepted=accepted, settings=settings, on_fetched=on_fetched) for member in card.members]
+        return [model for models in done for model in models]
+    with _alone(name):
+        model = installed.find(name)
+        if model is None:
+            _allowed(card, settings, accepted=accepted)
+            model = _installed(card, settings, on_fetched or (lambda _: None))
+        return [model]
+
+
+def pull_many(
+    names: Sequence[str],
+    *,
+    accepted: bool = False,
+    settings: Settings | None = None,
+    on_fetched: OnFetched | None = None,
+    at_once: int = 3,
+) -> dict[str, list[installed.Installed] | Exception]:
+    """Pulls several models side by side; one that fails leaves the others be and is returned as its error."""
+    with ThreadPoolExecutor(at_once) as threads:
+        jobs = {
+            name: threads.submit(pull, name, accepted=accepted, settings=settings, on_fetched=on_fetched)
+            for name in names
+        }
+        return {name: job.exception() or job.result() for name, job in jobs.items()}  # type: ignore[misc]
+
+
+def _allowed(card: Published, settings: Settings, *, accepted: bool) -> None:
+    if card.weights is None or not card.weights.urls:
+        raise NotRunnable(model=card.name, reason="where to get it is not recorded; take a file in with `models add`")
+    if settings.offline:
+        raise Offline(model=card.name, path=installed.folder() / card.name)
+    if card.licence_class not in ALLOWED[settings.policy] and not accepted:
+        raise LicenceForbids(
+            model=card.name, licence=card.licence, evidence=card.licence_stated, policy=settings.policy
+        )
+
+
+def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> installed.Installed:
+    assert card.weights
+    folder = installed.folder(create=True) / ".fetching" / card.name
+    folder.mkdir(parents=True, exist_ok=True)
+    config = (
+        fetch(card.config, folder, model=card.name, settings=settings, on_fetched=on_fetched) if card.config else None
+    )
+    weights = fetch(card.weights, folder, model=card.name, settings=settings, on_fetched=on_fetched)
+    facts = {
+        "licence": card.licence,
+        "licence_stated": card.licence_stated,
+        "by": card.by,
+        "fetched_sha256": installed.sha256(weights),
+        "segment": card.segment,
+    }
+    stems = card.stems if card.architecture != "mdx" else ()
+    known = {key: value for key, value in facts.items() if value is not None}
+    model = foreign.add(weights, name=card.name, config=config, stems=stems, facts=known).model
+    for path in (*folder.iterdir(), folder):
+        path.rmdir() if path.is_dir() else path.unlink()
+    return model
+
+
+def fetch(wanted: Download, folder: Path, *, model: str, settings: Settings, on_fetched: OnFetched) -> Path:
+    """One file into `folder`, from the mirror or the first address that serves it right; raises NotFetched."""
+    target, tried = folder / wanted.file, []
+    if target.is_file() and _right(target, wanted):
+        return target
+    mirror = [f"{settings.mirror.rstrip('/')}/{model}/{wanted.file}"] if settings.mirror else []
+    for url in (*mirror, *wanted.urls):
+        part = _part(folder, wanted, url)
+        complaint = _complete(url, part, wanted, settings, lambda done, total: on_fetched(
+            Fetched(model, wanted.file, done, total)))  # fmt: skip
+        if complaint is None:
+            part.replace(target)
+            return target
+        tried.append(f"{url} ({complaint})")
+    raise NotFetched(model=model, tried="; ".join(tried))
+
+
+def _part(folder: Path, wanted: Download, url: str) -> Path:
+    """What has arrived so far: shared by all addresses when the hash tells they serve the same, else by one."""
+    mark = hashlib.sha256((wanted.sha256 or url).encode()).hexdigest()[:12]
+    return folder / f"{wanted.file}.{mark}.part"
+
+
+def _right(path: Path, wanted: Download) -> bool:
+    if wanted.bytes is not None and path.stat().st_size != wanted.bytes:
+        return False
+    return wanted.sha256 is None or installed.sha256(path) == wanted.sha256
+
+
+def _complete(
+    url: str, part: Path, wanted: Download, settings: Settings, progress: Callable[[int, int | None], None]
+) -> str | None:
+    """Fetches until the file is whole, resuming what was cut; returns what is wrong with this address, or None."""
+    import httpx2
+
+    complaint = "nothing arrived"
+    with httpx2.Client(follow_redirects=True, timeout=settings.timeout_seconds) as client:
+        for attempt in range(settings.attempts):
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                whole = _more(client, url, part, wanted, progress)
+            except httpx2.TransportError as error:
+                complaint, whole = f"{type(error).__name__}: cut off after {_size(part)} bytes", False
+            except _WrongAnswer as wrong:
+                return str(wrong)
+            if whole:
+                if _right(part, wanted):
+                    return None
+                part.unlink()
+                return "other bytes than the card's sha256"
+            if _size(part) <= before:
+                time.sleep(RETRY_SECONDS * attempt)
+    return complaint
+
+
+class _WrongAnswer(Exception):
+    """An answer that repeating will not mend."""
+
+
+def _more(
+    client: httpx2.Client, url: str, part: Path, wanted: Download, progress: Callable[[int, int | None], None]
+) -> bool:
+    """One request for what is missing; whether the file is whole afterwards."""
+    have = _size(part)
+    if wanted.bytes is not None and have >= wanted.bytes:
+        return True
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with client.stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as answer:
+        if answer.status_code == 416:  # nothing is missing, or what we have is not of this file
+            return _restart_unless_whole(answer, part, have)
+        if answer.status_code in (408, 425, 429, 500, 502, 503, 504):
+            return False
+        if answer.status_code not in (200, 206):
+            raise _WrongAnswer(f"it answers {answer.status_code}")
+        start = _start(answer) if answer.status_code == 206 else 0
+        if start not in (0, have):
+            raise _WrongAnswer("it answers another range than asked for")
+        total = _total(answer, start)
+        if wanted.bytes is not None and total is not None and total != wanted.bytes:
+            raise _WrongAnswer(f"it offers {total} bytes, the card says {wanted.bytes}")
+        with part.open("ab" if start else "wb") as file:
+            for chunk in answer.iter_raw():
+                file.write(chunk)
+                progress(file.tell(), wanted.bytes or total)
+                if file.tell() > (wanted.bytes or total or 1 << 36):
+                    part.unlink()
+                    raise _WrongAnswer("it sends more bytes than it said")
+    return _size(part) == (wanted.bytes or total or _size(part))
+
+
+def _restart_unless_whole(answer: httpx2.Response, part: Path, have: int) -> bool:
+    total = answer.headers.get("content-range", "").rpartition("/")[2]
+    if total == str(have):
+        return True
+    part.unlink(missing_ok=True)
+    return False
+
+
+def _start(answer: httpx2.Response) -> int:
+    text = answer.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(text) if text.isdigit() else -1
+
+
+def _total(answer: httpx2.Response, start: int) -> int | None:
+    length = answer.headers.get("content-length", "")
+    return start + int(length) if length.isdigit() else None
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process at a time fetches a model; another waits for it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes fetch it twice, the second finds the name taken
+        yield
+        return
+    with (installed.folder(create=True) / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def described(card: Published) -> dict[str, Any]:
+    """A card as plain values, with where it stands on this machine, for `show` and `--json`."""
+    model = installed.find(card.name)
+    return {**asdict(card), "bytes": card.bytes, "installed": str(model.folder) if model else None}

@@ -1,0 +1,137 @@
+"""Cards of public models: what is known of each, where it can be had and under which licence. Unknown stays unknown."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from stemwright.errors import BadCard, UnknownModel
+from stemwright.zoo import installed
+
+CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
+ALLOWED = {
+    "permissive": {"permissive"},
+    "noncommercial": {"permissive", "copyleft", "noncommercial"},
+    "any": {"permissive", "copyleft", "noncommercial", "unknown"},
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file at one or more addresses; `bytes` and `sha256` where they are known."""
+
+    file: str
+    urls: tuple[str, ...]
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A published figure with the measure it is in: figures of different measures are not comparable."""
+
+    metric: str
+    stem: str
+    db: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """A public model. `licence` is as stated by `licence_stated`; None is what nobody has written down."""
+
+    name: str
+    family: str
+    architecture: str
+    use: str
+    by: str
+    stems: tuple[str, ...]
+    licence: str
+    licence_stated: str
+    licence_class: str
+    notes: str = ""
+    segment: int | None = None
+    gflop_per_second: int | None = None
+    md5_tail: str | None = None
+    weights: Download | None = None
+    config: Download | None = None
+    members: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.licence_class not in ALLOWED["any"]:
+            msg = f"licence_class is {self.licence_class!r}, not one of {sorted(ALLOWED['any'])}"
+            raise ValueError(msg)
+        if not self.stems:
+            msg = "stems are missing"
+            raise ValueError(msg)
+
+    @property
+    def bytes(self) -> int | None:
+        """What has to be fetched; None when it is not known."""
+        sizes = [published(member).bytes for member in self.members] or [self.weights.bytes if self.weights else None]
+        return sum(size for size in sizes if size) if all(sizes) else None
+
+
+def names() -> list[str]:
+    """Names of all cards."""
+    return sorted(path.stem for path in CARDS.glob("*.toml"))
+
+
+def published(name: str) -> Published:
+    """The card of a public model; raises UnknownModel, BadCard."""
+    if name not in names():
+        raise UnknownModel(model=name)
+    return _read(CARDS / f"{name}.toml")
+
+
+@cache
+def _read(path: Path) -> Published:
+    try:
+        facts: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        for key in ("weights", "config"):
+            if key in facts:
+                facts[key] = Download(**{**facts[key], "urls": tuple(facts[key]["urls"])})
+        facts["scores"] = tuple(Score(**score) for score in facts.get("scores", ()))
+        facts |= {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+        return Published(path.stem, **facts)
+    except (tomllib.TOMLDecodeError, TypeError, KeyError, ValueError) as error:
+        raise BadCard(path=path, reason=error) from error
+
+
+def here(card: Published) -> bool:
+    """Whether the model, or every member of a bag, is on this machine."""
+    return all(map(installed.find, card.members)) if card.members else installed.find(card.name) is not None
+
+
+_ORDERS: dict[str, Callable[[Published], Any]] = {
+    "name": lambda card: card.name,
+    "use": lambda card: (card.use, card.name),
+    "size": lambda card: (card.bytes is None, card.bytes, card.name),
+    "licence": lambda card: (list(ALLOWED["any"]).index(card.licence_class), card.name),
+    "score": lambda card: (-max((s.db for s in card.scores), default=-99.0), card.name),
+}
+
+
+def listing(
+    *,
+    use: str | None = None,
+    stem: str | None = None,
+    policy: str = "any",
+    only_here: bool = False,
+    sort: str = "name",
+) -> list[Published]:
+    """The cards for a use, with a stem, under a licence policy, on this machine, in the order asked for."""
+    kept = [
+        card
+        for card in map(published, names())
+        if use in (None, card.use)
+        and (stem is None or stem in card.stems)
+        and card.licence_class in ALLOWED[policy]
+        and (not only_here or here(card))
+    ]
+    return sorted(kept, key=_ORDERS[sort])

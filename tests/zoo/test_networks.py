@@ -1,0 +1,118 @@
+"""Models of other projects, installed here, separate songs like the bundled one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from upstream_files import CASES as NETS  # noqa: E402
+from upstream_files import filled, state, tones  # noqa: E402
+
+import stemwright  # noqa: E402
+from stemwright import errors  # noqa: E402
+from stemwright.zoo import converting, foreign, installed, loading, mdx_nets, networks  # noqa: E402
+
+SONG = tones(60000).numpy()[0]
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    loading.load.cache_clear()
+    return tmp_path / "models"
+
+
+def add(tmp_path: Path, case: str, name: str, stems: tuple[str, ...] = ()) -> installed.Installed:
+    torch.save(state(case), tmp_path / "its.ckpt")
+    short = {"segment": 44100, "sizes": {}} if "HTDemucs" in case else {"segment": 30870}
+    found = foreign.add(tmp_path / "its.ckpt", name=name, stems=stems).model
+    facts = {**found.facts, **short, "sizes": {**found.facts["sizes"], "segment": 44100}}
+    (found.folder / "card.toml").write_text(installed.toml(facts))
+    return found
+
+
+def test_a_model_of_four_stems_separates_a_song_into_stems_that_sum_to_it(tmp_path: Path) -> None:
+    add(tmp_path, "HTDemucs", "four")
+    done = stemwright.separate(SONG, rate=44100, model="four")
+    assert list(done.stems) == ["drums", "bass", "other", "vocals"]
+    assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
+
+
+def test_what_a_model_of_one_stem_leaves_is_the_other(tmp_path: Path) -> None:
+    add(tmp_path, "BS-RoFormer, skips, 2 deep", "one", ("vocals",))
+    done = stemwright.separate(SONG, rate=44100, model="one", two=True)
+    assert list(done.stems) == ["vocals", "instrumental"]
+    assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
+
+
+def test_of_many_heads_only_those_asked_for_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(tmp_path, "BS-RoFormer", "many", ("harp", "horn"))
+    monkeypatch.setattr(networks, "MOST_THAT_COVER", 1)
+    opened: list[tuple[str, ...] | None] = []
+    inner = networks.open_installed
+    monkeypatch.setattr(
+        networks, "open_installed", lambda model, stems=None: (opened.append(stems), inner(model, stems))[1]
+    )
+    done = stemwright.separate(SONG, rate=44100, model="many", stems=["horn"], rest="no horn")
+    assert opened[-1] == ("horn",)
+    assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
+
+
+def test_each_member_of_a_bag_gives_its_own_stem() -> None:
+    class Fixed:
+        rate, segment, hop, stems = 44100, 100, 50, ("drums", "bass")
+
+        def __init__(self, level: float) -> None:
+            self.level = level
+
+        def __call__(self, mix: np.ndarray) -> np.ndarray:
+            return np.full((len(mix), 2, 2, 100), self.level, np.float32)
+
+    stems = networks.Bag([Fixed(1), Fixed(2)])(np.zeros((1, 2, 100), np.float32))
+    assert stems[0, :, 0, 0].tolist() == [1, 2]
+
+
+def test_a_public_model_that_is_not_here_says_what_to_pull() -> None:
+    with pytest.raises(errors.NotPulled, match=r"913 MB under the licence MIT.*models pull kim-mel-vocals"):
+        loading.load("kim-mel-vocals")
+    with pytest.raises(errors.UnknownModel):
+        loading.load("no-such-model")
+
+
+def test_weights_that_do_not_fit_their_card_are_refused(tmp_path: Path) -> None:
+    model = add(tmp_path, "SCNet", "odd")
+    model.facts["sizes"]["dual_paths"] = 6
+    with pytest.raises(errors.BadCard, match="paths"):
+        networks.open_installed(model)
+    with pytest.raises(errors.UnknownStem, match="harp"):
+        networks.open_installed(model, ("harp",))
+
+
+def test_half_the_weights_give_the_same_net(tmp_path: Path) -> None:
+    model = add(tmp_path, "Mel-Band RoFormer", "mel")
+    mix = tones(30870).numpy()
+    with torch.inference_mode():
+        expected = filled(NETS["Mel-Band RoFormer"][0])(torch.from_numpy(mix)).numpy()
+    assert np.allclose(networks.open_installed(model)(mix), expected, atol=1e-5)
+
+
+def test_a_graph_is_known_by_the_end_of_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = pytest.importorskip("onnx")
+    sizes = ["batch", 4, 400, 32]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "net", ends[:1], ends[1:])
+    made = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(errors.UnknownArchitecture, match="not in the table"):
+        foreign.add(tmp_path / "net.onnx")
+    row = '{ n_fft = 4096, bins = 400, frames = 32, compensate = 1.0, stem = "bass" }'
+    (tmp_path / "table.toml").write_text(f"{mdx_nets.md5_tail(tmp_path / 'net.onnx')} = {row}")
+    monkeypatch.setattr(mdx_nets, "TABLE", tmp_path / "table.toml")
+    monkeypatch.setattr(foreign, "convert", lambda source, out, **_: converting.convert(source, out, None))
+    separator = networks.open_installed(foreign.add(tmp_path / "net.onnx").model)
+    assert separator.stems == ("bass",)
+    assert separator(np.zeros((1, 2, separator.segment), np.float32)).shape == (1, 1, 2, 1024 * 31)

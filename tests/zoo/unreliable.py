@@ -1,0 +1,93 @@
+"""A web server of our own that serves files slowly, cut, with lies about their length, or wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Server:
+    """Files by path; `behaviour` by path: slow, cut, lies, longer, wrong, no-range, busy, gone."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    behaviour: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    together: int = 0
+    most_together: int = 0
+    url: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def asked(self, path: str) -> list[str | None]:
+        return [range_ for asked, range_ in self.requests if asked == path]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        state = self.state
+        with state.lock:
+            state.requests.append((self.path, self.headers.get("Range")))
+            state.together += 1
+            state.most_together = max(state.most_together, state.together)
+        try:
+            self._answer(state.behaviour.get(self.path, ""), state.files.get(self.path))
+        finally:
+            with state.lock:
+                state.together -= 1
+
+    def _answer(self, behaviour: str, data: bytes | None) -> None:
+        times = len(self.state.asked(self.path))
+        if data is None or behaviour == "gone" or (behaviour == "busy" and times == 1):
+            self.send_response(503 if behaviour == "busy" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        ranged = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0]
+        start = 0 if behaviour == "no-range" else int(ranged)
+        body = bytes(len(data)) if behaviour == "wrong" else data[start:]
+        self.send_response(206 if start else 200)
+        length = len(body) + {"lies": 7}.get(behaviour, 0)
+        self.send_header("Content-Length", str(length))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        self._send(behaviour, body)
+
+    def _send(self, behaviour: str, body: bytes) -> None:
+        if behaviour in ("cut", "no-range") and len(self.state.asked(self.path)) < 4:
+            body = body[: len(body) // 3]
+            self.close_connection = True
+        self.close_connection = self.close_connection or behaviour == "lies"
+        step = max(1, len(body) // 8) if behaviour == "slow" else max(1, len(body))
+        for place in range(0, len(body), step):
+            self.wfile.write(body[place : place + step])
+            if behaviour == "slow":
+                time.sleep(0.03)
+        if behaviour == "stalls":
+            time.sleep(3)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    state = Server()
+    handler: Callable[..., BaseHTTPRequestHandler] = type("Handler", (_Handler,), {"state": state})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

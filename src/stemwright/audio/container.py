@@ -217,6 +217,8 @@ def _open(file: BinaryIO, path: str) -> InputContainer:
         raise errors.NotAudio(path=path, reason="it is not in a format that is read here") from error
     except (failures.InvalidDataError, failures.EOFError) as error:
         raise errors.NotAudio(path=path, reason=_DAMAGED) from error
+    except OSError as error:
+        raise errors.CannotRead(path=path, reason=error.strerror or str(error)) from error
     except (failures.FFmpegError, ValueError) as error:
         raise errors.NotAudio(path=path, reason=str(error)) from error
 

@@ -73,6 +73,7 @@ class Song:
             if rate != resampler.from_rate:  # the stream changed its rate: a join, heard by both resamplers as an end
                 yield from self._counted(resampler.finish())
                 resampler = Resampler(rate, self.rate, quality=self._quality)
+            self._refuse_nonsense(block, rate)
             self.source_length += block.shape[1]
             yield from self._counted(resampler.push(block))
         yield from self._counted(resampler.finish())
@@ -88,24 +89,23 @@ class Song:
         self.close()
 
     def _stereo(self) -> Iterator[tuple[int, Samples]]:
-        """Chunks gathered into larger blocks of one rate, checked and downmixed."""
+        """Chunks downmixed and gathered into larger blocks of one rate."""
         held: list[Samples] = []
         held_length, held_rate = 0, self.source_rate
         for chunk in self._chunks:
             if held and (held_length >= _BLOCK or chunk.rate != held_rate):
                 yield held_rate, np.concatenate(held, axis=1)
                 held, held_length = [], 0
-            held.append(self._checked(downmix(chunk.samples, chunk.layout), chunk.rate))
+            held.append(downmix(chunk.samples, chunk.layout))
             held_length, held_rate = held_length + chunk.samples.shape[1], chunk.rate
         if held:
             yield held_rate, np.concatenate(held, axis=1)
 
-    def _checked(self, samples: Samples, rate: int) -> Samples:
-        good = np.abs(samples) <= _LOUDEST  # false for NaN too
+    def _refuse_nonsense(self, block: Samples, rate: int) -> None:
+        good = np.abs(block) <= _LOUDEST  # false for NaN too
         if not good.all():
             position = self.source_length + int(np.argmin(good.all(axis=0)))
             raise errors.NotFinite(path=self.path, seconds=position / rate)
-        return samples
 
     def _counted(self, block: Samples) -> Iterator[Samples]:
         self.length += block.shape[1]

@@ -61,7 +61,7 @@ FORMATS = {
         muxer_options={"rf64": "auto"},
     ),
     "flac": Format("flac", "flac", {16: ("flac", "s16"), 24: ("flac", "s32")}, holds_cover=True),
-    "opus": Format("opus", "ogg", {16: ("libopus", "flt")}, (48000,), 510),
+    "opus": Format("opus", "ogg", {16: ("libopus", "flt")}, (48000,), 510, codec_options={"compression_level": "5"}),
     "m4a": Format(
         "m4a",
         "mp4",

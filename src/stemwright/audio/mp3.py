@@ -154,6 +154,6 @@ def _lame(rate: int, kbps: int) -> lameenc.Encoder:
     lame.set_out_sample_rate(rate)
     lame.set_bit_rate(kbps)
     # From 256 kbit/s on noise shaping has nothing left to win, and would cost as much again (decision 0003).
-    lame.set_quality(7 if kbps >= 256 else 4)
+    lame.set_quality(7 if kbps >= 256 else 5)
     lame.silence()
     return lame

@@ -1,0 +1,171 @@
+"""Files that go out: exact, whole or not at all, and the same whoever writes them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemwright import errors
+from stemwright.audio import encode
+from stemwright.audio.decode import open_song
+from tests.audio.sounds import RATE, lag, music, noise, read, snr_db, write
+
+N = RATE + 777
+LOSSLESS = [("wav", 16), ("wav", 24), ("wav", 32), ("flac", 16), ("flac", 24)]
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("ending", ["mp3", "m4a", "opus"])
+def test_lossy_files_come_back_unshifted_and_as_long_as_they_were(tmp_path: Path, ending: str, rate: int) -> None:
+    samples = music(N, rate)
+    path = write(tmp_path / f"a.{ending}", samples, rate=rate)
+    found = read(path, rate=rate)
+    file_rate = encode.format_named(ending).rate_for(rate)
+    assert abs(found.shape[1] - N) <= (rate > file_rate)  # at half the rate an odd sample cannot be told
+    assert lag(found, samples) == 0
+    assert snr_db(found, samples) > 10
+
+
+@pytest.mark.parametrize("n", [1, 2, 500, 575, 576, 577, 1151, 1152, 1153, 5000])
+@pytest.mark.parametrize("ending", ["mp3", "m4a", "opus", "wav", "flac"])
+def test_very_short_files_keep_their_length(tmp_path: Path, ending: str, n: int) -> None:
+    path = write(tmp_path / f"a.{ending}", music(n, 48000), rate=48000)
+    assert read(path).shape == (2, n)
+
+
+@pytest.mark.parametrize(("ending", "bits"), LOSSLESS)
+def test_lossless_files_are_exact_to_their_bits(tmp_path: Path, ending: str, bits: int) -> None:
+    samples = music(N)
+    found = read(write(tmp_path / f"a.{ending}", samples, bits=bits))
+    assert found.shape == samples.shape
+    assert np.abs(found - samples).max() <= (0 if bits == 32 else 0.51 / 2 ** (bits - 1))
+
+
+@pytest.mark.parametrize("ending", ["mp3", "wav", "flac", "opus", "m4a"])
+def test_the_size_of_blocks_does_not_change_the_file(tmp_path: Path, ending: str) -> None:
+    a = read(write(tmp_path / f"a.{ending}", music(N), block=999))
+    b = read(write(tmp_path / f"b.{ending}", music(N), block=N))
+    assert np.abs(a - b).max() < 1e-4
+
+
+def test_a_file_can_have_another_rate_and_an_exact_length(tmp_path: Path) -> None:
+    writer = encode.open_stem(tmp_path / "a.wav", rate=44100, file_rate=48000, format="wav")
+    writer.write(music(44100))
+    writer.finish(48001)
+    with open_song(tmp_path / "a.wav") as song:
+        assert (song.source_rate, song.length_hint, writer.length) == (48000, 48001, 48001)
+
+
+def test_what_is_too_loud_for_integers_is_clipped_and_kept_in_floats(tmp_path: Path) -> None:
+    loud = np.full((2, 1000), 1.5, np.float32)
+    loud[1] = -2.0
+    assert np.array_equal(read(write(tmp_path / "f.wav", loud, bits=32)), loud)
+    found = read(write(tmp_path / "i.wav", loud))
+    assert found[0, 0] == 32767 / 32768
+    assert found[1, 0] == -1.0
+
+
+def test_dither_turns_distortion_into_noise_and_is_the_same_each_time(tmp_path: Path) -> None:
+    quiet = np.full((2, RATE), 0.3 / 32768, np.float32)
+    for name in ("a.wav", "b.wav"):
+        with encode.open_stem(tmp_path / name, rate=RATE, format="wav", dither_seed=1) as writer:
+            writer.write(quiet)
+    found = read(tmp_path / "a.wav")
+    assert abs(found.mean() * 32768 - 0.3) < 0.02
+    assert not read(write(tmp_path / "plain.wav", quiet)).any()
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+def test_nothing_has_the_files_name_until_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.flac"
+    with encode.open_stem(path, rate=RATE, format="flac") as writer:
+        writer.write(noise(9000))
+        assert os.listdir(path.parent) == ["a.flac.part"]  # noqa: PTH208
+    assert os.listdir(path.parent) == ["a.flac"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("ending", list(encode.FORMATS))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_nothing_and_spares_what_was_there(tmp_path: Path, ending: str, error: type) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"the old one")
+    with (  # noqa: PT012
+        pytest.raises(error),
+        encode.open_stem(path, rate=RATE, format=ending) as writer,
+    ):
+        writer.write(noise(50_000))
+        raise error
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"the old one")]
+
+
+@pytest.mark.parametrize("ending", list(encode.FORMATS))
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    (tmp_path / f"a.{ending}.part").symlink_to("/dev/full")
+    with pytest.raises(errors.DiskFull, match="The disk is full"):
+        write(path, noise(20 * RATE))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_noticed_at_the_very_end_too(tmp_path: Path) -> None:
+    (tmp_path / "a.flac.part").symlink_to("/dev/full")
+    with pytest.raises(errors.DiskFull):
+        write(tmp_path / "a.flac", noise(10))
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "a.wav").mkdir()
+    for path in (tmp_path / "file" / "a.wav", tmp_path / "a.wav", Path("/proc/a.wav"), tmp_path / ("x" * 300)):
+        with pytest.raises(errors.CannotWrite, match="could not be written"):
+            encode.open_stem(path, rate=RATE, format="wav")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.wav", "file"]
+
+
+@pytest.mark.parametrize(("name", "bits"), [("ogg", 16), ("", 16), ("wav", 8), ("flac", 32)])
+def test_unknown_formats_name_those_there_are(tmp_path: Path, name: str, bits: int) -> None:
+    with pytest.raises(errors.UnknownFormat, match=r"Choose one of: (mp3, wav, flac, opus, m4a|16, 24)"):
+        encode.open_stem(tmp_path / "a", rate=RATE, format=name, bits=bits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_writer_says_so(tmp_path: Path) -> None:
+    writer = encode.open_stem(tmp_path / "a.wav", rate=RATE, format="wav")
+    writer.finish()
+    with pytest.raises(errors.CannotWrite, match="closed already"):
+        writer.write(noise(10))
+    writer.discard()
+    assert (tmp_path / "a.wav").exists()
+
+
+def test_many_stems_are_written_at_once_as_one_by_one(tmp_path: Path) -> None:
+    stems = np.stack([music(N, seed=seed) for seed in range(4)])
+    with ThreadPoolExecutor(2) as pool:
+        for folder, using in (("at once", pool), ("one by one", None)):
+            writers = [encode.open_stem(tmp_path / folder / f"{i}.mp3", rate=RATE, format="mp3") for i in range(4)]
+            for start in range(0, N, 20_000):
+                encode.write_all(writers, stems[:, :, start : start + 20_000], using)
+            for writer in writers:
+                writer.finish()
+    for i in range(4):
+        assert (tmp_path / "at once" / f"{i}.mp3").read_bytes() == (tmp_path / "one by one" / f"{i}.mp3").read_bytes()
+
+
+def test_when_one_of_many_fails_its_error_is_raised(tmp_path: Path) -> None:
+    (tmp_path / "1.wav.part").symlink_to("/dev/full")
+    writers = [encode.open_stem(tmp_path / f"{i}.wav", rate=RATE, format="wav") for i in range(3)]
+    with ThreadPoolExecutor(2) as pool, pytest.raises(errors.DiskFull):
+        encode.write_all(writers, np.ones((3, 2, 20 * RATE), np.float32), pool)
+    for writer in writers:
+        writer.discard()
+    assert not list(tmp_path.iterdir())
+
+
+def test_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
+    assert isinstance(encode._write_error(tmp_path, OSError(errno.EDQUOT, "")), errors.DiskFull)

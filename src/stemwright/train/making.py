@@ -29,8 +29,9 @@ def make(recipe: Recipe, folder: Path, *, device: str = "cpu", workers: int = 1,
     from stemwright.train.dataset import compose
 
     songs = recipe.songs
-    for split, count in (("train", songs.train), ("val", songs.val), ("test", songs.test)):
-        compose(folder, count, songs.seconds, split=split, seed=recipe.seed, workers=workers)
+    compose(folder, songs.train, songs.seconds, split="train", workers=workers)
+    for split, count in (("val", songs.val), ("test", songs.test)):
+        compose(folder, count, songs.held_out_seconds, split=split, workers=workers)
     plan = Plan(folder, folder / "runs" / recipe.name, device=device, workers=workers)
     run(recipe, plan, on_row)
     return ship(recipe, plan, folder / "shipped")

@@ -18,12 +18,13 @@ from stemwright.train.batches import Sizes
 
 @dataclass(frozen=True)
 class Songs:
-    """How many songs of how many seconds the data set has."""
+    """How many songs the data set has, and how long those are that are trained on, and those that are not."""
 
     train: int
     val: int
     test: int
     seconds: float
+    held_out_seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """What a checkpoint must have been made with to be continued: all but the length of the run and the data."""
-        facts = dataclasses.asdict(dataclasses.replace(self, steps=0, finish_steps=0, songs=Songs(0, 0, 0, 0)))
+        facts = dataclasses.asdict(dataclasses.replace(self, steps=0, finish_steps=0, songs=Songs(0, 0, 0, 0, 0)))
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

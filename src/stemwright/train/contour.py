@@ -1,4 +1,4 @@
-"""How a voice moves through a melody: glides, scoops, falls, vibrato, drift, pitch correction and loudness per frame."""
+"""How a voice moves through a melody: glides, scoops, falls, vibrato, drift, tuning and loudness per frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import scipy.ndimage
@@ -16,6 +17,7 @@ from stemwright.train.voices import NOISE_HZ, Voice
 _OCTAVES = np.log2(np.maximum(BAND_HZ, 60) / 1000)
 _DB = np.log(10) / 20
 _QUIET = -12.0
+_BREATH_DB = np.interp(BAND_HZ, [0, 300, 1300, 1800, 2500, 3500, 5500, 9000, 22050], [-40, -20, 5, 0, 6, 0, 2, -6, -18])
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ class Manner:
 
 def _spans(note: np.ndarray) -> list[tuple[int, int, int]]:
     edges = np.nonzero(np.diff(np.r_[UNSUNG, note, UNSUNG]))[0]
-    starts = zip(edges[:-1], edges[1:], strict=True)
-    return [(int(note[a]), int(a), int(b)) for a, b in starts if note[a] != UNSUNG]
+    return [(int(note[a]), int(a), int(b)) for a, b in pairwise(edges) if note[a] != UNSUNG]
 
 
 def _wander(rng: np.random.Generator, first: float, last: float, count: int) -> np.ndarray:
@@ -109,7 +110,7 @@ def _extended(envelope: np.ndarray, hissing: np.ndarray, top_hz: float, manner: 
     peak = np.exp(-((np.log2(BAND_HZ[edge:] / manner.hiss_hz) / 0.6) ** 2))
     ripple = 3 * np.cos(2 * np.pi * BAND_HZ[edge:] / (1100 * manner.scale) + 2.2 * octaves)  # formants go on
     voiced = manner.air_db * octaves + ripple
-    hiss = manner.hiss_db * octaves + 6 * peak
+    hiss = manner.hiss_db * octaves + 8 * peak
     above = level + _DB * (voiced[None] * (1 - hissing[:, None]) + hiss[None] * hissing[:, None])
     blend = np.clip((BAND_HZ[edge - 3 :] - BAND_HZ[edge - 3]) / (BAND_HZ[edge + 2] - BAND_HZ[edge - 3]), 0, 1)
     envelope = envelope.copy()
@@ -130,7 +131,7 @@ def _evened(envelope: np.ndarray, path: Contour, source: np.ndarray, rows: np.nd
         vowel = (source[a:b] >= rows[i, 2]) & (source[a:b] < rows[i, 3])
         levels.append(np.median(power[a:b][vowel]) if vowel.any() else power[a:b].max())
     middle, lift = np.median(levels), np.zeros(len(power))
-    edges = [0, *((b + a) // 2 for (_, _, b), (_, a, _) in zip(spans, spans[1:], strict=False)), len(power)]
+    edges = [0, *((b + a) // 2 for (_, _, b), (_, a, _) in pairwise(spans)), len(power)]
     for level, first, last in zip(levels, edges[:-1], edges[1:], strict=True):
         lift[first:last] = np.clip(0.85 * (middle - level), -3, 1.2)
     return envelope + scipy.ndimage.uniform_filter1d(lift - middle, 5)[:, None]
@@ -180,33 +181,39 @@ def _inhalations(rng: np.random.Generator, frames: Frames, path: Contour, manner
         length = int(rng.uniform(40, min(110, begin - end - 30)))
         stop = begin - int(rng.uniform(8, 20))
         shape = np.hanning(2 * length)[:length] if rng.random() < 0.7 else np.hanning(length)
-        peaks = sum(np.exp(-((np.log2(np.maximum(BAND_HZ, 30) / (hz * manner.scale)) / 0.25) ** 2)) * gain for hz, gain in ((1300, 5), (2500, 6), (5500, 4)))
-        colour = peaks - 2.5 * np.maximum(np.log2(np.maximum(BAND_HZ, 30) / 2500), 0) - 12 * np.maximum(-_OCTAVES, 0)
         gain = manner.gap_breath_db + rng.normal(0, 3) - 14
+        colour = _BREATH_DB + gain
         rows = slice(stop - length, stop)
-        frames.envelope[rows] = np.logaddexp(frames.envelope[rows], level + _DB * (colour + gain)[None] + np.log(shape + 1e-3)[:, None])
+        breath = level + _DB * colour[None] + np.log(shape + 1e-3)[:, None]
+        frames.envelope[rows] = np.logaddexp(frames.envelope[rows], breath)
         frames.noise[rows] = np.where(frames.voiced[rows, None] > 0, frames.noise[rows], 1)
 
 
-def _nothing(n: int) -> tuple[np.ndarray, np.ndarray]:
-    shape = (n, vocoder.BANDS)
-    return np.full(shape, _QUIET, np.float32), np.ones(shape, np.float32)
+def _nothing(path: Contour) -> Frames:
+    shape = (len(path.pitch), vocoder.BANDS)
+    return Frames(path.pitch, path.loudness, np.full(shape, _QUIET, np.float32), np.ones(shape, np.float32))
 
 
-def take(rng: np.random.Generator, notes: Sequence[Note], seconds: float, manner: Manner, voice: Voice | None, words: int) -> np.ndarray:
-    """One dry mono take, float32; the same words (a seed) with another rng is a double of it. No voice: a tract."""
+def take(
+    rng: np.random.Generator, notes: Sequence[Note], seconds: float, cast: tuple[Manner, Voice | None, int]
+) -> np.ndarray:
+    """One dry mono take, float32, of a cast: manner, voice (None is a tract) and words.
+
+    words is a seed: the same words with another rng are a double of the take.
+    """
+    manner, voice, words = cast
     late = rng.normal(0, manner.timing_seconds, len(notes))
     moved = [note._replace(start_seconds=max(note.start_seconds + d, 0)) for note, d in zip(notes, late, strict=True)]
     path = contour.draw(rng, moved, vocoder.frames_of(seconds), manner.motion)
     lyric = np.random.default_rng(words)
     if voice is not None:
         rows = voice.syllables[_lyric(lyric, len(notes), voice)]
-        frames = resing(rng, path, voice, rows, manner) if len(rows) else Frames(path.pitch, path.loudness, *_nothing(len(path.pitch)))
+        frames = resing(rng, path, voice, rows, manner) if len(notes) else _nothing(path)
     else:
         sung = tract.random_words(lyric, len(notes), manner.body.vowels, bare=not manner.body.consonants)
         frames = tract.articulate(rng, path, sung, manner.body)
         if manner.whisper:
             frames.noise = 1 - (1 - frames.noise) * (1 - manner.whisper)
-    if len(path.note[path.note != UNSUNG]):
+    if (path.note != UNSUNG).any():
         _inhalations(rng, frames, path, manner)
     return vocoder.synthesize(rng, frames, manner.throat)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,17 @@ from stemwright.train.voices import Voice
 __all__ = ["Note", "backing", "sing"]
 
 Notes = Iterable[Sequence[float]]
-_ENGINE_WEIGHT = {"acted": 8.0, "toy": 1.6, "letters": 1.2, "prompts": 3.0, "flite": 2.0, "festival": 1.2, "espeak-ng": 0.35}
+Rng = np.random.Generator
+Cast = tuple[Manner, Voice | None, int]  # and the seed of the words
+_ENGINE_WEIGHT = {
+    "acted": 8.0,
+    "prompts": 3.0,
+    "flite": 2.0,
+    "toy": 1.6,
+    "letters": 1.2,
+    "festival": 1.2,
+    "espeak-ng": 0.35,
+}
 _TRACT_SHARE = 0.18  # of train leads sung by the tract instead of re-sung speech; the test split never hears it
 
 
@@ -33,7 +44,7 @@ def _fit(sound: np.ndarray, seconds: float) -> np.ndarray:
     return np.pad(sound[:n], [(0, max(n - len(sound), 0))] + [(0, 0)] * (sound.ndim - 1)).astype(np.float32)
 
 
-def _cast(rng: np.random.Generator, split: str) -> Voice | None:
+def _cast(rng: Rng, split: str) -> Voice | None:
     """A voice of the split, people before programs; None is the tract."""
     if split == "train" and rng.random() < _TRACT_SHARE:
         return None
@@ -42,7 +53,7 @@ def _cast(rng: np.random.Generator, split: str) -> Voice | None:
     return voices.load_voice(names[rng.choice(len(names), p=weights / weights.sum())][0])
 
 
-def _suited(rng: np.random.Generator, manner: Manner, notes: Sequence[Note], voice: Voice | None) -> Manner:
+def _suited(rng: Rng, manner: Manner, notes: Sequence[Note], voice: Voice | None) -> Manner:
     """Formants that fit the melody's range: a voice asked to sing far above its speech gets a shorter throat."""
     middle = float(np.median([note.pitch for note in notes])) if notes else 60.0
     if voice is None:
@@ -52,30 +63,31 @@ def _suited(rng: np.random.Generator, manner: Manner, notes: Sequence[Note], voi
     return replace(manner, scale=manner.scale * (1 + float(reach) * rng.random()))
 
 
-def _spoken_rhythm(rng: np.random.Generator, notes: list[Note]) -> list[Note]:
+def _spoken_rhythm(rng: Rng, notes: list[Note]) -> list[Note]:
     """Long notes cut into syllables of a quarter of a second or less, for rap."""
-    cut = []
+    cut: list[Note] = []
     for note in notes:
         count = max(int(note.seconds / rng.uniform(0.13, 0.24)), 1)
         step = note.seconds / count
-        for i in range(count):
-            if rng.random() < 0.94:
-                fresh = Note(note.start_seconds + i * step, step * rng.uniform(0.8, 1), note.pitch - 7, note.velocity + rng.normal(0, 8))
-                cut.append(fresh)
+        starts = (note.start_seconds + i * step for i in range(count) if rng.random() < 0.94)
+        cut += [
+            Note(start, step * rng.uniform(0.8, 1), note.pitch - 7, note.velocity + rng.normal(0, 8))
+            for start in starts
+        ]
     return cut
 
 
-def _chopped(rng: np.random.Generator, notes: list[Note]) -> list[Note]:
+def _chopped(rng: Rng, notes: list[Note]) -> list[Note]:
     """Short, even, repeated notes: a voice played from a sampler's pads."""
-    grid, cut = rng.choice([0.125, 0.167, 0.25]), []
+    grid = float(rng.choice([0.125, 0.167, 0.25]))
+    cut: list[Note] = []
     for note in notes:
-        for i in range(max(int(note.seconds / grid), 1)):
-            if rng.random() < 0.8:
-                cut.append(Note(note.start_seconds + i * grid, grid * rng.uniform(0.5, 0.98), note.pitch, note.velocity))
+        starts = (note.start_seconds + i * grid for i in range(max(int(note.seconds / grid), 1)) if rng.random() < 0.8)
+        cut += [note._replace(start_seconds=start, seconds=grid * rng.uniform(0.5, 0.98)) for start in starts]
     return cut
 
 
-def _phrased(rng: np.random.Generator, notes: list[Note], kind: str) -> list[Note]:
+def _phrased(rng: Rng, notes: list[Note], kind: str) -> list[Note]:
     if kind == "rap":
         return _spoken_rhythm(rng, notes)
     if kind == "chops":
@@ -85,7 +97,7 @@ def _phrased(rng: np.random.Generator, notes: list[Note], kind: str) -> list[Not
     return notes
 
 
-def sing(rng: np.random.Generator, notes: Notes, seconds: float, *, split: str = "train", style: str | None = None) -> np.ndarray:
+def sing(rng: Rng, notes: Notes, seconds: float, *, split: str = "train", style: str | None = None) -> np.ndarray:
     """A produced lead vocal, float32 [n, 2] at 44.1 kHz with its peak at -6 dBFS; style is one of manners.KINDS.
 
     notes are Note or rows of its four numbers. Raises NoVoices where the voice library has no voice of the split.
@@ -93,23 +105,24 @@ def sing(rng: np.random.Generator, notes: Notes, seconds: float, *, split: str =
     manner = manners.draw_manner(rng, style)
     melody = _phrased(rng, _clean(notes, seconds), manner.kind)
     voice = _cast(rng, split)
-    manner = _suited(rng, manner, melody, voice)
-    words = int(rng.integers(2**31))
-    main = vocal_chain.toned(rng, take(rng, melody, seconds, manner, voice, words), strength=rng.uniform(0.4, 1))
+    cast = (_suited(rng, manner, melody, voice), voice, int(rng.integers(2**31)))
+    main = vocal_chain.toned(rng, take(rng, melody, seconds, cast), strength=rng.uniform(0.4, 1))
     firmness = float(rng.beta(2, 1.2))
     sound = vocal_chain.pressed(rng, vocal_effects.stereo(main, rng.normal(0, 0.03)), firmness=firmness)
     if rng.random() < 0.22:
-        sound = sound + _doubles(rng, melody, seconds, manner, voice, words)
+        sound = sound + _doubles(rng, melody, seconds, cast)
     elif rng.random() < 0.25:
-        sound = sound + rng.uniform(0.1, 0.7) * (vocal_effects.widen(sound.mean(1), rng) - vocal_effects.stereo(sound.mean(1)))
-    sound = vocal_chain.lead_bus(rng, vocal_chain.spaced(rng, sound, wetness=1.0))
+        mono = sound.mean(1)
+        sound = sound + rng.uniform(0.1, 0.6) * (vocal_effects.widen(mono, rng) - vocal_effects.stereo(mono))
+    sound = vocal_chain.lead_bus(rng, vocal_chain.spaced(rng, sound, wetness=0.8))
     return vocal_effects.normalize(_fit(sound, seconds))
 
 
-def _doubles(rng: np.random.Generator, melody: list[Note], seconds: float, manner: Manner, voice: Voice | None, words: int) -> np.ndarray:
-    """A second take of the same words, in the middle or split to the sides."""
+def _doubles(rng: Rng, melody: list[Note], seconds: float, cast: Cast) -> np.ndarray:
+    """A second take of the same words, in the middle or to one side."""
+    manner, voice, words = cast
     loose = replace(manner, timing_seconds=rng.uniform(0.01, 0.03), scale=manner.scale * rng.uniform(0.985, 1.015))
-    again = vocal_chain.toned(rng, take(rng, melody, seconds, loose, voice, words), strength=0.7)
+    again = vocal_chain.toned(rng, take(rng, melody, seconds, (loose, voice, words)), strength=0.7)
     pan = rng.choice([0.0, rng.uniform(-0.8, 0.8)])
     return vocal_chain.pressed(rng, vocal_effects.stereo(again, pan), firmness=0.8) * 10 ** (rng.uniform(-14, -1) / 20)
 
@@ -148,21 +161,21 @@ def _lines_of(chords: list[Note], count: int) -> list[list[Note]]:
     return lines
 
 
-def _sections(rng: np.random.Generator, notes: list[Note], seconds: float, share: float) -> list[Note]:
+def _sections(rng: Rng, notes: list[Note], seconds: float, share: float) -> list[Note]:
     """Only some stretches of about seven seconds, as backing vocals come and go."""
     keep = rng.random(int(seconds / 7) + 2) < share
     keep[rng.integers(len(keep))] = True
     return [note for note in notes if keep[int(note.start_seconds / 7)]]
 
 
-def _one_behind(rng: np.random.Generator, notes: list[Note], seconds: float, cast: tuple[Manner, Voice | None, int], pan: float) -> np.ndarray:
+def _one_behind(rng: Rng, notes: list[Note], seconds: float, cast: Cast, pan: float) -> np.ndarray:
     manner, voice, words = cast
     manner = replace(manner, scale=manner.scale * rng.uniform(0.96, 1.04))
-    mono = vocal_chain.toned(rng, take(rng, notes, seconds, manner, voice, words), strength=rng.uniform(0.4, 1))
+    mono = vocal_chain.toned(rng, take(rng, notes, seconds, (manner, voice, words)), strength=rng.uniform(0.4, 1))
     return _fit(vocal_effects.stereo(vocal_effects.normalize(mono), pan), seconds)
 
 
-def _harmonies(rng: np.random.Generator, lead: list[Note], chords: list[Note], seconds: float, split: str) -> np.ndarray:
+def _harmonies(rng: Rng, lead: list[Note], chords: list[Note], seconds: float, split: str) -> np.ndarray:
     """Parallel lines in the scale, each sung on one or both sides."""
     scale = _scale_of(lead, chords)
     melody = _sections(rng, lead, seconds, 0.55)
@@ -177,7 +190,7 @@ def _harmonies(rng: np.random.Generator, lead: list[Note], chords: list[Note], s
     return out
 
 
-def _choir(rng: np.random.Generator, _lead: list[Note], chords: list[Note], seconds: float, split: str) -> np.ndarray:
+def _choir(rng: Rng, _lead: list[Note], chords: list[Note], seconds: float, split: str) -> np.ndarray:
     """Oohs and aahs on the chords, spread over the width."""
     out = np.zeros((round(seconds * vocoder.RATE), 2), np.float32)
     wordless = bool(rng.random() < 0.75)
@@ -190,23 +203,23 @@ def _choir(rng: np.random.Generator, _lead: list[Note], chords: list[Note], seco
     return out
 
 
-def _ad_libs(rng: np.random.Generator, lead: list[Note], _chords: list[Note], seconds: float, split: str) -> np.ndarray:
+def _ad_libs(rng: Rng, lead: list[Note], _chords: list[Note], seconds: float, split: str) -> np.ndarray:
     """Answers in the lead's gaps, and shouts on the last word."""
-    ends = [(note.start_seconds + note.seconds, after.start_seconds, note.pitch) for note, after in zip(lead, lead[1:], strict=False)]
-    answers = []
-    for end, begin, pitch in ends:
+    answers: list[Note] = []
+    for note, after in pairwise(lead):
+        end, begin = note.start_seconds + note.seconds, after.start_seconds
         if (begin - end > 0.35 and rng.random() < 0.7) or rng.random() < 0.06:
             at, step = end + rng.uniform(0, 0.1), rng.uniform(0.15, 0.4)
-            for k in range(int(rng.integers(1, 5))):
-                answers.append(Note(at + k * step, step * 0.9, pitch + float(rng.choice([-5, -3, 0, 0, 2, 4, 7])), rng.uniform(70, 120)))
-    melody = _clean(answers, seconds)
+            leaps = rng.choice([-5, -3, 0, 0, 2, 4, 7], int(rng.integers(1, 5)))
+            answers += [Note(at + k * step, step * 0.9, note.pitch + leap, 96) for k, leap in enumerate(leaps)]
+    melody = _clean(answers or lead[rng.integers(4) % len(lead) :: 4], seconds)
     voice = _cast(rng, split)
     manner = manners.draw_manner(rng, str(rng.choice(["pop", "shout", "belt", "falsetto", "rap", "tuned", "breathy"])))
     cast = (_suited(rng, manner, melody, voice), voice, int(rng.integers(2**31)))
     return _one_behind(rng, melody, seconds, cast, rng.uniform(-0.9, 0.9))
 
 
-def _twins(rng: np.random.Generator, lead: list[Note], _chords: list[Note], seconds: float, split: str) -> np.ndarray:
+def _twins(rng: Rng, lead: list[Note], _chords: list[Note], seconds: float, split: str) -> np.ndarray:
     """The lead's line again, hard left and right, now and then an octave away."""
     melody = _sections(rng, lead, seconds, 0.6)
     shift = float(rng.choice([0, 0, 0, 12, -12]))
@@ -214,10 +227,12 @@ def _twins(rng: np.random.Generator, lead: list[Note], _chords: list[Note], seco
     voice = _cast(rng, split)
     cast = (_suited(rng, manners.draw_manner(rng), melody, voice), voice, int(rng.integers(2**31)))
     width = rng.uniform(0.6, 1)
-    return sum((_one_behind(rng, melody, seconds, cast, side) for side in (-width, width)), np.zeros((1, 2), np.float32))
+    return sum(
+        (_one_behind(rng, melody, seconds, cast, side) for side in (-width, width)), np.zeros((1, 2), np.float32)
+    )
 
 
-def backing(rng: np.random.Generator, lead_notes: Notes, chord_notes: Notes, seconds: float, *, split: str = "train") -> np.ndarray:
+def backing(rng: Rng, lead_notes: Notes, chord_notes: Notes, seconds: float, *, split: str = "train") -> np.ndarray:
     """Backing vocals, float32 [n, 2] at 44.1 kHz with their peak at -6 dBFS: harmonies, choirs, ad-libs, doubles; wide.
 
     chord_notes may overlap: they are shared out to the voices of a choir. Raises NoVoices as sing does.

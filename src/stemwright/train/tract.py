@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numba
@@ -85,16 +86,20 @@ class Syllable(NamedTuple):
     coda: tuple[str, ...]
 
 
-def random_words(rng: np.random.Generator, count: int, vowels: Sequence[str] = (), *, bare: bool = False) -> list[Syllable]:
+def random_words(
+    rng: np.random.Generator, count: int, vowels: Sequence[str] = (), *, bare: bool = False
+) -> list[Syllable]:
     """Syllables of no language, as many as there are notes; bare ones have no consonants but a rare soft onset."""
     pool = list(vowels) or list(VOWELS)
     names = list(CONSONANTS)
     stock: list[Syllable] = []
     for _ in range(int(rng.integers(6, 24))):
         kind = rng.random()
-        onset = () if kind < 0.12 else _CLUSTERS[rng.integers(len(_CLUSTERS))] if kind < 0.24 else (str(rng.choice(names)),)
-        nucleus = DIPHTHONGS[rng.integers(len(DIPHTHONGS))] if not vowels and rng.random() < 0.3 else (str(rng.choice(pool)),)
-        coda = () if rng.random() < 0.5 else (str(rng.choice(["s", "z", "t", "n", "m", "l", "d", "k", "S", "v", "f", "T"])),)
+        cluster = _CLUSTERS[rng.integers(len(_CLUSTERS))] if kind < 0.24 else (str(rng.choice(names)),)
+        onset = () if kind < 0.12 else cluster
+        glides = not vowels and rng.random() < 0.3
+        nucleus = DIPHTHONGS[rng.integers(len(DIPHTHONGS))] if glides else (str(rng.choice(pool)),)
+        coda = () if rng.random() < 0.5 else (str(rng.choice(list("sztnmldkSvfT"))),)
         stock.append(Syllable(tuple(onset), tuple(nucleus), coda))
     if bare:
         stock = [Syllable(("h",) if rng.random() < 0.2 else (), (pool[i % len(pool)],), ()) for i in range(len(pool))]
@@ -140,7 +145,7 @@ def _score_tracks(contour: Contour, words: Sequence[Syllable], rng: np.random.Ge
     track = np.zeros((n, 8))
     track[:, :3], track[:, _HISS_HZ], track[:, _SLOPE] = VOWELS["@"], 6000, 3
     edges = np.nonzero(np.diff(np.r_[UNSUNG, contour.note, UNSUNG]))[0]
-    spans = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if contour.note[a] != UNSUNG]
+    spans = [(a, b) for a, b in pairwise(edges) if contour.note[a] != UNSUNG]
     for a, b in spans:
         _lay_vowels(track, a, b, words[contour.note[a] % len(words)])
     for a, b in spans:

@@ -25,20 +25,23 @@ def shelf_filter(hz: float, gain_db: float, *, high: bool) -> np.ndarray:
     sign = 1 if high else -1
     c, root = np.cos(w), np.sqrt(2 * amp) * np.sin(w)
     plus, minus = amp + 1, amp - 1
+    top, turn = plus + sign * minus * c, minus + sign * plus * c
     return _biquad(
-        (amp * (plus + sign * minus * c + root), -sign * 2 * amp * (minus + sign * plus * c), amp * (plus + sign * minus * c - root)),
+        (amp * (top + root), -sign * 2 * amp * turn, amp * (top - root)),
         (plus - sign * minus * c + root, sign * 2 * (minus - sign * plus * c), plus - sign * minus * c - root),
     )
 
 
 def pass_filter(hz: float, *, high: bool, order: int = 2) -> np.ndarray:
     """Butterworth high-pass or low-pass."""
-    return scipy.signal.butter(order, min(hz, RATE * 0.49), "highpass" if high else "lowpass", fs=RATE, output="sos")
+    return np.asarray(
+        scipy.signal.butter(order, min(hz, RATE * 0.49), "highpass" if high else "lowpass", fs=RATE, output="sos")
+    )
 
 
 def filtered(sound: np.ndarray, *filters: np.ndarray) -> np.ndarray:
     """Run second-order sections one after the other along time."""
-    return scipy.signal.sosfilt(np.concatenate(filters), sound, axis=0).astype(np.float32)
+    return np.asarray(scipy.signal.sosfilt(np.concatenate(filters), sound, axis=0), np.float32)
 
 
 @numba.njit(cache=True)
@@ -65,7 +68,9 @@ def _block_gain(key: np.ndarray, settings: tuple) -> np.ndarray:
     return np.interp(np.arange(len(key)), np.arange(len(gain)) * block, gain).astype(np.float32)
 
 
-def compress(sound: np.ndarray, threshold_db: float, ratio: float, attack_ms: float = 5, release_ms: float = 90) -> np.ndarray:
+def compress(
+    sound: np.ndarray, threshold_db: float, ratio: float, attack_ms: float = 5, release_ms: float = 90
+) -> np.ndarray:
     """Feed-forward compressor, the channels linked."""
     return sound * _block_gain(np.abs(sound).max(1), (threshold_db, ratio, attack_ms, release_ms))[:, None]
 
@@ -103,7 +108,8 @@ def limit(sound: np.ndarray, ceiling_db: float) -> np.ndarray:
     """A fast limiter, its last overs rounded off."""
     top = 10 ** (ceiling_db / 20)
     held = compress(sound, ceiling_db - 2, 12, 0.3, 60) / top
-    return (np.where(np.abs(held) < 0.7, held, np.sign(held) * (0.7 + 0.3 * np.tanh((np.abs(held) - 0.7) / 0.3))) * top).astype(np.float32)
+    bent = np.sign(held) * (0.7 + 0.3 * np.tanh((np.abs(held) - 0.7) / 0.3))
+    return (np.where(np.abs(held) < 0.7, held, bent) * top).astype(np.float32)
 
 
 def stereo(mono: np.ndarray, pan: float = 0.0) -> np.ndarray:
@@ -112,18 +118,19 @@ def stereo(mono: np.ndarray, pan: float = 0.0) -> np.ndarray:
     return mono[:, None] * (np.array([np.cos(angle), np.sin(angle)]) * np.sqrt(2)).astype(np.float32)
 
 
-def echo(sound: np.ndarray, seconds: float, feedback: float, *, tone_hz: float = 4000, crossed: bool = False) -> np.ndarray:
+def echo(
+    sound: np.ndarray, seconds: float, feedback: float, *, tone_hz: float = 4000, crossed: bool = False
+) -> np.ndarray:
     """Only the echoes, darker each time; crossed ones jump from side to side."""
     step = max(int(seconds * RATE), 1)
     out = np.zeros_like(sound)
     tap = filtered(sound, pass_filter(tone_hz, high=False, order=1), pass_filter(180, high=True, order=1))
-    for turn in range(1, 1 + max(1, int(np.ceil(np.log(0.03) / np.log(max(feedback, 1e-3)))))):
+    last = min(9, max(1, int(np.ceil(np.log(0.03) / np.log(max(feedback, 1e-3))))))
+    for turn in range(1, 1 + last):
         if turn * step >= len(sound):
             break
         tap = tap[:, ::-1] if crossed else tap
         out[turn * step :] += tap[: len(sound) - turn * step] * feedback ** (turn - 1)
-        if turn > 8:
-            break
     return out
 
 
@@ -173,7 +180,9 @@ def _tank(sound: np.ndarray, lengths: np.ndarray, decay: np.ndarray, damp: float
 _SHORT = np.array([0.0113, 0.0137, 0.0173, 0.0199, 0.0233, 0.0271, 0.0307, 0.0349])
 
 
-def reverb(sound: np.ndarray, decay_seconds: float, *, size: float = 1.0, dark: float = 0.3, predelay_seconds: float = 0.0) -> np.ndarray:
+def reverb(
+    sound: np.ndarray, decay_seconds: float, *, size: float = 1.0, dark: float = 0.3, predelay_seconds: float = 0.0
+) -> np.ndarray:
     """Only the reverberation: size 0.5 a room, 1 a plate, 2.5 a hall; dark 0-0.9 takes the highs away."""
     fed = _smeared(np.ascontiguousarray(sound, np.float32), np.array([207, 150, 439]))
     lengths = (_SHORT * size * RATE).astype(np.int64)
@@ -196,14 +205,15 @@ def widen(mono: np.ndarray, rng: np.random.Generator, depth: float = 0.6) -> np.
 
 
 def tonal_balance(sound: np.ndarray, target_db: np.ndarray, hz: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """Bend the long-term spectrum of a mono sound [n] towards target_db at hz (within 14 dB): what a mixing engineer does."""
+    """Bend the long-term spectrum of a mono sound [n] towards target_db at hz, by -16 to 20 dB, as engineers do."""
     frequencies, power = scipy.signal.welch(sound, RATE, nperseg=2048)
     level = np.interp(hz, frequencies, 10 * np.log10(power + 1e-14))
     width = np.clip(np.gradient(hz), 30, None)
     heard = level > level.max() - 75
     gain = np.where(heard, target_db - level, 0.0)
     gain -= np.average(gain, weights=width * 10 ** (level / 10))
-    gain = np.clip(np.convolve(np.pad(gain, 3, "edge"), np.hanning(9)[1:-1] / np.hanning(9).sum(), "valid"), -14, 14) * strength
+    gain = np.convolve(np.pad(gain, 3, "edge"), np.hanning(9)[1:-1] / np.hanning(9).sum(), "valid")
+    gain = np.clip(gain, -16, 20) * strength
     response = 10 ** (np.interp(np.linspace(0, RATE / 2, 513), hz, gain) / 20)
     taps = np.roll(np.fft.irfft(response), 512) * np.hanning(1024)
     return scipy.signal.oaconvolve(sound, taps.astype(np.float32), "same").astype(np.float32)

@@ -77,7 +77,7 @@ def _kernels() -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _pulses(  # noqa: PLR0913
+def _pulses(
     period: np.ndarray, gain: np.ndarray, deviates: np.ndarray, kernels: np.ndarray, throat: tuple, hop: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pulses of unit power per sample, and the glottal phase 0-1 of every sample."""
@@ -123,10 +123,10 @@ def _overlap_add(out: np.ndarray, pieces: np.ndarray, first: np.ndarray) -> None
 
 def _minimum_phase(log_amplitude: np.ndarray) -> np.ndarray:
     """Complex spectra [n, bins] of least delay with these ln amplitudes (folded cepstrum)."""
-    cepstrum = scipy.fft.irfft(log_amplitude, _FFT, axis=1)
+    cepstrum = np.asarray(scipy.fft.irfft(log_amplitude, _FFT, axis=1))
     cepstrum[:, 1 : _FFT // 2] *= 2
     cepstrum[:, _FFT // 2 + 1 :] = 0
-    return np.exp(scipy.fft.rfft(cepstrum, axis=1))
+    return np.exp(np.asarray(scipy.fft.rfft(cepstrum, axis=1)))
 
 
 def _sources(rng: np.random.Generator, frames: Frames, throat: Throat) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +140,7 @@ def _sources(rng: np.random.Generator, frames: Frames, throat: Throat) -> tuple[
     return pulses, hiss * swell
 
 
-def synthesize(rng: np.random.Generator, frames: Frames, throat: Throat = Throat()) -> np.ndarray:  # noqa: B008
+def synthesize(rng: np.random.Generator, frames: Frames, throat: Throat = Throat()) -> np.ndarray:
     """Render frames to float32 [n * HOP].
 
     Every 10 ms piece of the source passes the minimum-phase filter of its frame and is added back, so the filter may
@@ -159,5 +159,5 @@ def synthesize(rng: np.random.Generator, frames: Frames, throat: Throat = Throat
             noise = np.clip(frames.noise[block] @ _to_bins(), 0, 1)
             spectrum = pulses * np.sqrt(1 - noise**2) + hiss * noise
             spectrum *= _minimum_phase(frames.envelope[block] @ _to_bins())
-            _overlap_add(out, scipy.fft.irfft(spectrum, _FFT, axis=1).astype(np.float32), first)
+            _overlap_add(out, np.asarray(scipy.fft.irfft(spectrum, _FFT, axis=1), np.float32), first)
     return out[HOP : (n + 1) * HOP]

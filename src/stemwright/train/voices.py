@@ -3,7 +3,6 @@
 `python -m stemwright.train.voices [FOLDER]` builds it once; singers read it.
 """
 
-import glob
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import tempfile
 import types
 import warnings
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -89,7 +89,7 @@ def _decode(path: str) -> tuple[np.ndarray, int]:
         blocks = []
         for frame in container.decode(stream):
             block = frame.to_ndarray()
-            scale = np.iinfo(block.dtype).max if block.dtype.kind == "i" else 1.0
+            scale = float(np.iinfo(str(block.dtype)).max) if block.dtype.kind == "i" else 1.0
             planar = block if frame.format.is_planar else block.reshape(-1, len(frame.layout.channels)).T
             blocks.append(planar.mean(0) / scale)
         return np.concatenate(blocks) if blocks else np.zeros(1), stream.rate
@@ -119,7 +119,7 @@ def _spoken(speaker: Speaker, folder: str) -> list[tuple[np.ndarray, int]]:
 
 def _recorded(speaker: Speaker) -> list[tuple[np.ndarray, int]]:
     """Clips spread evenly over the folder; very short ones hold no syllable."""
-    paths = sorted(glob.glob(speaker.recordings))
+    paths = sorted(str(path) for path in Path("/").glob(speaker.recordings.lstrip("/")))
     clips = (_decode(path) for path in paths[:: max(len(paths) // speaker.phrases, 1)][: speaker.phrases])
     return [(sound, rate) for sound, rate in clips if len(sound) > 0.3 * rate]
 
@@ -173,7 +173,8 @@ def _analyse(sound: np.ndarray, rate: int) -> dict[str, np.ndarray] | None:
 def _top_hz(clips: list[tuple[np.ndarray, int]]) -> float:
     """Where the recordings end: the highest frequency within 55 dB of the average level below 4 kHz."""
     rate = clips[0][1]
-    spectrum = np.mean([scipy.signal.welch(clip, rate, nperseg=1024)[1] for clip, r in clips if r == rate and len(clip) > 1024], 0)
+    alike = [clip for clip, clip_rate in clips if clip_rate == rate and len(clip) > 1024]
+    spectrum = np.mean([scipy.signal.welch(clip, rate, nperseg=1024)[1] for clip in alike], 0)
     hz = np.linspace(0, rate / 2, len(spectrum))
     loud = spectrum > spectrum[hz < 4000].mean() * 10**-5.5
     return float(min(hz[np.nonzero(loud)[0].max()], 0.47 * rate))
@@ -196,7 +197,10 @@ def analyse_speaker(speaker: Speaker) -> dict[str, np.ndarray]:
         "noise": (255 * np.concatenate([p["noise"] for p in phrases])).round().astype(np.uint8),
         "syllables": np.concatenate(rows).astype(np.int32),
         "top_hz": np.array(_top_hz(clips)),
-        **{key: np.array(getattr(speaker, key)) for key in ("name", "engine", "language", "licence", "split", "package")},
+        **{
+            key: np.array(getattr(speaker, key))
+            for key in ("name", "engine", "language", "licence", "split", "package")
+        },
     }
 
 
@@ -221,12 +225,14 @@ def _build_one(speaker: Speaker, folder: Path) -> str:
     return f"{speaker.name}: {len(arrays['hz']) * HOP / RATE:.0f} s, {len(arrays['syllables'])} syllables"
 
 
-def build(folder: Path, *, workers: int = 2) -> list[str]:
+def build(folder: Path, *, speakers: Sequence[Speaker] | None = None, workers: int = 2) -> list[str]:
     """Build every voice that is not there yet; one line of report per voice. A missing program names its package."""
     folder.mkdir(parents=True, exist_ok=True)
-    speakers = every_speaker()
+    wanted = every_speaker() if speakers is None else list(speakers)
+    if workers < 2:
+        return [_build_one(speaker, folder) for speaker in wanted]
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(_build_one, speakers, [folder] * len(speakers)))
+        return list(pool.map(_build_one, wanted, [folder] * len(wanted)))
 
 
 @lru_cache(maxsize=256)

@@ -26,7 +26,7 @@ app = App(
 # A help text here, and not in the module, is what lets `stemwright --help` answer without importing any of them.
 for _name, _module, _help in (
     ("separate", "stemwright.cli.separating", "Separate songs, or whole folders of them, into stems."),
-    ("models", "stemwright.cli.models", "List the models, or show one with its scores."),
+    ("models", "stemwright.cli.models", "List, show, fetch, take in and remove models."),
     ("evaluate", "stemwright.cli.training", "Measure a model on a folder of songs whose stems are known."),
     ("train", "stemwright.cli.training", "Make training songs and train the model (needs `stemwright[train]`)."),
     ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),

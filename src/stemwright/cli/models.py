@@ -1,37 +1,71 @@
-"""`stemwright models`: what models there are, and what is known about one."""
+"""`stemwright models`: what models there are, what is known about each, and bringing them onto this machine."""
 
 from __future__ import annotations
 
 import json as jsons
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
-from stemwright.zoo import catalog
+from stemwright.zoo import catalog, published
 
-models = App(name="models", help="List the models, or show one with its scores.")
+if TYPE_CHECKING:
+    from stemwright.zoo.fetch import Fetched, OnFetched
+
+models = App(name="models", help="List, show, fetch, take in and remove models.")
 Flag = Annotated[bool, Parameter(negative=())]
+Sorting = Literal["name", "use", "size", "licence", "score"]
+Policy = Literal["permissive", "noncommercial", "any"]
 
 
 @models.command(name="list")
-def list_models(*, json: Flag = False) -> None:
-    """List the models that can be used.
+def list_models(
+    *,
+    use: str | None = None,
+    stem: str | None = None,
+    licences: Policy = "any",
+    here: Flag = False,
+    sort: Sorting = "use",
+    json: Flag = False,
+) -> None:
+    """List the bundled model and the public ones that can be fetched.
 
     Parameters
     ----------
+    use
+        Only those for a use: vocals, instrumental, karaoke, four, six, drum parts, guitar, dereverb …
+    stem
+        Only those that give this stem.
+    licences
+        Only those that this licence policy allows.
+    here
+        Only those on this machine.
+    sort
+        By name, use, size, licence or published score.
     json
         Print one JSON object for all of them.
     """
-    cards = [catalog.card(name) for name in catalog.names()]
+    ours = [catalog.card(name) for name in catalog.names()] if use is None else []
+    ours = [card for card in ours if stem is None or stem in card.stems]
+    others = published.listing(use=use, stem=stem, policy=licences, only_here=here, sort=sort)
     if json:
-        _print_json({"models": [_facts(card) for card in cards]})
+        _print_json({"models": [_facts(card) for card in ours] + [_published(card) for card in others]})
         return
-    table = Table("model", "stems", "architecture", "licence", box=None)
-    for card in cards:
-        table.add_row(card.name, str(len(card.stems)), card.architecture, card.licence)
+    table = Table(Column("model", no_wrap=True), "use", "stems", "architecture", "size", "licence", "here", box=None)
+    for card in ours:
+        table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
+    for card in others:
+        row = (card.name, card.use, _stems(card.stems), card.family, _size(card.bytes), card.licence)
+        table.add_row(*row, "yes" if published.here(card) else "")
+    for name in _taken_in():
+        table.add_row(name, "", "", "", "", "unknown", "yes")
     Console(highlight=False).print(table)
 
 
@@ -46,7 +80,12 @@ def show(name: str, /, *, json: Flag = False) -> None:
     json
         Print it as one JSON object.
     """
-    facts = _facts(catalog.card(name))
+    if name in catalog.names():
+        facts = _facts(catalog.card(name))
+    elif name in _taken_in():
+        facts = _installed(name)
+    else:
+        facts = _published(published.published(name))
     if json:
         _print_json(facts)
         return
@@ -56,15 +95,172 @@ def show(name: str, /, *, json: Flag = False) -> None:
     Console(highlight=False).print(table, markup=False)
 
 
+@models.command
+def pull(*names: str, yes: Flag = False, at_once: int = 3) -> int:
+    """Fetch public models: resumed where it was cut, verified, converted, installed all or nothing.
+
+    Parameters
+    ----------
+    names
+        Models from the list.
+    yes
+        Accept their licences, whatever the policy (STEMWRIGHT_LICENCES) says.
+    at_once
+        How many to fetch side by side.
+    """
+    from stemwright.zoo import fetch
+
+    console = Console(stderr=True, highlight=False)
+    for card in map(published.published, names):
+        console.print(f"{card.name}: licence {card.licence} ({card.licence_stated})", markup=False, soft_wrap=True)
+    with _bars(console) as on_fetched:
+        done = fetch.pull_many(names, accepted=yes, on_fetched=on_fetched, at_once=at_once)
+    return _ended(done)
+
+
+@models.command
+def prefetch(use: str, /, *, licences: Policy = "permissive") -> int:
+    """Fetch every public model for a use that a licence policy allows, before it is needed.
+
+    Parameters
+    ----------
+    use
+        A use from the list.
+    licences
+        The policy; what it does not allow is left out.
+    """
+    from stemwright.zoo import fetch
+
+    wanted = [card.name for card in published.listing(use=use, policy=licences) if card.weights or card.members]
+    with _bars(Console(stderr=True, highlight=False)) as on_fetched:
+        return _ended(fetch.pull_many(wanted, accepted=True, on_fetched=on_fetched))
+
+
+@models.command
+def add(file: Path, /, *, config: Path | None = None, name: str | None = None, stems: str | None = None) -> None:
+    """Take in a checkpoint of another project: .th, .ckpt, .chpt, .pth, .safetensors or .onnx. Nothing in it is run.
+
+    Parameters
+    ----------
+    file
+        The checkpoint.
+    config
+        The yaml that came with it.
+    name
+        What to call the model; the file's name by default.
+    stems
+        Names of its outputs, separated by commas, where no file says them.
+    """
+    from stemwright.zoo import foreign
+
+    added = foreign.add(file, name=name, config=config, stems=tuple(filter(None, (stems or "").split(","))))
+    facts = added.model.facts
+    console = Console(highlight=False)
+    console.print(f"{added.model.name}: {facts['architecture']}, stems {_told(facts['stems'])}", markup=False)
+    for note in added.notes:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
+
+
+@models.command
+def remove(name: str, /) -> None:
+    """Delete a fetched or taken-in model from this machine.
+
+    Parameters
+    ----------
+    name
+        The model.
+    """
+    from stemwright.zoo import installed
+
+    Console(highlight=False).print(f"{name} removed, {_size(installed.remove(name))} freed", markup=False)
+
+
+@models.command
+def verify(*names: str) -> None:
+    """Read the weights of models on this machine through and compare them with their cards.
+
+    Parameters
+    ----------
+    names
+        The models; all by default.
+    """
+    from stemwright.zoo import installed
+
+    for name in names or installed.names():
+        installed.verify(name)
+        Console(highlight=False).print(f"{name}: as its card says", markup=False)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[OnFetched]:
+    """Progress bars, one a file, where somebody watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[tuple[str, str], TaskID] = {}
+
+        def on_fetched(at: Fetched) -> None:
+            key = (at.model, at.file)
+            if key not in tasks:
+                tasks[key] = progress.add_task(at.model)
+            progress.update(tasks[key], completed=at.done, total=at.total)
+
+        yield on_fetched
+
+
+def _ended(done: dict[str, Any]) -> int:
+    failed = {name: error for name, error in done.items() if isinstance(error, Exception)}
+    for name in done:
+        line = f"{name}: {failed.get(name) or 'here'}"
+        Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _taken_in() -> list[str]:
+    """Models on this machine that are of no published card."""
+    from stemwright.zoo import installed
+
+    known = set(published.names())
+    return [name for name in installed.names() if name not in known]
+
+
+def _installed(name: str) -> dict[str, Any]:
+    from stemwright.zoo import installed
+
+    model = installed.find(name)
+    return {**(model.facts if model else {}), "folder": str(model.folder) if model else None}
+
+
+def _published(card: published.Published) -> dict[str, Any]:
+    from stemwright.zoo import installed
+
+    model = installed.find(card.name)
+    facts = {key: value for key, value in asdict(card).items() if value or key not in ("md5_tail", "members", "notes")}
+    facts |= {"bytes": card.bytes, "here": published.here(card)}
+    facts |= {"peak_memory": None, "relative_speed": None, "folder": str(model.folder) if model else None}
+    return facts
+
+
 def _facts(card: catalog.Card) -> dict[str, Any]:
     """What a person may want to know of a card: not the edges of 592 mask columns."""
     facts = {field: value for field, value in asdict(card).items() if field not in ("mask_bins", "stft")}
     return facts | {"segment_seconds": round(card.segment_seconds, 3)}
 
 
+def _stems(stems: tuple[str, ...]) -> str:
+    return ", ".join(stems) if len(stems) <= 3 else str(len(stems))
+
+
+def _size(count: int | None) -> str:
+    return f"{count / 1e6:.0f} MB" if count else "unknown"
+
+
 def _told(value: Any) -> str:
+    if value is None:
+        return "unknown"
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_told(part)}" for key, part in value.items()) or "–"
+    if isinstance(value, list | tuple) and any(isinstance(part, dict) for part in value):
+        return "\n".join(" ".join(f"{part[key]}" for key in part) for part in value)
     return ", ".join(map(str, value)) or "–" if isinstance(value, list | tuple) else str(value)
 
 

@@ -44,7 +44,10 @@ _PLACES: dict[str, dict[str, str]] = {
 
 def read(path: Path) -> dict[str, Any]:
     """A yaml file as plain values: the safe loader, the tuple tag, no aliases; raises BadConfig."""
-    import yaml
+    try:
+        import yaml
+    except ImportError as error:
+        raise BadConfig(path=path, reason="reading it needs PyYAML: pip install 'stemwright[torch]'") from error
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:

@@ -1,0 +1,47 @@
+"""`stemwright models`: taking in, listing, verifying and removing a checkpoint of another project."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from stemwright.cli import run
+
+torch = pytest.importorskip("torch")
+sys.path.append(str(Path(__file__).parents[1] / "zoo"))
+
+from upstream_files import state  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_a_checkpoint_is_taken_in_verified_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(state("SCNet"), tmp_path / "my net.ckpt")
+    assert run(["models", "add", str(tmp_path / "my net.ckpt")]) == 0
+    assert "my-net: scnet, stems drums, bass, other, vocals" in capsys.readouterr().out
+    assert run(["models", "verify"]) == 0
+    assert run(["models", "show", "my-net", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["sizes"]["dual_paths"] == 4
+    assert run(["models", "remove", "my-net"]) == 0
+    assert run(["models", "remove", "my-net"]) == 1
+
+
+def test_the_public_models_are_listed_by_use_stem_and_licence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--stem", "vocals", "--licences", "permissive", "--sort", "size", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["models"]
+    assert [model["name"] for model in listed[:3]] == ["twelve", "scnet-small", "kim-mel-vocals"]
+
+
+def test_a_forbidden_licence_is_said_and_nothing_is_fetched(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "pull", "dereverb-echo-sucial"]) == 1
+    said = capsys.readouterr().err
+    assert "licence CC-BY-NC-SA-4.0" in said
+    assert "--yes" in said
+    assert not list(models.glob("*/card.toml"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import log10
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,10 +28,10 @@ from stemwright.zoo.choice import Choice, choose
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
 
-# Work for a second of sound on one core, in milliseconds, as bench/separate.py finds it. Only the proportions matter:
-# they say how much of the progress bar is separating and how much is encoding.
-_SEPARATING = 70
-_ENCODING = {"mp3": 8, "wav": 1, "flac": 2, "opus": 10, "m4a": 12}
+# Work for a second of sound on one core, in milliseconds: what the net costs, what every stem adds to it, and encoding
+# it, with the spool. Only the proportions matter: they say how much of the bar is separating and how much is encoding.
+_SEPARATING, _EACH_STEM = 45.0, 3.0
+_ENCODING = {"mp3": 6.0, "wav": 2.5, "flac": 4.0, "opus": 9.0, "m4a": 12.0}
 
 # Threads that measure and store stems: made when first used, and there is nothing in them to close.
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
@@ -156,7 +157,8 @@ class _Work:
     def __init__(self, choice: Choice, song: Song, clock: Clock, *, encoding: float = 0) -> None:
         self._choice, self._song, self._clock = choice, song, clock
         self._levels = [Level(song.rate) for _ in choice.names]
-        self._share = _SEPARATING / (_SEPARATING + encoding * len(choice.names))
+        separating = _SEPARATING + _EACH_STEM * len(choice.names)
+        self._share = separating / (separating + encoding * len(choice.names))
         self.samples = 0
 
     def blocks(self) -> Iterator[Samples]:
@@ -191,7 +193,7 @@ class _Work:
             "device": "cpu",
             "rate": self._song.rate,
             "seconds": self.samples / self._song.rate,
-            "gain_db": to_db(self.gain),
+            "gain_db": 20 * log10(self.gain),
             "facts": {name: self._stem(name, level) for name, level in facts},
             "warnings": tuple(self._song.warnings),
         }

@@ -29,10 +29,17 @@ def run(
     """
     rate = rate or separator.rate
     mix = Tap(ahead(gathered(song_blocks, rate)))
-    stems = over_time(separator, resampled(mix, rate, separator.rate), batch=batch)
-    for block in ahead(stems_resampled(stems, separator.rate, rate)):
+    finished = ahead(over_time(separator, resampled(mix, rate, separator.rate), batch=batch))
+    for block in stems_resampled(_sliced(finished, separator.rate), separator.rate, rate):
         own = mix.take(block.shape[2])
         yield sum_to_mix(block[..., : own.shape[1]], own)
     # Rounding twice between rates can leave a sample or two without stems.
     if (own := mix.take()).size:
         yield sum_to_mix(np.zeros((len(separator.stems), *own.shape), np.float32), own)
+
+
+def _sliced(blocks: Iterable[Samples], samples: int) -> Iterator[Samples]:
+    """Views [..., at most `samples`] of the blocks: what comes after then needs little memory of its own."""
+    for block in blocks:
+        for first in range(0, block.shape[-1], samples):
+            yield block[..., first : first + samples]

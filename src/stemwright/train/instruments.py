@@ -38,34 +38,44 @@ DRUM_KITS = (0, 0, 0, 8, 16, 16, 24, 25, 32, 40, 48)
 
 
 class SoundFont:
-    """One soundfont held open in one FluidSynth; renders a part at a time, always from the same fresh state."""
+    """One soundfont held in memory; every part is rendered by a synth of its own, so nothing rings over from the last."""
 
     def __init__(self, path: Path) -> None:
         self._lib = _library()
-        settings = self._lib.new_fluid_settings()
+        self._settings = self._lib.new_fluid_settings()
         for name, value in (("synth.sample-rate", float(RATE)), ("synth.gain", 0.4)):
-            self._lib.fluid_settings_setnum(settings, name.encode(), ctypes.c_double(value))
+            self._lib.fluid_settings_setnum(self._settings, name.encode(), ctypes.c_double(value))
         for name, value in (("synth.polyphony", 192), ("synth.reverb.active", 0), ("synth.chorus.active", 0)):
-            self._lib.fluid_settings_setint(settings, name.encode(), value)
-        self._synth = self._lib.new_fluid_synth(settings)
-        self._id = self._lib.fluid_synth_sfload(self._synth, str(path).encode(), 0)
-        if self._id < 0:
+            self._lib.fluid_settings_setint(self._settings, name.encode(), value)
+        self._keeper = self._lib.new_fluid_synth(self._settings)
+        number = self._lib.fluid_synth_sfload(self._keeper, str(path).encode(), 0)
+        if number < 0:
             raise SoundSourceMissing(name=path.name, path=str(path), package="its own")
+        self._font = self._lib.fluid_synth_get_sfont_by_id(self._keeper, number)
 
     def render(
         self, notes: Sequence[Note], samples: int, program: int, *, drums: bool = False, controls: Sequence[Control] = ()
     ) -> np.ndarray:
         """The part as float32 [samples, 2]; a kit that the soundfont lacks falls back to its first."""
-        lib, synth, channel = self._lib, self._synth, 9 if drums else 0
-        lib.fluid_synth_system_reset(synth)
-        bank = DRUM_BANK if drums else 0
-        if lib.fluid_synth_program_select(synth, channel, self._id, bank, program) != 0:
-            lib.fluid_synth_program_select(synth, channel, self._id, bank, 0)
-        sound, place = np.zeros((samples, 2), np.float32), 0
-        for at, kind, number, value in _events(notes, controls):
+        synth = self._lib.new_fluid_synth(self._settings)
+        number = self._lib.fluid_synth_add_sfont(synth, self._font)
+        try:
+            channel, bank = (9, DRUM_BANK) if drums else (0, 0)
+            if self._lib.fluid_synth_program_select(synth, channel, number, bank, program) != 0:
+                self._lib.fluid_synth_program_select(synth, channel, number, bank, 0)
+            return self._play(synth, channel, _events(notes, controls), samples)
+        finally:
+            self._lib.fluid_synth_all_sounds_off(synth, -1)
+            self._lib.fluid_synth_remove_sfont(synth, self._font)
+            self._lib.delete_fluid_synth(synth)
+
+    def _play(self, synth: int, channel: int, events: list[tuple[int, int, int, int]], samples: int) -> np.ndarray:
+        lib, place = self._lib, 0
+        sound = np.zeros((samples, 2), np.float32)
+        for at, kind, number, value in events:
             if at >= samples:
                 break
-            self._write(sound, place, at)
+            self._write(synth, sound, (place, at))
             place = max(place, at)
             if kind == 0:
                 lib.fluid_synth_noteoff(synth, channel, number)
@@ -75,13 +85,14 @@ class SoundFont:
                 lib.fluid_synth_pitch_bend(synth, channel, value)
             else:
                 lib.fluid_synth_cc(synth, channel, number, value)
-        self._write(sound, place, samples)
+        self._write(synth, sound, (place, samples))
         return sound
 
-    def _write(self, sound: np.ndarray, first: int, last: int) -> None:
+    def _write(self, synth: int, sound: np.ndarray, span: tuple[int, int]) -> None:
+        first, last = span
         if last > first:
             left = sound[first:].ctypes.data_as(ctypes.c_void_p)
-            self._lib.fluid_synth_write_float(self._synth, last - first, left, 0, 2, left, 1, 2)
+            self._lib.fluid_synth_write_float(synth, last - first, left, 0, 2, left, 1, 2)
 
 
 def _events(notes: Sequence[Note], controls: Sequence[Control]) -> list[tuple[int, int, int, int]]:
@@ -111,15 +122,22 @@ def _library() -> ctypes.CDLL:
         lib = ctypes.CDLL(name)
     except OSError as error:
         raise FluidSynthMissing(library=name) from error
-    for function in ("new_fluid_settings", "new_fluid_synth"):
+    for function in ("new_fluid_settings", "new_fluid_synth", "fluid_synth_get_sfont_by_id"):
         getattr(lib, function).restype = ctypes.c_void_p
     pointer, integer = ctypes.c_void_p, ctypes.c_int
+    lib.fluid_set_log_function.argtypes = [integer, pointer, pointer]
+    for level in range(5):  # it writes to stderr what it thinks of every bank
+        lib.fluid_set_log_function(level, None, None)
+    lib.fluid_synth_get_sfont_by_id.argtypes = [pointer, integer]
+    lib.delete_fluid_synth.argtypes = [pointer]
+    for function in ("fluid_synth_add_sfont", "fluid_synth_remove_sfont"):
+        getattr(lib, function).argtypes = [pointer, pointer]
     lib.new_fluid_synth.argtypes = [pointer]
     lib.fluid_settings_setnum.argtypes = [pointer, ctypes.c_char_p, ctypes.c_double]
     lib.fluid_settings_setint.argtypes = [pointer, ctypes.c_char_p, integer]
     lib.fluid_synth_sfload.argtypes = [pointer, ctypes.c_char_p, integer]
     lib.fluid_synth_program_select.argtypes = [pointer, integer, integer, integer, integer]
     lib.fluid_synth_write_float.argtypes = [pointer, integer, pointer, integer, integer, pointer, integer, integer]
-    for name, count in (("system_reset", 0), ("noteoff", 2), ("noteon", 3), ("pitch_bend", 2), ("cc", 3)):
+    for name, count in (("all_sounds_off", 1), ("noteoff", 2), ("noteon", 3), ("pitch_bend", 2), ("cc", 3)):
         getattr(lib, f"fluid_synth_{name}").argtypes = [pointer] + [integer] * count
     return lib

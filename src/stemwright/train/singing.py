@@ -164,8 +164,8 @@ def _lines_of(chords: list[Note], count: int) -> list[list[Note]]:
 def _sections(rng: Rng, notes: list[Note], seconds: float, share: float) -> list[Note]:
     """Only some stretches of about seven seconds, as backing vocals come and go."""
     keep = rng.random(int(seconds / 7) + 2) < share
-    keep[rng.integers(len(keep))] = True
-    return [note for note in notes if keep[int(note.start_seconds / 7)]]
+    kept = [note for note in notes if keep[int(note.start_seconds / 7)]]
+    return kept or notes
 
 
 def _one_behind(rng: Rng, notes: list[Note], seconds: float, cast: Cast, pan: float) -> np.ndarray:

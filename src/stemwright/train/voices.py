@@ -3,6 +3,7 @@
 `python -m stemwright.train.voices [FOLDER]` builds it once; singers read it.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def world() -> Any:
 def _decode(path: str) -> tuple[np.ndarray, int]:
     import av
 
-    with av.open(path) as container:
+    with av.open(path, metadata_errors="ignore") as container:
         stream = container.streams.audio[0]
         blocks = []
         for frame in container.decode(stream):
@@ -119,8 +120,13 @@ def _spoken(speaker: Speaker, folder: str) -> list[tuple[np.ndarray, int]]:
 
 def _recorded(speaker: Speaker) -> list[tuple[np.ndarray, int]]:
     """Clips spread evenly over the folder; very short ones hold no syllable."""
+    import av
+
     paths = sorted(str(path) for path in Path("/").glob(speaker.recordings.lstrip("/")))
-    clips = (_decode(path) for path in paths[:: max(len(paths) // speaker.phrases, 1)][: speaker.phrases])
+    clips = []
+    for path in paths[:: max(len(paths) // speaker.phrases, 1)][: speaker.phrases]:
+        with contextlib.suppress(av.FFmpegError, UnicodeDecodeError):  # amateurs' files: a few are broken
+            clips.append(_decode(path))
     return [(sound, rate) for sound, rate in clips if len(sound) > 0.3 * rate]
 
 

@@ -59,7 +59,7 @@ def _wander(rng: np.random.Generator, first: float, last: float, count: int) -> 
 
 def _source_path(rng: np.random.Generator, row: np.ndarray, sung: int, manner: Manner) -> tuple[np.ndarray, int]:
     """Source frame of every frame of a syllable, and how many of them precede the beat."""
-    first, start, end, last = (int(x) for x in row[1:])
+    first, start, end, last = (int(x) for x in np.maximum.accumulate(row[1:]))
     before = min(start - first, round(manner.onset_seconds / contour.FRAME_SECONDS))
     onset = np.linspace(start - before, start, before, endpoint=False)
     after = min(last - end, round(manner.coda * sung))

@@ -148,7 +148,8 @@ def _syllables(hz: np.ndarray, power: np.ndarray) -> np.ndarray:
         steady &= hz > 0
         start = peak - int(np.argmin(np.r_[steady[left : peak + 1][::-1], False]))
         end = peak + int(np.argmin(np.r_[steady[peak:right], False]))
-        rows.append((max(left, peak - 60), max(start + 1, left), max(end, peak + 1), min(right, peak + 70)))
+        first = max(left, min(start, peak - 8) - 45)
+        rows.append((first, max(start + 1, first), max(end, peak + 1), max(min(right, end + 40), peak + 1)))
     return np.array(rows, np.int32).reshape(-1, 4)
 
 

@@ -1,8 +1,11 @@
 """The singers of a song: the lead's melody, the backing that answers it, and who sings them."""
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 
-from stemwright.train import placeholder
+from stemwright.train import singing, voices
 from stemwright.train.parts import playing_bars, voice_chord, write_melody
 from stemwright.train.score import Note, Plan
 from stemwright.train.studio import RATE, Part, Studio
@@ -21,21 +24,30 @@ def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) ->
     return parts
 
 
+def speech_sources(split: str) -> list[dict[str, str]]:
+    """Name and licence of the speech that the voices of a split were made of, as song.json keeps them."""
+    return [{"name": f"speech of {engine}", "licence": licence} for engine, licence in _speech(voices.library_folder(), _voices_of(split))]
+
+
+@cache
+def _speech(folder: Path, split: str) -> tuple[tuple[str, str], ...]:
+    known = (voices.load_voice(name, folder=folder) for name, _ in voices.voice_names(split, folder=folder))
+    return tuple(sorted({(voice.engine, voice.licence) for voice in known}))
+
+
+def _voices_of(split: str) -> str:
+    return "test" if split == "test" else "train"  # songs of val are new, their voices are those of train
+
+
 def _lead_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
-    try:
-        from stemwright.train import singing
-    except ImportError:
-        return Part(placeholder.sing(rng, lead, studio.samples), "vocals", width=0.0)
-    return Part(_fitted(singing.sing(rng, lead, studio.samples / RATE, split=studio.split), studio.samples), "sung")
+    sound = singing.sing(rng, lead, studio.samples / RATE, split=_voices_of(studio.split))
+    return Part(_fitted(sound, studio.samples), "sung")
 
 
 def _backing_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
     chords = chord_notes(rng, studio.plan)
-    try:
-        from stemwright.train import singing
-    except ImportError:
-        return Part(placeholder.sing(rng, chords, studio.samples), "vocals")
-    return Part(_fitted(singing.backing(rng, lead, chords, studio.samples / RATE, split=studio.split), studio.samples), "sung")
+    sound = singing.backing(rng, lead, chords, studio.samples / RATE, split=_voices_of(studio.split))
+    return Part(_fitted(sound, studio.samples), "sung")
 
 
 def chord_notes(rng: np.random.Generator, plan: Plan) -> list[Note]:

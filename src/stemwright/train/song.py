@@ -13,11 +13,11 @@ from stemwright.train.mixing import Room, build_room, compress, loudness_db, mas
 from stemwright.train.sources import facts
 from stemwright.train.studio import RATE, Part, Studio
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 # Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
 LEVELS = {
-    "vocals": (-17.5, 2.2, 0.16), "backing_vocals": (-22.0, 2.8, 0.25), "drums": (-17.5, 2.4, 0.10), "bass": (-19.0, 2.2, 0.02),
+    "vocals": (-17.5, 2.2, 0.16), "backing_vocals": (-22.0, 2.8, 0.25), "drums": (-16.5, 2.4, 0.10), "bass": (-18.5, 2.2, 0.02),
     "guitar": (-21.0, 2.6, 0.12), "keyboard": (-21.5, 2.8, 0.14), "strings": (-22.0, 3.0, 0.25), "brass": (-21.5, 3.0, 0.20),
     "woodwinds": (-21.5, 3.0, 0.20), "percussion": (-23.5, 3.0, 0.12), "synth": (-21.5, 3.0, 0.15), "fx": (-23.0, 3.2, 0.2),
 }  # fmt: skip
@@ -57,13 +57,14 @@ def render_song(
             sound = _mix_stem(own, parts, stem, room)
             if sound is not None:
                 stems[stem] = sound
-    stems = _duck(rng, plan.genre, stems)
+    stems = _duck(rng, plan.genre, _balance(stems))
     target = rng.uniform(*genres.by_name(plan.genre).loudness_dbfs)
     stems = master(stems, loudness_dbfs=target, glue=float(rng.uniform(0, 1)) if rng.random() < 0.7 else 0.0)
     stems = {stem: sound for stem, sound in stems.items() if loudness_db(sound) > -60}
+    speech = singers.speech_sources(split) if {"vocals", "backing_vocals"} & set(stems) else []
     return Rendered(stems, {
         "seed": seed, "seconds": seconds, "stems": list(stems), "genre": plan.genre, "bpm": round(plan.bpm, 2),
-        "key": plan.key, "sources": facts(studio.used), "recipe_version": RECIPE_VERSION,
+        "key": plan.key, "sources": facts(studio.used) + speech, "recipe_version": RECIPE_VERSION,
     })  # fmt: skip
 
 
@@ -89,6 +90,13 @@ def _mix_stem(rng: np.random.Generator, parts: list[Part], stem: str, room: Room
         reverberant = room.wet(total)
         total = total + reverberant * np.float32(wet * 10 ** ((loudness_db(total) - loudness_db(reverberant)) / 20))
     return to_level(total, target + rng.normal(0, spread))
+
+
+def _balance(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Many accompanists each play softer, so that together they do not bury the voice, the drums and the bass."""
+    others = [stem for stem in stems if stem not in ("vocals", "drums", "bass")]
+    softer = np.float32(10 ** (-5 * np.log10(max(len(others), 3) / 3) / 20))
+    return {stem: sound * softer if stem in others else sound for stem, sound in stems.items()}
 
 
 def _duck(rng: np.random.Generator, genre: str, stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -96,3 +96,13 @@ def test_rates_rise_stay_and_fall() -> None:
     for trainer.step in (0, 1, 50, 90, 95, 100):
         rates.append(trainer.rate())
     assert rates == [0.5, 1.0, 1.0, 1.0, 0.5, 0.0]
+
+
+def test_a_run_can_be_finished_early_and_that_changed() -> None:
+    trainer = Trainer(dataclasses.replace(RECIPE, steps=1000, finish_steps=10), CPU)
+    trainer.step = 100
+    trainer.finish_in(100)
+    trainer.step = 150
+    assert trainer.rate() == 0.5
+    trainer.finish_in(200)
+    assert (trainer.rate(), trainer.finish[1]) == (0.5, 350)

@@ -92,6 +92,11 @@ class Trainer:
         rise = min(1.0, (self.step + 1) / self.recipe.rates.warmup_steps)
         return rise * min(1.0, max(0.0, (end - self.step) / max(end - start, 1)))
 
+    def finish_in(self, steps: int) -> None:
+        """Lets the rates fall from where they are to zero within so many steps."""
+        end = self.step + steps
+        self.finish = (end - round(steps / max(self.rate(), 1e-3)), end)
+
     def _move_average(self) -> None:
         # Early on the average must not remember the random start.
         decay = min(self.recipe.rates.ema, (1 + self.step) / (10 + self.step))
@@ -130,7 +135,7 @@ def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: No
     if checkpoint.exists():
         trainer.restore(checkpoint)
     if plan.finish_steps is not None:
-        trainer.finish = (trainer.step, trainer.step + plan.finish_steps)
+        trainer.finish_in(plan.finish_steps)
     plan.run.mkdir(parents=True, exist_ok=True)
     end = min(trainer.finish[1], plan.stop_at or trainer.finish[1])
     feed = Feed(plan.data / "train", recipe.sizes, recipe.net, recipe.seed, plan.workers)

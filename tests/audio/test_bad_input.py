@@ -104,6 +104,13 @@ def test_values_that_are_no_numbers(tmp_path: Path, value: float, bits: int) -> 
         read(wav(tmp_path, samples.tobytes(), kind=3, bits=bits))
 
 
+def test_infinity_in_surround_is_refused_as_quietly(tmp_path: Path) -> None:
+    samples = np.zeros((100, 6), "<f4")
+    samples[50, 2:4] = np.inf, -np.inf
+    with pytest.raises(errors.NotFinite):
+        read(wav(tmp_path, samples.tobytes(), channels=6, kind=3, bits=32))
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(1, 2), (900_000_000, 2), (RATE, 255), (RATE, 0)])
 def test_headers_that_make_no_sense(tmp_path: Path, rate: int, channels: int) -> None:
     with pytest.raises(errors.AudioError):

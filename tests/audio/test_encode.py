@@ -144,27 +144,12 @@ def test_a_closed_writer_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").exists()
 
 
-def test_many_stems_are_written_at_once_as_one_by_one(tmp_path: Path) -> None:
-    stems = np.stack([music(N, seed=seed) for seed in range(4)])
-    with ThreadPoolExecutor(2) as pool:
-        for folder, using in (("at once", pool), ("one by one", None)):
-            writers = [encode.open_stem(tmp_path / folder / f"{i}.mp3", rate=RATE, format="mp3") for i in range(4)]
-            for start in range(0, N, 20_000):
-                encode.write_all(writers, stems[:, :, start : start + 20_000], using)
-            for writer in writers:
-                writer.finish()
-    for i in range(4):
-        assert (tmp_path / "at once" / f"{i}.mp3").read_bytes() == (tmp_path / "one by one" / f"{i}.mp3").read_bytes()
-
-
-def test_when_one_of_many_fails_its_error_is_raised(tmp_path: Path) -> None:
-    (tmp_path / "1.wav.part").symlink_to("/dev/full")
-    writers = [encode.open_stem(tmp_path / f"{i}.wav", rate=RATE, format="wav") for i in range(3)]
-    with ThreadPoolExecutor(2) as pool, pytest.raises(errors.DiskFull):
-        encode.write_all(writers, np.ones((3, 2, 20 * RATE), np.float32), pool)
-    for writer in writers:
-        writer.discard()
-    assert not list(tmp_path.iterdir())
+def test_stems_written_side_by_side_are_as_if_written_one_by_one(tmp_path: Path) -> None:
+    stems = {name: music(N, seed=seed) for seed, name in enumerate("abcd")}
+    alone = [write(tmp_path / f"{name} alone.mp3", stem).read_bytes() for name, stem in stems.items()]
+    with ThreadPoolExecutor(4) as pool:
+        paths = [pool.submit(write, tmp_path / f"{name}.mp3", stem) for name, stem in stems.items()]
+    assert [path.result().read_bytes() for path in paths] == alone
 
 
 def test_quota_counts_as_a_full_disk(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ class Song:
             if held and (held_length >= _BLOCK or chunk.rate != held_rate):
                 yield held_rate, np.concatenate(held, axis=1)
                 held, held_length = [], 0
-            held.append(downmix(chunk.samples, chunk.layout))
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity are refused when the block is whole
+                held.append(downmix(chunk.samples, chunk.layout))
             held_length, held_rate = held_length + chunk.samples.shape[1], chunk.rate
         if held:
             yield held_rate, np.concatenate(held, axis=1)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stemwright import errors
 from stemwright.audio.formats import FORMATS, AvEncoder, Format, format_named
 from stemwright.audio.mp3 import Mp3Encoder
-from stemwright.audio.signal import Resampler, Samples, resampled_length
+from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
-__all__ = ["FORMATS", "Format", "StemWriter", "format_named", "length_in", "open_stem", "write_all"]
+__all__ = ["FORMATS", "Format", "StemWriter", "format_named", "open_stem"]
 
 
 class Encoder(Protocol):
@@ -131,26 +127,6 @@ def open_stem(
             raise _write_error(target, error) from error
         raise
     return StemWriter(target, file, encoder, Resampler(rate, out_rate))
-
-
-def write_all(writers: Sequence[StemWriter], block: NDArray[np.float32], pool: Executor | None = None) -> None:
-    """Writes a block [stems, 2, n] to as many writers, one stem a task of the pool: encoders leave the GIL alone.
-
-    When one fails, its error is raised after all have come to rest.
-    """
-    if pool is None:
-        for writer, stem in zip(writers, block, strict=True):
-            writer.write(stem)
-        return
-    running = [pool.submit(writer.write, stem) for writer, stem in zip(writers, block, strict=True)]
-    failures = [failure for future in running if (failure := future.exception())]
-    if failures:
-        raise failures[0]
-
-
-def length_in(format: str, *, length: int, rate: int, file_rate: int | None = None) -> int:
-    """How many samples a file of this format will have for `length` samples at `rate`."""
-    return resampled_length(length, rate, format_named(format).rate_for(file_rate or rate))
 
 
 def _part(path: Path) -> Path:

@@ -45,7 +45,8 @@ class CannotRead(AudioError):
 
 
 class NotAudio(AudioError):
-    """{path} is not audio that can be decoded ({reason}). Give an audio or video file, such as mp3, wav, flac, m4a or mp4."""
+    """{path} is not audio that can be decoded ({reason}). Give an audio or video file, such as mp3, wav, flac, m4a or
+    mp4."""
 
 
 class NoAudioStream(AudioError):
@@ -57,7 +58,8 @@ class EmptyAudio(AudioError):
 
 
 class NotFinite(AudioError):
-    """{path} holds a value that is not a number (NaN or infinity) at {seconds:.3f} s. Repair the file: every stem would be spoiled by it."""
+    """{path} holds a value that is not a number (NaN or infinity) at {seconds:.3f} s. Repair the file: every stem would
+    be spoiled by it."""
 
 
 class TooLong(AudioError):
@@ -73,7 +75,8 @@ class NothingToSeparate(AudioError):
 
 
 class BadSamples(AudioError):
-    """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give floats [channels, samples] with full scale at 1.0, and their `rate`."""
+    """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give floats [channels, samples] with full
+    scale at 1.0, and their `rate`."""
 
 
 class UnknownFormat(AudioError):
@@ -96,11 +99,13 @@ class SoundSourceMissing(StemwrightError):
 
 
 class FluidSynthMissing(StemwrightError):
-    """FluidSynth could not be loaded ({library}). Install the Debian package libfluidsynth3, or run `make train-system`."""
+    """FluidSynth could not be loaded ({library}). Install the Debian package libfluidsynth3, or run `make
+    train-system`."""
 
 
 class SpeechMissing(StemwrightError):
-    """The voice {voice} has no speech: its program or its recordings are missing. Install the Debian package {package}, or run `make train-system`."""
+    """The voice {voice} has no speech: its program or its recordings are missing. Install the Debian package {package},
+    or run `make train-system`."""
 
 
 class NoVoices(StemwrightError):
@@ -139,7 +144,8 @@ class HostileCheckpoint(ForeignError):
 
 
 class UnknownArchitecture(ForeignError):
-    """{path} is of no architecture that Stemwright has: {reason}. It has HTDemucs, BS- and Mel-Band RoFormer, SCNet, TFC-TDF v3 (MDX23C) and MDX-Net."""
+    """{path} is of no architecture that Stemwright has: {reason}. It has HTDemucs, BS- and Mel-Band RoFormer, SCNet,
+    TFC-TDF v3 (MDX23C) and MDX-Net."""
 
 
 class BadConfig(ForeignError):
@@ -151,7 +157,8 @@ class ConversionStopped(ForeignError):
 
 
 class NameTaken(ForeignError):
-    """There is a model named {model!r} already. Choose another with --name, or remove it: stemwright models remove {model}."""
+    """There is a model named {model!r} already. Choose another with --name, or remove it: stemwright models remove
+    {model}."""
 
 
 class FetchError(StemwrightError):
@@ -159,19 +166,23 @@ class FetchError(StemwrightError):
 
 
 class Offline(FetchError):
-    """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Fetch it elsewhere and copy {path}, or unset it."""
+    """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Fetch it elsewhere and
+    copy {path}, or unset it."""
 
 
 class NotFetched(FetchError):
-    """{model} could not be fetched. Tried: {tried}. Try again: what has arrived is kept; or give a mirror in STEMWRIGHT_MIRROR."""
+    """{model} could not be fetched. Tried: {tried}. Try again: what has arrived is kept; or give a mirror in
+    STEMWRIGHT_MIRROR."""
 
 
 class NotPulled(FetchError):
-    """The model {model} is not on this machine: it is {size} under the licence {licence}. Fetch it: stemwright models pull {model}"""
+    """The model {model} is not on this machine: it is {size} under the licence {licence}. Fetch it: stemwright models
+    pull {model}"""
 
 
 class LicenceForbids(FetchError):
-    """{model} was not fetched: its licence is {licence} ({evidence}), and the policy is {policy!r}. If you accept it: stemwright models pull {model} --yes"""
+    """{model} was not fetched: its licence is {licence} ({evidence}), and the policy is {policy!r}. If you accept it:
+    stemwright models pull {model} --yes"""
 
 
 class NotRunnable(FetchError):
@@ -254,7 +265,8 @@ class UnderMaintenance(ServiceError):
 
 
 class DataInUse(ServiceError):
-    """The data folder {path} is in use by another server (process {pid}). Stop that one, or give another folder with --data."""
+    """The data folder {path} is in use by another server (process {pid}). Stop that one, or give another folder with
+    --data."""
 
 
 class CannotOpenData(ServiceError):
@@ -270,7 +282,8 @@ class LedgerBroken(ServiceError):
 
 
 class DataTooNew(ServiceError):
-    """The database was written by a newer version of Stemwright (its schema is {found}, this version knows {known}). Install that version or a newer one; nothing was changed."""
+    """The database was written by a newer version of Stemwright (its schema is {found}, this version knows {known}).
+    Install that version or a newer one; nothing was changed."""
 
 
 class DataTooOld(ServiceError):
@@ -309,7 +322,8 @@ class BadUrl(AddressError):
 
 
 class BlockedAddress(AddressError):
-    """The host of this address is not on the public internet. The operator can open networks with STEMWRIGHT_ALLOW_NETWORKS."""
+    """The host of this address is not on the public internet. The operator can open networks with
+    STEMWRIGHT_ALLOW_NETWORKS."""
 
 
 class Unreachable(AddressError):
@@ -395,19 +409,23 @@ class BadRecipe(StemwrightError):
 
 
 class OtherRecipe(StemwrightError):
-    """The checkpoint {path} was made by another recipe ({field}: {found}, this one says {expected}). Use another run folder; nothing was overwritten."""
+    """The checkpoint {path} was made by another recipe ({field}: {found}, this one says {expected}). Use another run
+    folder; nothing was overwritten."""
 
 
 class BadCheckpoint(StemwrightError):
-    """The checkpoint {path} cannot be read: {reason}. Start the run again in another folder; nothing was overwritten."""
+    """The checkpoint {path} cannot be read: {reason}. Start the run again in another folder; nothing was
+    overwritten."""
 
 
 class Diverged(StemwrightError):
-    """The training diverged at step {step}: the loss is {loss}. The last checkpoint is kept; lower the learning rate."""
+    """The training diverged at step {step}: the loss is {loss}. The last checkpoint is kept; lower the learning
+    rate."""
 
 
 class NoReferences(StemwrightError):
-    """{folder} has no song with known stems. Give a folder of stems (wav, flac, mp3 …), of such folders, of .stem.mp4 files, or a composed data set."""
+    """{folder} has no song with known stems. Give a folder of stems (wav, flac, mp3 …), of such folders, of .stem.mp4
+    files, or a composed data set."""
 
 
 class UnknownReference(StemwrightError):
@@ -415,7 +433,8 @@ class UnknownReference(StemwrightError):
 
 
 class UnequalStems(StemwrightError):
-    """The stems of {name} have different {what}: {values}. Export them anew, all from the same start to the same end."""
+    """The stems of {name} have different {what}: {values}. Export them anew, all from the same start to the same
+    end."""
 
 
 class SilentSong(StemwrightError):

@@ -36,23 +36,18 @@ def test_what_was_not_charged_is_not_refunded(database: Database) -> None:
         credits.refund(tx, "0" * 32, now=NOW)
 
 
+GRANT = "INSERT INTO ledger (account_id, sequence, kind, amount, balance, created) SELECT id, {}, 0 FROM accounts"
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
         "UPDATE ledger SET amount = 1000000",
         "DELETE FROM ledger",
-        # a row that does not follow from the one before it
-        "INSERT INTO ledger (account_id, sequence, kind, amount, balance, created) "
-        "SELECT id, 2, 'grant', 1, 1000, 0 FROM accounts",
-        # a chain that begins anew further up
-        "INSERT INTO ledger (account_id, sequence, kind, amount, balance, created) "
-        "SELECT id, 9, 'grant', 1, 1, 0 FROM accounts",
-        # a fork
-        "INSERT INTO ledger (account_id, sequence, kind, amount, balance, created) "
-        "SELECT id, 1, 'grant', 1, 1, 0 FROM accounts",
-        # less than nothing
-        "INSERT INTO ledger (account_id, sequence, kind, amount, balance, created) "
-        "SELECT id, 2, 'grant', -101, -1, 0 FROM accounts",
+        GRANT.format("2, 'grant', 1, 1000"),  # does not follow from the row before it
+        GRANT.format("9, 'grant', 1, 1"),  # begins a chain anew further up
+        GRANT.format("1, 'grant', 1, 1"),  # a fork
+        GRANT.format("2, 'grant', -101, -1"),  # less than nothing
     ],
 )
 def test_the_database_refuses(database: Database, account: accounts.Account, forbidden: str) -> None:

@@ -40,10 +40,14 @@ def open_database(settings: Settings) -> Database:
     if not settings.database_url:
         _make(settings.data)
     database = Database(settings.database)
-    if database.sqlite or migrations.version(database) is None:
-        migrations.migrate(database)
-    migrations.check(database)
-    _prepare_queue(database)
+    try:
+        if database.sqlite or migrations.version(database) is None:
+            migrations.migrate(database)
+        migrations.check(database)
+        _prepare_queue(database)
+    except BaseException:
+        database.dispose()
+        raise
     return database
 
 

@@ -1,9 +1,11 @@
-"""Retention: files are kept for their time; then the bytes go and the rows stay, so that a client is told what happened."""
+"""Retention: files are kept for their time; then the bytes go and the rows stay, to tell clients what happened."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,6 +18,7 @@ from stemwright.server.store.tables import idempotency, stems, tasks
 BATCH = 500
 HOUR_MS = 3_600_000
 DAY_SECONDS = 86_400
+T = TypeVar("T")
 _TASK_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -96,6 +99,6 @@ def _in_use(database: Database, blob: str) -> bool:
         )
 
 
-def _read(database: Database, query, **arguments):  # noqa: ANN001, ANN003, ANN202
+def _read(database: Database, query: Callable[..., list[T]], **arguments: Any) -> list[T]:
     with database.read() as tx:
         return query(tx, **arguments)

@@ -1,11 +1,11 @@
-"""What a worker does for one task, step by step. Every step may be run again after a crash and changes nothing twice."""
+"""What a worker does for one task, step by step. Any step may be run again after a crash: nothing happens twice."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,7 +60,7 @@ class Workshop:
         self.client = network.Client(network.parse_networks(",".join(settings.allow_networks)))
 
     @contextmanager
-    def child(self):  # noqa: ANN201
+    def child(self) -> Iterator[separating.Child]:
         """A separation process that nobody else uses meanwhile."""
         child = self.children.get()
         try:
@@ -81,7 +81,7 @@ class Workshop:
 
 
 def draw_ids() -> list[str]:
-    """Random uuids for the files to come. They are drawn before, so that storing twice overwrites and leaves no orphan."""
+    """Random uuids for the files to come, drawn before: storing twice overwrites and leaves no orphan."""
     return [str(uuid.uuid4()) for _ in range(16)]
 
 
@@ -105,7 +105,7 @@ def separate(shop: Workshop, task_id: str, source: str, ids: list[str]) -> Answe
 
 
 def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.Connection, str], None]) -> str:
-    """The one final transaction: finished with its files, or failed with its credits back, and the callback enqueued."""
+    """The one final transaction: finished with its files or failed with its credits back; the callback enqueued."""
     now = now_ms()
     with shop.database.transaction() as tx:
         try:

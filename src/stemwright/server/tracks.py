@@ -44,7 +44,7 @@ def new_audio_id() -> str:
     return str(uuid.uuid4())
 
 
-def register(
+def register(  # noqa: PLR0913  a row has many columns
     tx: sa.Connection,
     account_id: str,
     *,

@@ -1,0 +1,103 @@
+"""The service's commands as people and programs call them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stemwright.cli import run
+
+
+@pytest.fixture
+def call(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def command(*words: str) -> object:
+        assert run([*words, "--data", str(tmp_path), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return command
+
+
+def test_a_key_is_created_with_its_account_and_credits(call) -> None:
+    made = call("keys", "create", "--account", "me", "--credits", "10", "--dialect", "sunoapi")
+    assert made["key"].startswith("sw_")
+    assert (made["account"], made["balance"], made["dialect"]) == ("me", 10, "sunoapi")
+    again = call("keys", "create", "--account", "me", "--credits", "5")
+    assert again["balance"] == 15
+    listed = call("keys", "list", "--account", "me")
+    assert [key["id"] for key in listed] == [made["id"], again["id"]]
+    assert made["key"] not in json.dumps(listed)
+
+
+def test_a_key_is_rotated_and_revoked(call) -> None:
+    made = call("keys", "create", "--account", "me")
+    new = call("keys", "rotate", made["id"])
+    assert new["replaces"] == made["id"]
+    assert new["key"] != made["key"]
+    call("keys", "revoke", new["id"])
+    assert all(key["revoked"] for key in call("keys", "list"))
+
+
+def test_credits_are_granted_and_shown(call) -> None:
+    call("keys", "create", "--account", "me")
+    assert call("credits", "grant", "me", "7", "--reason", "paid")["balance"] == 7
+    assert call("credits", "balance", "me") == {"account": "me", "balance": 7}
+    assert call("credits", "balance") == [{"account": "me", "balance": 7}]
+    (entry,) = call("credits", "ledger", "me")
+    assert (entry["amount"], entry["reason"]) == (7, "paid")
+    assert call("credits", "audit") == {"agrees": True, "wrong": []}
+
+
+def test_maintenance_is_a_switch(call) -> None:
+    assert call("maintenance", "on") == {"maintenance": "on"}
+    assert call("maintenance", "off") == {"maintenance": "off"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["credits", "grant", "nobody", "1"], "nobody"),
+        (["keys", "revoke", "nothing"], "keys list"),
+        (["credits", "balance", "nobody"], "nobody"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+
+
+def test_taking_back_more_than_there_is_is_refused(call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("keys", "create", "--account", "me", "--credits", "1")
+    assert run(["credits", "grant", "me", "-5", "--data", str(tmp_path)]) == 1
+    assert "balance is 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_second_server_is_told_to_go_elsewhere(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stemwright",
+        "serve",
+        "--data",
+        str(tmp_path),
+        "--port",
+        "0",
+        "--no-worker",
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
+        assert first.stdout is not None
+        ready = json.loads(first.stdout.readline())
+        assert ready["account"] == "admin"
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert second.returncode == 1
+        assert "in use by another server" in second.stderr
+        assert "Traceback" not in second.stderr
+        first.terminate()
+        assert first.wait(30) == 0

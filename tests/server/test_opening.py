@@ -1,0 +1,95 @@
+"""Opening a data folder, and refusing to."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from stemwright.errors import CannotOpenData, DataInUse, DataTooNew, DataTooOld
+from stemwright.server import accounts, credits, keys, opening
+from stemwright.server.settings import Settings
+from stemwright.server.store import migrations
+from stemwright.server.store.database import Database
+from stemwright.server.store.tables import metadata
+
+from .conftest import NOW
+
+
+def test_the_migrations_end_where_the_tables_are(database: Database) -> None:
+    def ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+        return kind != "table" or name in metadata.tables
+
+    with database.read() as tx:
+        context = MigrationContext.configure(tx, opts={"include_object": ours, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_newer_database_is_refused_and_left_alone(database: Database, settings: Settings) -> None:
+    with database.transaction() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    for open_it in (opening.open_database, lambda _: migrations.migrate(database)):
+        with pytest.raises(DataTooNew, match="newer version"):
+            open_it(settings)
+    with database.transaction() as tx:
+        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        tx.execute(sa.text(f"UPDATE alembic_version SET version_num = '{migrations.HEAD}'"))
+
+
+def test_a_database_without_our_schema_is_too_old(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(DataTooOld):
+        migrations.check(database)
+    database.dispose()
+
+
+def test_a_second_server_on_the_folder_is_refused(tmp_path: Path) -> None:
+    with opening.only_server(tmp_path):
+        program = f"from stemwright.server import opening; opening.only_server({str(tmp_path)!r}).__enter__()"
+        program = "from pathlib import Path; " + program.replace(repr(str(tmp_path)), f"Path({str(tmp_path)!r})")
+        second = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert "DataInUse" in second.stderr
+    assert f"process {os.getpid()}" in second.stderr
+
+
+def test_the_folder_is_free_after_its_server(tmp_path: Path) -> None:
+    for _ in range(2):
+        with opening.only_server(tmp_path):
+            pass
+    with (tmp_path / "server.lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(DataInUse), opening.only_server(tmp_path):
+            pass
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotOpenData), opening.only_server(tmp_path / "file"):
+        pass
+
+
+def test_the_first_start_makes_the_admin_account_once(database: Database, settings: Settings) -> None:
+    secret = opening.first_key(database, settings, now=NOW)
+    assert secret is not None
+    with database.read() as tx:
+        admin = keys.verify(tx, secret, now=NOW)
+        assert accounts.get(tx, admin.account_id).name == "admin"
+        assert credits.balance(tx, admin.account_id) == settings.admin_credits
+    assert opening.first_key(database, settings, now=NOW) is None
+
+
+def test_sqlite_survives_a_power_cut_after_the_answer(tmp_path: Path) -> None:
+    database = opening.open_database(Settings(data=tmp_path))
+    with database.read() as tx:
+        found = {
+            name: tx.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    database.dispose()

@@ -1,0 +1,82 @@
+"""Retention: the bytes go when their time is over, the rows stay."""
+
+import pytest
+
+from stemwright.errors import TrackNotFound
+from stemwright.server import retention, tasks, tracks
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Folder
+from stemwright.server.store.database import Database
+
+from .conftest import NOW
+from .test_tasks import FACTS, stem
+
+
+def store(blobs: Folder, name: str) -> None:
+    with blobs.writing(name) as file:
+        file.write(b"sound")
+
+
+def purge(database: Database, blobs: Folder, settings: Settings, now: int) -> dict[str, int]:
+    found = retention.purge(database, blobs, settings, now=now)
+    return {kind: count for kind, count in found.items() if count}
+
+
+def test_an_upload_goes_after_its_days(
+    database: Database, blobs: Folder, settings: Settings, account: object, asked: tasks.Submission
+) -> None:
+    store(blobs, "upload")
+    with database.transaction() as tx:
+        track = tracks.register(tx, asked.account_id, blob="upload", size=5, expires=NOW + 10, now=NOW)
+    assert purge(database, blobs, settings, NOW + 9) == {}
+    assert purge(database, blobs, settings, NOW + 10) == {"tracks": 1}
+    assert "upload" not in blobs
+    assert "song" in blobs  # the one without an end
+    with pytest.raises(TrackNotFound), database.read() as tx:
+        tracks.find(tx, asked.account_id, track.task_id, track.audio_id)
+    with database.read() as tx:
+        found = tracks.by_blob(tx, "upload")
+    assert found is not None
+    assert found.gone == NOW + 10
+
+
+def test_a_song_stays_as_long_as_a_task_waits_for_it(
+    database: Database, blobs: Folder, settings: Settings, account: object, asked: tasks.Submission
+) -> None:
+    store(blobs, "upload")
+    with database.transaction() as tx:
+        track = tracks.register(tx, asked.account_id, blob="upload", size=5, expires=NOW + 10, now=NOW)
+        task = tasks.submit(tx, tasks.Submission(**vars(asked) | {"track": track}), now=NOW)
+    assert purge(database, blobs, settings, NOW + 10) == {}
+    with database.transaction() as tx:
+        tasks.cancel(tx, task.id, now=NOW + 11)
+    assert purge(database, blobs, settings, NOW + 12) == {"tracks": 1}
+
+
+def test_stems_go_after_their_days(
+    database: Database, blobs: Folder, settings: Settings, asked: tasks.Submission
+) -> None:
+    store(blobs, stem().blob)
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        task = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
+        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
+        tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=task.attempt, now=NOW)
+    assert purge(database, blobs, settings, NOW) == {}
+    assert purge(database, blobs, settings, FACTS["expires"]) == {"tasks": 1}
+    assert stem().blob not in blobs
+    with database.read() as tx:
+        assert tasks.find(tx, task.id).gone == FACTS["expires"]
+        assert len(tasks.stems_of(tx, task.id)) == 1
+
+
+def test_working_folders_of_ended_tasks_go(
+    database: Database, blobs: Folder, settings: Settings, asked: tasks.Submission
+) -> None:
+    with database.transaction() as tx:
+        running, ended = (tasks.submit(tx, asked, now=NOW).id for _ in range(2))
+        tasks.cancel(tx, ended, now=NOW)
+    for name in (running, ended, "uploads"):
+        (settings.work / name).mkdir(parents=True)
+    assert purge(database, blobs, settings, NOW) == {"folders": 1}
+    assert {folder.name for folder in settings.work.iterdir()} == {running, "uploads"}

@@ -1,0 +1,130 @@
+"""One real worker process on either database: tasks in, files, callbacks and refunds out."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stemwright.errors import TaskEnded
+from stemwright.server import accounts, credits, tasks, tracks, workflows
+from stemwright.server.clock import now_ms
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import open_blobs
+from stemwright.server.store.database import Database
+from tests.crash.house import Receiver, receiver
+
+from .conftest import STUB
+
+Submit = Callable[..., str]
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def submit(database: Database, settings: Settings, account: accounts.Account, hook: Receiver) -> Submit:
+    blobs = open_blobs(settings.blobs)
+
+    def one(kind: str = "split_stem", stem_name: str | None = None, **script: object) -> str:
+        name = f"song-{time.time_ns()}"
+        with blobs.writing(name) as file:
+            file.write(json.dumps(script).encode())
+        with database.transaction() as tx:
+            track = tracks.register(tx, account.id, blob=name, size=1, now=now_ms())
+            asked = tasks.Submission(
+                account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, callback_url=f"{hook.url}/hook"
+            )
+            task = tasks.submit(tx, asked, now=now_ms())
+            workflows.enqueue_separation(tx, task)
+        return task.id
+
+    return one
+
+
+@pytest.fixture
+def worker(settings: Settings, database: Database) -> Iterator[subprocess.Popen[bytes]]:
+    given = {
+        "DATA": settings.data,
+        "DATABASE_URL": settings.database_url,
+        "ALLOW_NETWORKS": "127.0.0.0/8",
+        "SEPARATOR_COMMAND": f"{sys.executable},{STUB}",
+        "CALLBACK_DELAYS_SECONDS": "0,0.1",
+    }
+    environment = os.environ | {f"STEMWRIGHT_{name}": str(value) for name, value in given.items()}
+    command = [sys.executable, "-m", "stemwright.server.worker"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        yield process
+        process.kill()
+
+
+def wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_does_what_it_is_asked(
+    database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, account: accounts.Account
+) -> None:
+    good = submit()
+    advanced = submit("split_stem_advanced", "Lead Guitar")
+    refused = submit(refuse="a poem")
+    everyone = [good, advanced, refused]
+    wait(lambda: all(hook.got[task] for task in everyone))
+    with database.read() as tx:
+        found = {task: tasks.find(tx, task) for task in everyone}
+        assert [found[task].flag for task in everyone] == ["SUCCESS", "SUCCESS", "CREATE_TASK_FAILED"]
+        assert len(tasks.stems_of(tx, good)) == 12
+        assert [stem.name for stem in tasks.stems_of(tx, advanced)] == ["guitar", "rest"]
+        assert credits.balance(tx, account.id) == 100 - 10
+        assert credits.audit(tx) == []
+    assert hook.got[refused][0][1]["code"] == 500
+    worker.terminate()
+    assert worker.wait(30) == 0
+
+
+def test_a_running_task_can_be_cancelled(
+    database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, settings: Settings
+) -> None:
+    task = submit(seconds=60)
+
+    def separating() -> bool:
+        with database.read() as tx:
+            return tasks.find(tx, task).state == "separating"
+
+    wait(separating)
+    with database.transaction() as tx:
+        workflows.cancel(tx, task)
+    wait(lambda: bool(hook.got[task]))
+    wait(lambda: not list(settings.work.iterdir()))
+    with pytest.raises(TaskEnded), database.transaction() as tx:
+        workflows.cancel(tx, task)
+
+
+def test_what_is_not_committed_is_never_started(database: Database, asked: tasks.Submission) -> None:
+    def submit_and_fail() -> None:
+        with database.transaction() as tx:
+            workflows.enqueue_separation(tx, tasks.submit(tx, asked, now=now_ms()))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        submit_and_fail()
+    with database.read() as tx:
+        assert credits.balance(tx, asked.account_id) == 100
+        table = "workflow_status" if database.sqlite else "dbos.workflow_status"
+        assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_a_worker_ends_with_the_one_that_started_it(worker: subprocess.Popen[bytes]) -> None:
+    assert worker.stdin is not None
+    time.sleep(1)
+    worker.stdin.close()
+    assert worker.wait(30) != 0

@@ -20,7 +20,7 @@ class StemwrightError(Exception):
 class _Formatter(string.Formatter):
     """Leaves a placeholder visible when its field was not given: a message is never lost to a KeyError."""
 
-    def get_value(self, key: int | str, args: object, kwargs: object) -> object:
+    def get_value(self, key: int | str, args: object, kwargs: object) -> object:  # noqa: ARG002
         fields = kwargs if isinstance(kwargs, dict) else {}
         return fields.get(key, f"<{key}>")
 
@@ -91,7 +91,7 @@ class DiskFull(CannotWrite):
     """The disk is full: {path} could not be written. Free some space and run it again; nothing was left behind."""
 
 
-# ---- train: sounds and songs ------------------------------------------------------------------------------------------
+# ---- train: sounds and songs -----------------------------------------------------------------------------------------
 
 
 class SoundSourceMissing(StemwrightError):
@@ -194,7 +194,7 @@ class MissingExtra(StemwrightError):
 
 
 class ExtraMissing(StemwrightError):
-    """This needs {missing}, which is not installed. Install it with: pip install 'stemwright[{extra}]'"""  # noqa: D400
+    """This needs {missing}, which is not installed. Install it with: pip install 'stemwright[{extra}]'"""
 
 
 class Cancelled(StemwrightError):

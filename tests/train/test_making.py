@@ -28,10 +28,12 @@ def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
     assert {path.name for path in (out / "test").iterdir()} == {"evaluation.json", "evaluation.txt", "evaluation.png"}
 
 
-def test_the_recipe_of_the_package() -> None:
-    recipe = load_recipe("twelve")
-    assert recipe.name == "twelve"
-    assert recipe.frames % 2 == 0
+@pytest.mark.parametrize("name", ["twelve", "twelve-gpu"])
+def test_the_recipes_of_the_package(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.frames % 2 == 0  # the net pairs frames
+    assert recipe.net == load_recipe("twelve").net
 
 
 @pytest.mark.parametrize("text", ["no = [", 'name = "x"', "seed = 1\nunknown = 2"])

@@ -129,5 +129,6 @@ def _ended(at: int | None, now: int) -> bool:
 
 
 def _key(row: Any) -> Key:
-    fields = {name: row[name] for name in Key.__dataclass_fields__}
-    return Key(**fields | {"scopes": tuple(row["scopes"].split())})
+    fields: dict[str, Any] = {name: row[name] for name in Key.__dataclass_fields__}
+    fields["scopes"] = tuple(row["scopes"].split())
+    return Key(**fields)

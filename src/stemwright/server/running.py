@@ -14,6 +14,7 @@ from threading import Event
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from stemwright.errors import (
     AddressError,
@@ -184,7 +185,7 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
         return step(task)
     except (TaskEnded, Superseded) as over:
         return {"over": str(over)}
-    except sa.exc.OperationalError:
+    except OperationalError:
         raise  # the database is away: the step is tried again
     except Exception as error:  # noqa: BLE001  whatever it is, the task ends and its credits go back
         if shop.stopping.is_set():
@@ -263,7 +264,7 @@ def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
     """Whether to go on. A database that is away for a moment is no reason to stop."""
     if shop.stopping.is_set():
         return True
-    with suppress(sa.exc.OperationalError), shop.database.transaction() as tx:
+    with suppress(OperationalError), shop.database.transaction() as tx:
         return tasks.report(tx, task.id, round(99 * fraction, 1), attempt=task.attempt)
     return True
 

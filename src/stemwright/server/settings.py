@@ -31,15 +31,15 @@ class Settings(BaseSettings):
     upstream_url: str = ""
 
     # prices, in credits
-    cost_separate_vocal: int = Field(1, ge=0)
-    cost_split_stem: int = Field(5, ge=0)
-    cost_split_stem_advanced: int = Field(5, ge=0)
-    admin_credits: int = Field(1_000_000, ge=0)  # what the first start gives to the admin account
+    cost_separate_vocal: int = Field(default=1, ge=0)
+    cost_split_stem: int = Field(default=5, ge=0)
+    cost_split_stem_advanced: int = Field(default=5, ge=0)
+    admin_credits: int = Field(default=1_000_000, ge=0)  # what the first start gives to the admin account
 
     # how long things are kept
-    retention_days: float = Field(14, gt=0)
-    upload_days: float = Field(3, gt=0)
-    idempotency_hours: float = Field(24, gt=0)
+    retention_days: float = Field(default=14, gt=0)
+    upload_days: float = Field(default=3, gt=0)
+    idempotency_hours: float = Field(default=24, gt=0)
 
     # limits on clients
     rate_limit_creates: PositiveInt = 20
@@ -47,14 +47,14 @@ class Settings(BaseSettings):
     rate_limit_burst: PositiveInt = 1000  # calls of any kind per second and account, in each API process
     max_body_bytes: PositiveInt = 1 << 20  # of a JSON request
     max_upload_bytes: PositiveInt = 500 << 20
-    max_duration_seconds: float = Field(2 * 3600, gt=0)
+    max_duration_seconds: float = Field(default=2 * 3600, gt=0)
     max_queued_per_account: PositiveInt = 1000
     max_running_per_account: PositiveInt = 4
 
     # outbound traffic
     allow_networks: Annotated[tuple[str, ...], NoDecode] = ()
-    fetch_seconds: float = Field(300, gt=0)
-    callback_timeout_seconds: float = Field(15, gt=0)
+    fetch_seconds: float = Field(default=300, gt=0)
+    callback_timeout_seconds: float = Field(default=15, gt=0)
     callback_delays_seconds: Annotated[tuple[float, ...], NoDecode] = (0, 60, 300, 900)
 
     # the worker
@@ -62,17 +62,17 @@ class Settings(BaseSettings):
     model: str = "twelve"
     device: str = "cpu"
     task_memory_bytes: PositiveInt = 4 << 30
-    task_seconds: float = Field(3600, gt=0)
+    task_seconds: float = Field(default=3600, gt=0)
     task_attempts: PositiveInt = 2  # a task that kills its child this often fails
     concurrent_tasks: PositiveInt = 1  # per worker process
     separator_command: Annotated[
         tuple[str, ...], NoDecode
     ] = ()  # empty: our own; for measuring a fleet without a model
-    drain_seconds: float = Field(5, ge=0)  # what running tasks get to end in after SIGTERM
-    child_idle_seconds: float = Field(600, gt=0)
-    heartbeat_seconds: float = Field(10, gt=0)
-    dead_after_seconds: float = Field(45, gt=0)
-    sweep_seconds: float = Field(10, gt=0)
+    drain_seconds: float = Field(default=5, ge=0)  # what running tasks get to end in after SIGTERM
+    child_idle_seconds: float = Field(default=600, gt=0)
+    heartbeat_seconds: float = Field(default=10, gt=0)
+    dead_after_seconds: float = Field(default=45, gt=0)
+    sweep_seconds: float = Field(default=10, gt=0)
     retention_cron: str = "*/5 * * * *"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

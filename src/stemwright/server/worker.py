@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import version
 
-import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from stemwright.server import fleet, logs, parentage, workflows
 from stemwright.server.clock import now_ms
@@ -102,7 +102,7 @@ def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) ->
         while not shop.stopping.wait(seconds):
             try:
                 chore(shop)
-            except sa.exc.SQLAlchemyError:
+            except SQLAlchemyError:
                 log.exception("the database did not answer")
 
     threading.Thread(target=loop, daemon=True).start()

@@ -20,15 +20,13 @@ from stemwright.server.running import Workshop
 from stemwright.server.store.database import Database
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
+    from dbos import DBOSClient, StepOptions
 
 # The number of the workflows' shape, not of the release: rows of another number are never touched by this code.
 SHAPE = "1"
 APPLICATION = "stemwright"
 SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
 POLL_SECONDS = 0.25
-# A step raises only when the database is away: what is wrong with a task is its answer.
-_RETRIES: Any = {"retries_allowed": True, "max_attempts": 8, "interval_seconds": 1.0, "backoff_rate": 2.0}
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 
 log = logging.getLogger("stemwright.worker")
@@ -176,11 +174,16 @@ def take_over(database: Database, worker_id: str) -> int:
     return len(found)
 
 
+def _step(name: str) -> StepOptions:
+    """A step raises only when the database is away, and is tried again: what is wrong with a task is its answer."""
+    return {"name": name, "retries_allowed": True, "max_attempts": 8, "interval_seconds": 1.0, "backoff_rate": 2.0}
+
+
 def _separation(shop: Workshop, task_id: str) -> str:
     from dbos import DBOS
 
     def step(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
-        return DBOS.run_step({"name": name, **_RETRIES}, function, *args, **kwargs)
+        return DBOS.run_step(_step(name), function, *args, **kwargs)
 
     ids = step("draw", running.draw_ids)
     answer = step("fetch", running.fetch, shop, task_id)
@@ -196,10 +199,8 @@ def _separation(shop: Workshop, task_id: str) -> str:
 def _callback(shop: Workshop, callback_id: str, number: int) -> None:
     from dbos import DBOS
 
-    answer = DBOS.run_step({"name": "deliver", **_RETRIES}, running.deliver, shop, callback_id)
-    DBOS.run_step(
-        {"name": "note", **_RETRIES}, running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback
-    )
+    answer = DBOS.run_step(_step("deliver"), running.deliver, shop, callback_id)
+    DBOS.run_step(_step("note"), running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback)
 
 
 def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:

@@ -39,7 +39,7 @@ _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
 
 @dataclass(frozen=True)
 class Stem:
-    """What was found out about one stem: its gated level, its highest sample, whether anything is in it."""
+    """What was found out about one stem, before the gain: its gated level, its highest sample, and more."""
 
     name: str
     loudness_dbfs: float

@@ -80,7 +80,8 @@ class Tables:
         self._bar.update(self._task, completed=1.0)
         self._out.print(_table(song, files), markup=False)
         if files.gain_db < 0:
-            self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: one of them would have clipped.")
+            loudest = max(files.facts.values(), key=lambda stem: stem.peak_dbfs).name
+            self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped.")
         for warning in files.warnings:
             self._out.print(f"Note: {warning}.", markup=False)
         self._out.print(f"{len(files.paths)} files in {folder}\n", markup=False, soft_wrap=True)

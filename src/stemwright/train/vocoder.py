@@ -121,12 +121,25 @@ def _overlap_add(out: np.ndarray, pieces: np.ndarray, first: np.ndarray) -> None
             out[at + k] += pieces[i, k]
 
 
+@numba.njit(cache=True, fastmath=True)
+def _filtered(pulses: np.ndarray, hiss: np.ndarray, noise: np.ndarray, log_filter: np.ndarray) -> np.ndarray:
+    """Spectra [n, bins] of pulses and noise in their shares, through filters given as complex logarithms."""
+    out = np.empty_like(pulses)
+    for i in range(pulses.shape[0]):
+        for k in range(pulses.shape[1]):
+            share = min(max(noise[i, k], np.float32(0)), np.float32(1))
+            tone = np.sqrt(np.float32(1) - share * share)
+            size, turn = np.exp(log_filter[i, k].real), log_filter[i, k].imag
+            out[i, k] = (pulses[i, k] * tone + hiss[i, k] * share) * complex(size * np.cos(turn), size * np.sin(turn))
+    return out
+
+
 def _minimum_phase(log_amplitude: np.ndarray) -> np.ndarray:
-    """Complex spectra [n, bins] of least delay with these ln amplitudes (folded cepstrum)."""
+    """Logarithms of complex spectra [n, bins] of least delay with these ln amplitudes (folded cepstrum)."""
     cepstrum = np.asarray(scipy.fft.irfft(log_amplitude, _FFT, axis=1))
     cepstrum[:, 1 : _FFT // 2] *= 2
     cepstrum[:, _FFT // 2 + 1 :] = 0
-    return np.exp(np.asarray(scipy.fft.rfft(cepstrum, axis=1)))
+    return np.asarray(scipy.fft.rfft(cepstrum, axis=1))
 
 
 def _sources(rng: np.random.Generator, frames: Frames, throat: Throat) -> tuple[np.ndarray, np.ndarray]:
@@ -153,11 +166,11 @@ def synthesize(rng: np.random.Generator, frames: Frames, throat: Throat = Throat
     loud = np.nonzero(frames.envelope.max(1) > _SILENT)[0]
     for block in np.split(loud, range(_BLOCK, len(loud), _BLOCK)):
         if len(block):
-            first = (block + 0) * HOP
+            first = block * HOP
             index = first[:, None] + np.arange(2 * HOP)
             pulses, hiss = (scipy.fft.rfft(source[index] * window, _FFT, axis=1) for source in sources)
-            noise = np.clip(frames.noise[block] @ _to_bins(), 0, 1)
-            spectrum = pulses * np.sqrt(1 - noise**2) + hiss * noise
-            spectrum *= _minimum_phase(frames.envelope[block] @ _to_bins())
+            noise = (frames.noise[block] @ _to_bins()).astype(np.float32)
+            shape = (frames.envelope[block] @ _to_bins()).astype(np.float32)
+            spectrum = _filtered(pulses, hiss, noise, _minimum_phase(shape))
             _overlap_add(out, np.asarray(scipy.fft.irfft(spectrum, _FFT, axis=1), np.float32), first)
     return out[HOP : (n + 1) * HOP]

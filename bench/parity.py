@@ -8,6 +8,7 @@ demucs 4.1.0, einops, beartype, rotary-embedding-torch, librosa and ml_collectio
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import importlib.util
 import json
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,9 +28,12 @@ sys.path.append(str(TESTS))
 
 from filled import CASES, filled, tones  # noqa: E402
 
+from stemwright.engine import manners  # noqa: E402
+from stemwright.zoo.networks import NetSeparator  # noqa: E402
 from stemwright.zoo.renaming import renamed  # noqa: E402
 
 ARCHITECTURES = {"RoFormer": "roformer", "SCNet": "scnet", "TFC": "tfc_tdf", "HTDemucs": "htdemucs"}
+PINNED_SONGS = {"HTDemucs|14700", "HTDemucs|101429", "BS-RoFormer|14700", "SCNet|101429", "TFC-TDF v3|74188"}
 NAMES: dict[str, list[str]] = {}
 SOURCES = ["drums", "bass", "other", "vocals", "guitar", "piano"]
 
@@ -134,21 +139,82 @@ def forwards() -> dict[str, list[list[float]]]:
     return pins
 
 
-def put_on_path(msst: str, peers: str | None) -> None:
-    sys.path[:0] = [msst, *([peers] if peers else [])]
-    # MSST's package of helpers imports its trainers; the nets need this one function of it.
-    helpers = types.ModuleType("utils.model_utils")
-    helpers.prefer_target_instrument = lambda config: config.training.instruments  # type: ignore[attr-defined]
-    sys.modules.setdefault("utils", types.ModuleType("utils"))
-    sys.modules.setdefault("utils.model_utils", helpers)
+def songs() -> dict[str, list[list[float]]]:
+    """Whole songs: our `upstream` manners against demucs' and MSST's own inference, for lengths that make edges."""
+    pins = {}
+    print(f"{'whole song':<34}{'seconds':>8}{'SNR dB':>8}")
+    for name in ("HTDemucs", "BS-RoFormer", "Mel-Band RoFormer", "SCNet", "TFC-TDF v3"):
+        config, segment = CASES[name]
+        separator = NetSeparator(
+            filled(config), tuple("abcd"[: config.stems]), rate=44100, segment=segment, hop=_hop(name, segment)
+        )
+        for length in (segment // 3, segment, int(2.3 * segment), 5 * segment + 17):
+            mix = tones(length)[0]
+            with torch.inference_mode(), contextlib.redirect_stdout(None):
+                expected = (as_demucs if name == "HTDemucs" else as_msst)(separator, mix)
+            found = ours_whole(name, separator, mix.numpy())
+            print(f"{name:<34}{length / 44100:>8.2f}{snr_db(torch.from_numpy(found), expected):>8.1f}")
+            if f"{name}|{length}" in PINNED_SONGS:
+                pins[f"{name}|{length}"] = [
+                    [round(value, 7) for value in row] for row in expected[:2, 1, ::3001].tolist()
+                ]
+    return pins
+
+
+def _hop(name: str, segment: int) -> int:
+    return int(0.75 * segment) if name == "HTDemucs" else segment // 2
+
+
+def ours_whole(name: str, separator: NetSeparator, mix: np.ndarray) -> np.ndarray:
+    blocks = [mix[:, start : start + 10000] for start in range(0, mix.shape[1], 10000)]
+    if name not in {"HTDemucs", "SCNet"}:
+        return np.concatenate([*manners.as_upstream(separator, blocks, manners.msst)], axis=-1)
+    scale = manners.measured(blocks, unbiased=name == "HTDemucs")
+    manner = manners.demucs if name == "HTDemucs" else manners.msst
+    stems = manners.as_upstream(separator, scale.down(blocks), manner)
+    return np.concatenate([*scale.up(stems)], axis=-1)
+
+
+def as_demucs(separator: NetSeparator, mix: Tensor) -> Tensor:
+    """As demucs.api.Separator.separate_tensor: normalised by the whole file, no shifts."""
+    from demucs.apply import apply_model  # type: ignore[import-not-found]
+
+    theirs = carried("HTDemucs", "htdemucs", separator.net, UPSTREAM["HTDemucs"]())
+    ref = mix.mean(0)
+    wav = (mix - ref.mean()) / (ref.std() + 1e-8)
+    return apply_model(theirs, wav[None], shifts=0)[0] * (ref.std() + 1e-8) + ref.mean()
+
+
+def as_msst(separator: NetSeparator, mix: Tensor) -> Tensor:
+    """As inference.py of MSST runs a song: batch 1, two overlaps, SCNet normalised by the whole file."""
+    from ml_collections import ConfigDict  # type: ignore[import-not-found]
+    from utils.model_utils import demix  # type: ignore[import-not-found]
+
+    name = next(name for name, (config, _) in CASES.items() if config == separator.net.config)
+    architecture = next(value for key, value in ARCHITECTURES.items() if key in name)
+    theirs = carried(name, architecture, separator.net, UPSTREAM[name]())
+    instruments = [*"abcd"][: separator.net.config.stems]
+    config = ConfigDict(
+        {
+            "audio": {"chunk_size": separator.segment},
+            "inference": {"num_overlap": 2, "batch_size": 1},
+            "training": {"instruments": instruments, "target_instrument": None, "use_amp": False},
+        }
+    )
+    mono = mix.numpy().mean(0)  # its normalize_audio, in the module of its plots
+    mean, std = (mono.mean(), mono.std()) if name == "SCNet" else (0, 1)
+    stems = demix(config, theirs, (mix.numpy() - mean) / std, torch.device("cpu"), "generic")
+    return torch.stack([torch.from_numpy(stems[each]) for each in instruments]) * std + mean
 
 
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    put_on_path(GIVEN.msst, GIVEN.peers)
+    sys.path[:0] = [GIVEN.msst, *([GIVEN.peers] if GIVEN.peers else [])]
     pins = forwards()
+    whole = songs()
     if GIVEN.pin:
+        (TESTS.parent / "engine" / "upstream_songs.json").write_text(json.dumps(whole, indent=1) + "\n")
         (TESTS / "upstream.json").write_text(json.dumps(pins, indent=1) + "\n")
         names = "\n".join(f"{case}\t{name}" for case in NAMES for name in NAMES[case])
         (TESTS / "upstream_names.txt.gz").write_bytes(gzip.compress(names.encode(), mtime=0))

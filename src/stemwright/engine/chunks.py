@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,29 +35,49 @@ def fade(segment: int) -> Samples:
     return np.minimum(rising, rising[::-1])
 
 
-def over_time(separator: Separator, blocks: Iterable[Samples], *, batch: int = 1) -> Iterator[Samples]:
+@dataclass(frozen=True)
+class Span:
+    """One call of a separator: its mix [2, segment], the fade of the answer, and how many samples it finishes.
+
+    The faded part of the answer begins at `skip`: what is before is only there for the net to hear.
+    """
+
+    mix: Samples
+    fade: Samples
+    finished: int
+    skip: int = 0
+
+
+_SMALLEST = np.float32(1e-30)
+Manner = Callable[[Iterable[Samples], int, int], Iterator[Span]]
+"""How a song is cut into spans: blocks, segment, hop → spans. Ours is `consistent`; others are in `manners`."""
+
+
+def consistent(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
+    """Spans faded by a triangle, as many as cover the song; zeros stand after its end."""
+    waiting, triangle = np.zeros((2, 0), np.float32), fade(segment)
+    # One sample more than a segment must be waiting: otherwise this span may be the last, and finishes all of it.
+    for piece in gathered(blocks, segment + 1):
+        waiting = np.concatenate([waiting, piece], axis=1)
+        while waiting.shape[1] > segment:
+            yield Span(waiting[:, :segment], triangle, hop)
+            waiting = waiting[:, hop:]
+    if waiting.shape[1]:
+        yield Span(np.pad(waiting, ((0, 0), (0, segment - waiting.shape[1]))), triangle, waiting.shape[1])
+
+
+def over_time(
+    separator: Separator, blocks: Iterable[Samples], *, batch: int = 1, manner: Manner = consistent
+) -> Iterator[Samples]:
     """Blocks of a mix [2, n] of any size → finished blocks [stems, 2, n], as many samples as went in.
 
     A finished block is one hop long (the last one is what remains), so memory is a few segments whatever the song's
     length. `batch` spans go through the separator at once: it changes speed and memory, never the answer.
     """
     overlap = _Overlap(separator)
-    for spans, ends in _batches(_spans(blocks, separator.segment, separator.hop), batch):
-        for stems, end in zip(separator(np.stack(spans)), ends, strict=True):
-            yield overlap.add(stems, end)
-
-
-def _spans(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[tuple[Samples, int]]:
-    """Each span [2, segment] and how many of its samples are finished by it; zeros stand after the song's end."""
-    waiting = np.zeros((2, 0), np.float32)
-    # One sample more than a segment must be waiting: otherwise this span may be the last, and finishes all of it.
-    for piece in gathered(blocks, segment + 1):
-        waiting = np.concatenate([waiting, piece], axis=1)
-        while waiting.shape[1] > segment:
-            yield waiting[:, :segment], hop
-            waiting = waiting[:, hop:]
-    if waiting.shape[1]:
-        yield np.pad(waiting, ((0, 0), (0, segment - waiting.shape[1]))), waiting.shape[1]
+    for spans in _batches(manner(blocks, separator.segment, separator.hop), batch):
+        for stems, span in zip(separator(np.stack([span.mix for span in spans])), spans, strict=True):
+            yield overlap.add(stems, span)
 
 
 def gathered(blocks: Iterable[Samples], least: int) -> Iterator[Samples]:
@@ -73,15 +94,15 @@ def gathered(blocks: Iterable[Samples], least: int) -> Iterator[Samples]:
         yield np.concatenate(held, axis=1)
 
 
-def _batches(spans: Iterable[tuple[Samples, int]], batch: int) -> Iterator[tuple[list[Samples], list[int]]]:
-    group: list[tuple[Samples, int]] = []
+def _batches(spans: Iterable[Span], batch: int) -> Iterator[list[Span]]:
+    group: list[Span] = []
     for span in spans:
         group.append(span)
         if len(group) == batch:
-            yield [mix for mix, _ in group], [end for _, end in group]
+            yield group
             group = []
     if group:
-        yield [mix for mix, _ in group], [end for _, end in group]
+        yield group
 
 
 class _Overlap:
@@ -89,17 +110,19 @@ class _Overlap:
 
     def __init__(self, separator: Separator) -> None:
         shape = (len(separator.stems), 2, separator.segment)
-        self._fade = fade(separator.segment)
         self._hop = separator.hop
         self._sum = np.zeros(shape, np.float32)
         self._faded = np.empty(shape, np.float32)
         self._weight = np.zeros(separator.segment, np.float32)
 
-    def add(self, stems: Samples, finished: int) -> Samples:
-        """One span's stems [stems, 2, segment] → the first `finished` samples since the last call."""
-        self._sum += np.multiply(stems, self._fade, out=self._faded)
-        self._weight += self._fade
-        done = self._sum[..., :finished] / self._weight[:finished]
+    def add(self, stems: Samples, span: Span) -> Samples:
+        """One span's stems [stems, 2, segment] → the samples that it finishes."""
+        length = len(span.fade)
+        heard = stems[..., span.skip : span.skip + length]
+        self._sum[..., :length] += np.multiply(heard, span.fade, out=self._faded[..., :length])
+        self._weight[:length] += span.fade
+        # Only others' fades reach zero; there the sum is zero too.
+        done = self._sum[..., : span.finished] / np.maximum(self._weight[: span.finished], _SMALLEST)
         for array in (self._sum, self._weight):
             array[..., : -self._hop] = array[..., self._hop :]
             array[..., -self._hop :] = 0

@@ -1,0 +1,60 @@
+"""Other projects' ways over time: whole songs as their own inference gave them (bench/parity.py --pin), and edges."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import cut, halves, joined, noise
+
+from stemwright.engine import manners
+
+torch = pytest.importorskip("torch")
+sys.path.append(str(Path(__file__).parents[1] / "nets"))
+
+from filled import CASES, filled, tones  # noqa: E402
+
+from stemwright.zoo.networks import NetSeparator  # noqa: E402
+
+PINNED = json.loads((Path(__file__).parent / "upstream_songs.json").read_text())
+
+
+CHOSEN = ["HTDemucs|14700", "HTDemucs|101429", "BS-RoFormer|14700", "SCNet|101429", "TFC-TDF v3|74188"]
+
+
+@pytest.mark.parametrize("case", CHOSEN)
+def test_whole_songs_give_upstreams_numbers(case: str) -> None:
+    name, length = case.split("|")
+    config, segment = CASES[name]
+    hop = int(0.75 * segment) if name == "HTDemucs" else segment // 2
+    separator = NetSeparator(filled(config), tuple("abcd"[: config.stems]), rate=44100, segment=segment, hop=hop)
+    blocks = [*cut(tones(int(length))[0].numpy(), [9999])]
+    scale = (
+        manners.measured(blocks, unbiased=name == "HTDemucs") if name in ("HTDemucs", "SCNet") else manners.Scale(0, 1)
+    )
+    manner = manners.demucs if name == "HTDemucs" else manners.msst
+    found = joined(scale.up(manners.as_upstream(separator, scale.down(blocks), manner)))[:2, 1, ::3001]
+    assert np.linalg.norm(found - PINNED[case]) < 1e-5 * np.linalg.norm(PINNED[case])
+
+
+@given(length=st.integers(1, 90), blocks=st.lists(st.integers(1, 20), min_size=1, max_size=4), hop=st.integers(5, 10))
+def test_every_sample_comes_out_once_however_the_song_streams_in(length: int, blocks: list[int], hop: int) -> None:
+    song = noise(length)
+    for manner in (manners.demucs, manners.msst):
+        stems = joined(manners.as_upstream(halves(segment=20, hop=hop), cut(song, blocks), manner))
+        assert stems.shape == (2, 2, length)
+    np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
+
+
+def test_a_songs_measure_is_its_mono_mixs() -> None:
+    song = noise(1000) + 0.5
+    mono = song.mean(axis=0)
+    biased, unbiased = (manners.measured(cut(song, [7]), unbiased=each) for each in (False, True))
+    assert biased.mean == pytest.approx(mono.mean(), abs=1e-6)
+    assert biased.deviation == pytest.approx(mono.std(), rel=1e-5)
+    assert unbiased.deviation == pytest.approx(mono.std(ddof=1), rel=1e-5)

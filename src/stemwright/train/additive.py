@@ -73,22 +73,33 @@ class Voice:
         self.kind, self.seed = kind, int(rng.integers(1 << 30))
         u = rng.uniform
         knobs = {
-            "brass": (u(0.02, 0.09), 0.3, u(0.7, 1), u(0.03, 0.1), u(1, 3.5), u(0, 0.25), u(4.5, 6.5), u(0, 0.1), u(0, 0.06), 0.5, u(0, 1.5), 0.03, 0.2, 0),
-            "flute": (u(0.03, 0.1), 0.5, u(0.8, 1), u(0.04, 0.12), u(0.3, 1), u(0, 0.2), u(4.2, 6), u(0.05, 0.35), u(0.1, 0.6), u(0.2, 0.8), u(0, 0.4), 0.04, 0.2, 0),
-            "reed": (u(0.02, 0.07), 0.5, u(0.8, 1), u(0.03, 0.1), u(0.4, 1.5), u(0, 0.25), u(4.5, 6.2), u(0, 0.15), u(0, 0.12), 0.4, u(0, 0.7), 0.04, 0.2, 0),
-            "sax": (u(0.015, 0.07), 0.4, u(0.75, 1), u(0.03, 0.1), u(0.8, 2.5), u(0.05, 0.35), u(4.5, 6), u(0, 0.15), u(0.03, 0.25), 0.5, u(0.2, 2), 0.05, 0.2, 0),
-            "strings": (u(0.05, 0.3), 0.5, u(0.8, 1), u(0.08, 0.3), u(0.2, 1), u(0.05, 0.35), u(4.8, 6.8), u(0, 0.15), u(0.02, 0.15), 0.3, u(0, 0.3), 0.04, 0.3, 0.3),
-            "organ": (u(0.003, 0.012), 0.3, 1.0, u(0.01, 0.04), 0.0, u(0, 0.12), u(0.7, 7), u(0, 0.35), 0.0, 0.5, 0.0, 0.02, 0.2, 0),
-            "accordion": (u(0.02, 0.06), 0.3, 1.0, u(0.03, 0.06), 0.2, 0.0, 5.0, u(0, 0.1), 0.02, 0.5, 0.0, 0.02, 0.2, 0),
-            "wavetable": (10 ** u(-2.7, -0.5), 10 ** u(-1, 0.5), u(0.2, 1), 10 ** u(-1.5, -0.4), u(0, 1.5), u(0, 0.15), u(4, 7), u(0, 0.3), 0, 0.5, 0, 0.02, 10 ** u(-1, 1), u(0, 1)),
+            "brass": (u(0.02, 0.09), 0.3, u(0.7, 1), u(0.03, 0.1), u(1, 3.5), u(0, 0.25), u(4.5, 6.5), u(0, 0.1), u(0,
+            0.06), 0.5, u(0, 1.5), 0.03, 0.2, 0),
+            "flute": (u(0.03, 0.1), 0.5, u(0.8, 1), u(0.04, 0.12), u(0.3, 1), u(0, 0.2), u(4.2, 6), u(0.05, 0.35),
+            u(0.1, 0.6), u(0.2, 0.8), u(0, 0.4), 0.04, 0.2, 0),
+            "reed": (u(0.02, 0.07), 0.5, u(0.8, 1), u(0.03, 0.1), u(0.4, 1.5), u(0, 0.25), u(4.5, 6.2), u(0, 0.15),
+            u(0, 0.12), 0.4, u(0, 0.7), 0.04, 0.2, 0),
+            "sax": (u(0.015, 0.07), 0.4, u(0.75, 1), u(0.03, 0.1), u(0.8, 2.5), u(0.05, 0.35), u(4.5, 6), u(0, 0.15),
+            u(0.03, 0.25), 0.5, u(0.2, 2), 0.05, 0.2, 0),
+            "strings": (u(0.05, 0.3), 0.5, u(0.8, 1), u(0.08, 0.3), u(0.2, 1), u(0.05, 0.35), u(4.8, 6.8), u(0, 0.15),
+            u(0.02, 0.15), 0.3, u(0, 0.3), 0.04, 0.3, 0.3),
+            "organ": (u(0.003, 0.012), 0.3, 1.0, u(0.01, 0.04), 0.0, u(0, 0.12), u(0.7, 7), u(0, 0.35), 0.0, 0.5, 0.0,
+            0.02, 0.2, 0),
+            "accordion": (u(0.02, 0.06), 0.3, 1.0, u(0.03, 0.06), 0.2, 0.0, 5.0, u(0, 0.1), 0.02, 0.5, 0.0, 0.02, 0.2,
+            0),
+            "wavetable": (10 ** u(-2.7, -0.5), 10 ** u(-1, 0.5), u(0.2, 1), 10 ** u(-1.5, -0.4), u(0, 1.5), u(0,
+            0.15), u(4, 7), u(0, 0.3), 0, 0.5, 0, 0.02, 10 ** u(-1, 1), u(0, 1)),
         }[kind]  # fmt: skip
         self.knobs = np.array(knobs, float)
         self.centres = {
-            "brass": (u(350, 1900),), "flute": (u(500, 1500),), "reed": (u(800, 1500), u(2200, 3500)), "sax": (u(500, 900), u(1200, 2200)),
-            "strings": tuple(np.exp(rng.uniform(math.log(200), math.log(5000), 5))), "organ": (), "accordion": (u(600, 1800),),
+            "brass": (u(350, 1900),), "flute": (u(500, 1500),), "reed": (u(800, 1500), u(2200, 3500)), "sax": (u(500,
+            900), u(1200, 2200)),
+            "strings": tuple(np.exp(rng.uniform(math.log(200), math.log(5000), 5))), "organ": (), "accordion": (u(600,
+            1800),),
             "wavetable": tuple(np.exp(rng.uniform(math.log(200), math.log(8000), 3))),
         }[kind]  # fmt: skip
-        self.slope = {"brass": u(0.5, 1.1), "flute": u(1.8, 3), "reed": u(0.7, 1.3), "sax": u(0.6, 1.1), "strings": u(0.7, 1.2),
+        self.slope = {"brass": u(0.5, 1.1), "flute": u(1.8, 3), "reed": u(0.7, 1.3), "sax": u(0.6, 1.1),
+            "strings": u(0.7, 1.2),
                       "organ": 0.0, "accordion": u(0.4, 0.9), "wavetable": u(0.3, 1.5)}[kind]  # fmt: skip
         self.odd = u(0.02, 0.5) if kind in ("reed", "accordion") and rng.random() < 0.5 else 1.0
         self.shape = rng.uniform(0.2, 1.0, (2, 64))
@@ -104,7 +115,11 @@ class Voice:
             bars[1] = max(bars[1], 0.4)
             spectrum = np.stack([bars[:count], bars[:count]])
         else:
-            base = k**-self.slope * np.where(k % 2 == 0, self.odd, 1.0) * _formants(rng, k * hz, self.centres, rng.uniform(4, 14))
+            base = (
+                k**-self.slope
+                * np.where(k % 2 == 0, self.odd, 1.0)
+                * _formants(rng, k * hz, self.centres, rng.uniform(4, 14))
+            )
             rough = self.shape[:, :count] ** (2.0 if self.kind == "wavetable" else 0.35)
             spectrum = base * rough
         return spectrum / np.sqrt((spectrum**2).sum(1, keepdims=True) + 1e-9)
@@ -120,7 +135,10 @@ def play_harmonics(
         players = max(players, int(rng.integers(1, 4)))
     spread = rng.uniform(0.2, 1.0)
     cents = rng.normal(0, 7 if kind != "organ" else 1, players) * (players > 1)
-    late, pans = np.abs(rng.normal(0, 0.015, players)) * (players > 1), np.linspace(-spread, spread, players) if players > 1 else [0.0]
+    late, pans = (
+        np.abs(rng.normal(0, 0.015, players)) * (players > 1),
+        np.linspace(-spread, spread, players) if players > 1 else [0.0],
+    )
     for note in notes:
         hz = 440 * 2 ** ((note.pitch - 69 - 12 * (kind == "organ")) / 12)
         spectra = voice.spectra(hz)
@@ -152,12 +170,19 @@ def play_pad(rng: np.random.Generator, notes: Sequence[Note], samples: int) -> n
         if begin >= samples:
             continue
         if note.pitch not in tables:
-            tables[note.pitch] = _cloud(rng, 440 * 2 ** ((note.pitch - 69) / 12), (size, bandwidth, growth), shape / (1 + np.arange(64)) ** slope)
+            tables[note.pitch] = _cloud(
+                rng,
+                440 * 2 ** ((note.pitch - 69) / 12),
+                (size, bandwidth, growth),
+                shape / (1 + np.arange(64)) ** slope,
+            )
         count = min(int((note.seconds + 4 * release) * RATE), samples - begin)
         t = np.arange(count) / RATE
         envelope = np.minimum(1, t / attack) * np.exp(-np.maximum(0, t - note.seconds) / release)
         where = (int(rng.integers(size)) + np.arange(count)) % size
-        out[begin : begin + count] += tables[note.pitch][where] * (envelope * (note.velocity / 127) ** 1.3).astype(np.float32)[:, None]
+        out[begin : begin + count] += (
+            tables[note.pitch][where] * (envelope * (note.velocity / 127) ** 1.3).astype(np.float32)[:, None]
+        )
     return 0.3 * out
 
 

@@ -38,9 +38,14 @@ def amplify(rng: np.random.Generator, sound: np.ndarray, *, gain_db: tuple[float
     signal = equalise(mono, tight)[:, 0].astype(np.float64)
     stages = 1 if drive < 20 else 2
     for stage in range(stages):
-        signal = _drive(signal, 10 ** (drive / stages / 20), float(rng.uniform(-0.25, 0.25)), float(rng.uniform(0, 0.3)))
+        signal = _drive(
+            signal, 10 ** (drive / stages / 20), float(rng.uniform(-0.25, 0.25)), float(rng.uniform(0, 0.3))
+        )
         low = float(rng.uniform(30, 120))
-        signal = equalise(np.repeat(signal[:, None], 2, 1), [biquad("highpass", low), biquad("lowpass", float(rng.uniform(7000, 14000)))])[:, 0]
+        signal = equalise(
+            np.repeat(signal[:, None], 2, 1),
+            [biquad("highpass", low), biquad("lowpass", float(rng.uniform(7000, 14000)))],
+        )[:, 0]
         signal = signal.astype(np.float64) * (1.0 if stage else 0.8)
     stack = [biquad("lowshelf", float(rng.uniform(100, 250)), gain_db=float(rng.normal(0, 4))),
              biquad("peak", float(rng.uniform(350, 900)), gain_db=float(rng.uniform(-9, 3)), q=0.7),
@@ -56,7 +61,8 @@ def cabinet(rng: np.random.Generator, taps: int = 1024) -> np.ndarray:
     octaves = np.log2(hz)
     low, high = rng.uniform(65, 120), rng.uniform(3800, 6500)
     magnitude_db = -10 * np.log10(1 + (low / hz) ** 4) - 10 * np.log10(1 + (hz / high) ** rng.uniform(6, 12))
-    for centre, width, gain in ((rng.uniform(90, 160), 0.5, rng.uniform(0, 6)), (rng.uniform(350, 800), 0.8, rng.uniform(-6, 1)),
+    for centre, width, gain in ((rng.uniform(90, 160), 0.5, rng.uniform(0, 6)), (rng.uniform(350, 800), 0.8,
+        rng.uniform(-6, 1)),
                                 (rng.uniform(1800, 3800), 0.6, rng.uniform(0, 9))):  # fmt: skip
         magnitude_db += gain * np.exp(-(((octaves - math.log2(centre)) / width) ** 2))
     ripple = np.interp(octaves, np.linspace(4, 14.5, 60), rng.normal(0, rng.uniform(0.5, 3), 60))

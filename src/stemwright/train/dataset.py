@@ -1,7 +1,6 @@
 """Renders a data set: one folder a song, one array a stem, `song.json` written last as the mark that it is whole."""
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -63,7 +62,7 @@ def save_song(folder: Path, song: Rendered) -> dict:
     known = {"id": folder.name, **song.facts}
     part = folder / "song.json.part"
     part.write_text(json.dumps(known, indent=1) + "\n")
-    os.replace(part, folder / "song.json")
+    part.replace(folder / "song.json")
     return known
 
 
@@ -82,7 +81,8 @@ def _main(arguments: list[str]) -> None:
 
     def show(known: dict) -> None:
         now = time.process_time()
-        line = f"{known['id']} {known['genre']} {known['bpm']} {known['key']} {','.join(known['stems'])} {now - clock[0]:.2f} s\n"
+        stems = ",".join(known["stems"])
+        line = f"{known['id']} {known['genre']} {known['bpm']} {known['key']} {stems} {now - clock[0]:.2f} s\n"
         clock[0] = now
         sys.stdout.write(line)
         sys.stdout.flush()

@@ -44,8 +44,10 @@ def _tone(rng: np.random.Generator, chain: str) -> list[tuple[float, float, floa
     floor = {"bass": 25, "drums": 25, "synth": 40, "fx": 30}.get(chain, 80)
     if rng.random() < 0.6:
         bands.append(biquad("highpass", floor * float(rng.uniform(0.7, 2.2))))
-    for _ in range(int(rng.integers(1, 4))):
-        bands.append(biquad("peak", float(10 ** rng.uniform(2, 3.9)), gain_db=float(rng.normal(0, 3.5)), q=float(rng.uniform(0.4, 2.5))))
+    bands += [
+        biquad("peak", float(hz), gain_db=float(rng.normal(0, 3.5)), q=float(rng.uniform(0.4, 2.5)))
+        for hz in 10 ** rng.uniform(2, 3.9, int(rng.integers(1, 4)))
+    ]
     if rng.random() < 0.5:
         bands.append(biquad("lowshelf", float(rng.uniform(80, 300)), gain_db=float(rng.normal(0, 3))))
     if rng.random() < 0.6:
@@ -67,12 +69,21 @@ def _saturate(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
 
 
 def _chorus(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-    return moving_delay(sound, np.array([rng.uniform(0.003, 0.025), rng.uniform(0.0005, 0.0028), rng.uniform(0.1, 3), rng.uniform(0, 6),
+    return moving_delay(sound, np.array([rng.uniform(0.003, 0.025), rng.uniform(0.0005, 0.0028), rng.uniform(0.1, 3),
+        rng.uniform(0, 6),
                                          rng.uniform(0, 0.6), rng.uniform(0.3, 0.9)]))  # fmt: skip
 
 
 def _echo(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-    settings = np.array([rng.uniform(0.06, 0.6), rng.uniform(0.1, 0.6), rng.uniform(0.15, 0.9), rng.uniform(0.08, 0.4), rng.random() < 0.4])
+    settings = np.array(
+        [
+            rng.uniform(0.06, 0.6),
+            rng.uniform(0.1, 0.6),
+            rng.uniform(0.15, 0.9),
+            rng.uniform(0.08, 0.4),
+            rng.random() < 0.4,
+        ]
+    )
     return echo(sound, settings)
 
 
@@ -137,7 +148,9 @@ def _haas(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
 def _wow(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     """A worn tape: pitch that drifts and flutters."""
     t = np.arange(len(sound)) / RATE
-    drift = rng.uniform(0.0005, 0.003) * np.sin(2 * np.pi * rng.uniform(0.3, 1.2) * t) + rng.uniform(0, 0.0003) * np.sin(2 * np.pi * rng.uniform(5, 12) * t)
+    drift = rng.uniform(0.0005, 0.003) * np.sin(2 * np.pi * rng.uniform(0.3, 1.2) * t) + rng.uniform(
+        0, 0.0003
+    ) * np.sin(2 * np.pi * rng.uniform(5, 12) * t)
     at = np.clip(np.arange(len(sound)) + drift * RATE, 0, len(sound) - 1)
     return np.stack([np.interp(at, np.arange(len(sound)), sound[:, c]) for c in (0, 1)], 1).astype(np.float32)
 
@@ -150,11 +163,14 @@ def _room(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     t = np.arange(int(seconds * RATE)) / RATE
     shape = np.ones(len(t)) if rng.random() < 0.12 else np.exp(-6 * t / seconds)
     response = rng.standard_normal((len(t), 2)) * shape[:, None]
-    response = equalise(response, [biquad("lowpass", float(rng.uniform(2500, 12000))), biquad("highpass", float(rng.uniform(60, 300)))])
+    response = equalise(
+        response, [biquad("lowpass", float(rng.uniform(2500, 12000))), biquad("highpass", float(rng.uniform(60, 300)))]
+    )
     response /= np.sqrt((response**2).sum(0)) + 1e-9
     wet = np.stack([scipy.signal.oaconvolve(sound[:, c], response[:, c])[: len(sound)] for c in (0, 1)], 1)
     return place(sound + np.float32(rng.uniform(0.1, 0.7)) * wet.astype(np.float32), 0.0, float(rng.uniform(0.6, 1.2)))
 
 
-EFFECTS = {"compress": _compress, "saturate": _saturate, "wow": _wow, "chorus": _chorus, "phaser": _phaser, "tremolo": _tremolo,
+EFFECTS = {"compress": _compress, "saturate": _saturate, "wow": _wow, "chorus": _chorus, "phaser": _phaser,
+    "tremolo": _tremolo,
            "gate": _gate, "crush": _crush, "echo": _echo, "haas": _haas, "room": _room}  # fmt: skip

@@ -1,5 +1,7 @@
 """Sound effects as stems know them: risers, falls, impacts, zaps, sweeps, atmospheres and noises."""
 
+import itertools
+
 import numpy as np
 
 from stemwright.train.mixing import biquad, equalise
@@ -12,7 +14,10 @@ def fx(rng: np.random.Generator, studio: Studio) -> list[Part]:
     """One to three kinds of effects in one song."""
     makers = (_sweeps, _atmosphere, _noises)
     chosen = rng.permutation(len(makers))[: int(rng.choice([1, 1, 2, 3]))]
-    return [Part(makers[i](rng, studio), "fx", rng.normal(0, 3), rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.3)) for i in chosen]
+    return [
+        Part(makers[i](rng, studio), "fx", rng.normal(0, 3), rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.3))
+        for i in chosen
+    ]
 
 
 def _sweeps(rng: np.random.Generator, studio: Studio) -> np.ndarray:
@@ -38,7 +43,8 @@ def _atmosphere(rng: np.random.Generator, studio: Studio) -> np.ndarray:
 
 def _noises(rng: np.random.Generator, studio: Studio) -> np.ndarray:
     plan = studio.plan
-    notes = [Note(plan.time_of(bar), plan.length_of(bar, 0, plan.steps_per_bar) * rng.uniform(0.5, 2), int(rng.integers(40, 80)), 100.0)
+    notes = [Note(plan.time_of(bar), plan.length_of(bar, 0, plan.steps_per_bar) * rng.uniform(0.5, 2),
+        int(rng.integers(40, 80)), 100.0)
              for bar in range(plan.bars) if rng.random() < 0.4]  # fmt: skip
     return studio.soundfont_part(rng, notes, "noises")
 
@@ -50,7 +56,7 @@ def _swept_noise(rng: np.random.Generator, samples: int, cutoffs: np.ndarray) ->
     edges = np.linspace(0, samples, pieces + 1).astype(int)
     q = float(rng.uniform(0.5, 3))
     fade = samples // pieces
-    for i, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (first, last) in enumerate(itertools.pairwise(edges)):
         a, b = max(0, first - fade), min(samples, last + fade)
         window = np.interp(np.arange(a, b), [first - fade, first, last, last + fade][:4], [0, 0.5, 0.5, 0])
         cutoff = float(np.interp(i / pieces, np.linspace(0, 1, len(cutoffs)), cutoffs))
@@ -79,7 +85,11 @@ def _impact(rng: np.random.Generator, samples: int) -> np.ndarray:
 def _zap(rng: np.random.Generator, samples: int) -> np.ndarray:
     samples = min(samples, int(rng.uniform(0.15, 1.2) * RATE))
     t = np.arange(samples) / RATE
-    hz = rng.uniform(200, 1500) * 2 ** (rng.uniform(-4, 3) * t / t[-1]) * (1 + 0.4 * np.sin(2 * np.pi * rng.uniform(2, 25) * t))
+    hz = (
+        rng.uniform(200, 1500)
+        * 2 ** (rng.uniform(-4, 3) * t / t[-1])
+        * (1 + 0.4 * np.sin(2 * np.pi * rng.uniform(2, 25) * t))
+    )
     tone = np.tanh(rng.uniform(0.8, 4) * np.sin(2 * np.pi * np.cumsum(np.minimum(hz, 15000)) / RATE)) * (1 - t / t[-1])
     return np.repeat(tone[:, None], 2, 1)
 

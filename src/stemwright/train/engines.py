@@ -12,16 +12,23 @@ from stemwright.train.score import Note
 from stemwright.train.sources import usable
 from stemwright.train.studio import Studio
 
-DECAYING = {"piano", "electric piano", "clavi", "mallets", "acoustic guitar", "clean guitar", "upright", "electric bass",
+DECAYING = {"piano", "electric piano", "clavi", "mallets", "acoustic guitar", "clean guitar", "upright",
+    "electric bass",
             "slap bass", "pizzicato", "harp"}  # fmt: skip
 # Our own engines for a tone, one of which is drawn: a waveguide, a sum of harmonics or a mallet.
 OWN: dict[str, tuple[str, ...]] = {
-    "acoustic guitar": ("pluck guitar",), "clean guitar": ("pluck solid",), "driven guitar": ("pluck solid",), "upright": ("pluck bass",),
-    "electric bass": ("pluck bass",), "slap bass": ("pluck bass",), "harp": ("pluck harp",), "pizzicato": ("pluck box",), "clavi": ("pluck box",),
-    "piano": ("pluck piano",), "mallets": ("mallets",), "electric piano": ("mallets",), "organ": ("harmonics organ",), "accordion": ("harmonics accordion",),
-    "solo strings": ("blow bow", "harmonics strings"), "low strings": ("blow bow", "harmonics strings"), "string section": ("section strings",),
-    "synth strings": ("section strings",), "solo brass": ("harmonics brass",), "brass section": ("section brass",), "sax": ("blow cone", "harmonics sax"),
-    "reed": ("blow clarinet", "blow cone", "harmonics reed"), "flute": ("blow flute", "harmonics flute"), "blown": ("harmonics flute",),
+    "acoustic guitar": ("pluck guitar",), "clean guitar": ("pluck solid",), "driven guitar": ("pluck solid",),
+    "upright": ("pluck bass",),
+    "electric bass": ("pluck bass",), "slap bass": ("pluck bass",), "harp": ("pluck harp",),
+    "pizzicato": ("pluck box",), "clavi": ("pluck box",),
+    "piano": ("pluck piano",), "mallets": ("mallets",), "electric piano": ("mallets",), "organ": ("harmonics organ",),
+    "accordion": ("harmonics accordion",),
+    "solo strings": ("blow bow", "harmonics strings"), "low strings": ("blow bow", "harmonics strings"),
+    "string section": ("section strings",),
+    "synth strings": ("section strings",), "solo brass": ("harmonics brass",), "brass section": ("section brass",),
+    "sax": ("blow cone", "harmonics sax"),
+    "reed": ("blow clarinet", "blow cone", "harmonics reed"), "flute": ("blow flute", "harmonics flute"),
+    "blown": ("harmonics flute",),
     "synth pad": ("pad", "harmonics wavetable"), "synth lead": ("harmonics wavetable",),
 }  # fmt: skip
 
@@ -61,7 +68,7 @@ def _own(rng: np.random.Generator, notes: Sequence[Note], samples: int, engine: 
 
 
 def play_drum_kit(rng: np.random.Generator, studio: Studio, notes: Sequence[Note]) -> np.ndarray:
-    """The drum part on a soundfont's kit, a sampled kit, single recordings, a machine of our own, or two of them layered."""
+    """The drum part on a soundfont's kit, a sampled kit, single recordings, a machine of our own, or two of these."""
     engines = {"soundfont": 0.3, "kit": 0.4, "one shots": 0.12, "machine": 0.18}
     if studio.split == "test":
         engines = {"soundfont": 0.35, "kit": 0.6, "machine": 0.05}
@@ -70,12 +77,17 @@ def play_drum_kit(rng: np.random.Generator, studio: Studio, notes: Sequence[Note
     chosen = [str(name) for name in rng.choice(list(engines), layers, p=odds / odds.sum(), replace=False)]
     sounds = [_drums_by(rng, studio, notes, engine) for engine in chosen]
     levels = [10 ** ((-20 - 5 * i - loudness_db(s)) / 20) for i, s in enumerate(sounds)]
-    return np.sum([s * np.float32(level) for s, level in zip(sounds, levels, strict=True)], 0, dtype=np.float32)
+    scaled = np.stack([s * np.float32(level) for s, level in zip(sounds, levels, strict=True)])
+    return np.asarray(scaled.sum(0), np.float32)
 
 
 def play_hand_percussion(rng: np.random.Generator, studio: Studio, notes: Sequence[Note]) -> np.ndarray:
     """One layer of percussion on a soundfont, a sampled kit, Freepats or our own skins and bars."""
-    engines = ["soundfont", "soundfont", "percussion kit"] if studio.split == "test" else ["soundfont", "machine", "freepats", "one shots"]
+    engines = (
+        ["soundfont", "soundfont", "percussion kit"]
+        if studio.split == "test"
+        else ["soundfont", "machine", "freepats", "one shots"]
+    )
     engine = str(rng.choice(engines))
     if engine == "freepats":
         source = usable(studio.split, "patches")[0]

@@ -26,19 +26,24 @@ class Control(NamedTuple):
 
 PROGRAMS: dict[str, tuple[int, ...]] = {
     "piano": (0, 0, 0, 1, 1, 2, 3), "electric piano": (4, 4, 5), "organ": (16, 16, 17, 18, 19, 20), "clavi": (6, 7),
-    "mallets": (8, 9, 10, 11, 12, 13), "accordion": (21, 22, 23), "acoustic guitar": (24, 25, 25), "clean guitar": (26, 27, 27, 28),
-    "driven guitar": (29, 30), "upright": (32, 32, 35), "electric bass": (33, 33, 34, 34, 35), "slap bass": (36, 37), "synth bass": (38, 39),
+    "mallets": (8, 9, 10, 11, 12, 13), "accordion": (21, 22, 23), "acoustic guitar": (24, 25, 25),
+    "clean guitar": (26, 27, 27, 28),
+    "driven guitar": (29, 30), "upright": (32, 32, 35), "electric bass": (33, 33, 34, 34, 35), "slap bass": (36, 37),
+    "synth bass": (38, 39),
     "solo strings": (40, 41, 42, 40, 110), "string section": (48, 48, 49, 49, 44), "pizzicato": (45,), "harp": (46,),
-    "low strings": (42, 43), "synth strings": (50, 51), "solo brass": (56, 57, 58, 59, 60, 56, 60), "brass section": (61, 61, 61, 62, 63),
-    "sax": (64, 65, 65, 66, 66, 67), "reed": (68, 69, 70, 71, 71), "flute": (72, 73, 73, 74, 75, 77, 79), "blown": (76, 78),
-    "synth lead": (80, 81, 81, 82, 83, 84, 86, 87), "synth pad": (88, 89, 90, 91, 92, 93, 94, 95), "fx": (96, 97, 98, 99, 100, 101, 102, 103),
+    "low strings": (42, 43), "synth strings": (50, 51), "solo brass": (56, 57, 58, 59, 60, 56, 60),
+    "brass section": (61, 61, 61, 62, 63),
+    "sax": (64, 65, 65, 66, 66, 67), "reed": (68, 69, 70, 71, 71), "flute": (72, 73, 73, 74, 75, 77, 79),
+    "blown": (76, 78),
+    "synth lead": (80, 81, 81, 82, 83, 84, 86, 87), "synth pad": (88, 89, 90, 91, 92, 93, 94, 95), "fx": (96, 97, 98,
+    99, 100, 101, 102, 103),
     "noises": (119, 121, 122, 123, 124, 125, 126, 127), "choir": (52, 53, 54), "world": (104, 105, 106, 107, 108),
 }  # fmt: skip
 DRUM_KITS = (0, 0, 0, 8, 16, 16, 24, 25, 32, 40, 48)
 
 
 class SoundFont:
-    """One soundfont held in memory; every part is rendered by a synth of its own, so nothing rings over from the last."""
+    """One soundfont held in memory; every part has a synth of its own: nothing rings over from the last."""
 
     def __init__(self, path: Path) -> None:
         self._lib = _library()
@@ -54,7 +59,13 @@ class SoundFont:
         self._font = self._lib.fluid_synth_get_sfont_by_id(self._keeper, number)
 
     def render(
-        self, notes: Sequence[Note], samples: int, program: int, *, drums: bool = False, controls: Sequence[Control] = ()
+        self,
+        notes: Sequence[Note],
+        samples: int,
+        program: int,
+        *,
+        drums: bool = False,
+        controls: Sequence[Control] = (),
     ) -> np.ndarray:
         """The part as float32 [samples, 2]; a kit that the soundfont lacks falls back to its first."""
         synth = self._lib.new_fluid_synth(self._settings)
@@ -105,7 +116,9 @@ def _events(notes: Sequence[Note], controls: Sequence[Control]) -> list[tuple[in
             events.append((max(start + 64, round((note.start_seconds + note.seconds) * RATE)), 0, pitch, 0))
     for control in controls:
         top = 16383 if control.number < 0 else 127
-        events.append((max(0, round(control.start_seconds * RATE)), 1, control.number, int(np.clip(round(control.value), 0, top))))
+        events.append(
+            (max(0, round(control.start_seconds * RATE)), 1, control.number, int(np.clip(round(control.value), 0, top)))
+        )
     return sorted(events)
 
 

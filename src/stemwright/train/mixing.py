@@ -80,7 +80,13 @@ def _compress(x, key, threshold, ratio, attack, release):  # type: ignore[no-unt
 
 
 def compress(
-    x: np.ndarray, *, threshold_db: float, ratio: float, attack_s: float, release_s: float, key: np.ndarray | None = None
+    x: np.ndarray,
+    *,
+    threshold_db: float,
+    ratio: float,
+    attack_s: float,
+    release_s: float,
+    key: np.ndarray | None = None,
 ) -> np.ndarray:
     """A compressed copy of stereo `x`; with `key` another sound presses it down (side-chain)."""
     y = np.array(x, np.float32)
@@ -175,9 +181,9 @@ class Room:
 
     def wet(self, x: np.ndarray) -> np.ndarray:
         """The reverberation of stereo `x` [samples, 2]."""
-        transformed = scipy.fft.rfft(x, self.size, axis=0)
+        transformed = np.asarray(scipy.fft.rfft(x, self.size, axis=0))
         transformed *= self.spectrum
-        return scipy.fft.irfft(transformed, self.size, axis=0)[: self.samples]
+        return np.asarray(scipy.fft.irfft(transformed, self.size, axis=0))[: self.samples]
 
 
 def build_room(rng: np.random.Generator, samples: int) -> Room:
@@ -187,7 +193,9 @@ def build_room(rng: np.random.Generator, samples: int) -> Room:
     t = np.arange(length) / RATE
     response = np.zeros((length, 2), np.float32)
     edges = (0, 400, 1600, 5000, 20000)
-    for low, high, speed in zip(edges, edges[1:], (rng.uniform(0.8, 1.3), 1.0, rng.uniform(0.5, 1.0), rng.uniform(0.25, 0.8)), strict=False):
+    for low, high, speed in zip(
+        edges, edges[1:], (rng.uniform(0.8, 1.3), 1.0, rng.uniform(0.5, 1.0), rng.uniform(0.25, 0.8)), strict=False
+    ):
         noise = rng.standard_normal((length, 2)).astype(np.float32)
         bands = [biquad("lowpass", high)] + ([biquad("highpass", low)] if low else [])
         response += equalise(noise, bands) * np.exp(-6.9 * t / (seconds * speed))[:, None].astype(np.float32)
@@ -198,8 +206,8 @@ def build_room(rng: np.random.Generator, samples: int) -> Room:
         at = int(rng.uniform(0.003, 0.06) * RATE)
         response[min(at, length - 1)] += rng.uniform(-1, 1, 2) * rng.uniform(1, 6)
     response /= np.sqrt((response**2).sum(0).mean())
-    size = scipy.fft.next_fast_len(samples + length, real=True)
-    return Room(scipy.fft.rfft(response, size, axis=0), size, samples)
+    size = int(scipy.fft.next_fast_len(samples + length, real=True) or 0)
+    return Room(np.asarray(scipy.fft.rfft(response, size, axis=0)), size, samples)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -226,7 +234,7 @@ def master(
 
     `glue` in 0-1 is how hard the bus compressor works. No stem and no mix exceeds the ceiling.
     """
-    mix = np.sum(list(stems.values()), 0, dtype=np.float32)
+    mix = np.asarray(np.sum(list(stems.values()), 0), np.float32)
     gain = np.full(len(mix), 10 ** ((loudness_dbfs - loudness_db(mix)) / 20), np.float32)
     if glue > 0:
         loud = mix * gain[:, None]

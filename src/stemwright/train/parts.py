@@ -1,12 +1,15 @@
 """Writes pitched parts: bass lines, chords, arpeggios, riffs and melodies that rest, repeat and vary."""
 
+import itertools
+
 import numpy as np
 
 from stemwright.train.score import Chord, Note, Plan
 
 # Lengths in sixteenths; a minus is a rest. A theme draws a few of these and comes back to them.
 CELLS = (
-    (4, 4, 4, 4), (2, 2, 4, 2, 2, 4), (6, 2, 4, 4), (3, 3, 2, 4, 4), (8, 4, 4), (2, 2, 2, 2, 4, 4), (12, 4), (3, 3, 4, 2, 4),
+    (4, 4, 4, 4), (2, 2, 4, 2, 2, 4), (6, 2, 4, 4), (3, 3, 2, 4, 4), (8, 4, 4), (2, 2, 2, 2, 4, 4), (12, 4), (3, 3, 4,
+    2, 4),
     (-4, 2, 2, 4, 4), (-2, 2, 2, 2, 4, 4), (-8, 4, 4), (16,), (8, 8), (1, 1, 2, 4, 2, 2, 4), (2, 1, 1, 2, 2, 2, 2, 4),
     (6, 6, 4), (3, 3, 3, 3, 4), (-4, 4, 4, 4), (-6, 2, 4, 4), (1, 1, 1, 1, 2, 2, 4, 4), (10, 2, 2, 2), (-2, 6, 2, 6),
 )  # fmt: skip
@@ -69,17 +72,18 @@ def write_bass(rng: np.random.Generator, plan: Plan, style: str, playing: np.nda
     length = float(rng.choice([0.95, 0.95, 0.7, 0.45]))
     floor = int(rng.choice([28, 28, 30, 33] if style != "sub" else [24, 26, 28]))
     notes = []
-    for bar in np.flatnonzero(playing):
-        bar = int(bar)
-        for step, span, leap in _bass_bar(rng, plan, bar, (style, grid, leaps)):
+    for bar in map(int, np.flatnonzero(playing)):
+        for step, span, leap in _bass_bar(rng, plan, (style, grid, leaps)):
             root = floor + (plan.chord_at(bar, step).root - floor) % 12
             pitch = root + leap
-            notes.append(touch.note((bar, step), span * length, pitch - 12 if pitch > 52 else pitch, -3 * (step % 4 > 0)))
+            notes.append(
+                touch.note((bar, step), span * length, pitch - 12 if pitch > 52 else pitch, -3 * (step % 4 > 0))
+            )
     return notes
 
 
 def _bass_bar(
-    rng: np.random.Generator, plan: Plan, bar: int, habit: tuple[str, np.ndarray, np.ndarray]
+    rng: np.random.Generator, plan: Plan, habit: tuple[str, np.ndarray, np.ndarray]
 ) -> list[tuple[float, float, int]]:
     """(step, length, semitones above the root) of one bar."""
     style, grid, leaps = habit
@@ -87,7 +91,10 @@ def _bass_bar(
     even = {"eighths": 2, "unison": 2, "root": 4, "gallop": 4}
     if style in ("long", "sub", "dub", "reese"):
         cuts = [0, *[int(c) for c in (rng.choice([8, 6, 10]),) if rng.random() < 0.5 and c < steps], steps]
-        return [(a, b - a, 0 if i == 0 else int(rng.choice([0, 7, 12, -2]))) for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))]
+        return [
+            (a, b - a, 0 if i == 0 else int(rng.choice([0, 7, 12, -2])))
+            for i, (a, b) in enumerate(itertools.pairwise(cuts))
+        ]
     if style == "octaves":
         return [(s, 2, 12 * (s // 2 % 2)) for s in range(0, steps, 2)]
     if style == "offbeat":
@@ -118,18 +125,19 @@ def write_chords(
     if rng.random() < 0.5:
         order = np.arange(16) if rng.random() < 0.5 else np.concatenate([np.arange(8), np.arange(8)[::-1]])
     notes: list[Note] = []
-    for bar in np.flatnonzero(playing):
-        bar = int(bar)
+    for bar in map(int, np.flatnonzero(playing)):
         if style == "pad":
             cuts = np.linspace(0, steps, len(plan.chords[bar]) + 1)
-            for first, last in zip(cuts, cuts[1:], strict=False):
+            for first, last in itertools.pairwise(cuts):
                 pitches = voice_chord(plan.chord_at(bar, first), low, high, count)
                 notes += [touch.note((bar, float(first)), (last - first) * 0.98, pitch) for pitch in pitches]
             continue
         if style == "arp":
             for i, step in enumerate(range(0, steps, stride)):
                 pitches = voice_chord(plan.chord_at(bar, step), low, high, count)
-                notes.append(touch.note((bar, step), stride * 1.3, pitches[order[i % 16] % len(pitches)], -4.0 * (i % 4 > 0)))
+                notes.append(
+                    touch.note((bar, step), stride * 1.3, pitches[order[i % 16] % len(pitches)], -4.0 * (i % 4 > 0))
+                )
             continue
         notes += _struck_bar(rng, plan, bar, (style, grid, touch, (low, high, count), strum_s))
     return notes
@@ -144,7 +152,7 @@ def _struck_bar(rng: np.random.Generator, plan: Plan, bar: int, manner: tuple) -
         grid = np.array([s for s in range(0, steps, 2) if rng.random() < 0.85 or s == 0])
     ends, notes = [*grid[1:], steps], []
     for stroke, (first, last) in enumerate(zip(grid, ends, strict=True)):
-        chord = plan.chord_at(bar, first)
+        chord = plan.chord_at(bar, float(first))
         pitches = voice_chord(chord, low, high, count)
         if style == "power":
             root = low + (chord.root - low) % 12
@@ -168,8 +176,7 @@ def write_melody(
     cells = [pool[rng.integers(len(pool))] for _ in range(6)]
     motifs = {key: rng.choice([-5, -3, -2, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3, 4, 5], 16) for key in range(12)}
     pitch, middle, notes = (low + high) // 2, (low + high) / 2, []
-    for bar in np.flatnonzero(playing):
-        bar = int(bar)
+    for bar in map(int, np.flatnonzero(playing)):
         theme, phase = plan.section_of(bar).theme, bar % 4
         cell = cells[(bar % 2) + 2 * theme]
         if phase == 3 and rng.random() < 0.5:

@@ -22,7 +22,9 @@ def _pluck(out, begin, hz, held, noise, knobs, gains):  # type: ignore[no-untype
     pick softness 0-1, dispersion 0-0.9, release (s), pitch bend of a hard pluck (semitones)."""
     bright, decay, place, soft, stiff, release = knobs[0], knobs[1], knobs[2], knobs[3], knobs[4], knobs[5]
     damp = 0.5 * (1.0 - bright)
-    group = 2.0 * math.atan2(damp * math.sin(2 * math.pi * hz / RATE), 1 - damp + damp * math.cos(2 * math.pi * hz / RATE))
+    group = 2.0 * math.atan2(
+        damp * math.sin(2 * math.pi * hz / RATE), 1 - damp + damp * math.cos(2 * math.pi * hz / RATE)
+    )
     period = RATE / hz - group / (2 * math.pi * hz / RATE) / 2.0
     w = 2 * math.pi * hz / RATE
     if stiff > 0.0:  # delay of the two dispersing all-passes at the fundamental
@@ -65,12 +67,18 @@ def _pluck(out, begin, hz, held, noise, knobs, gains):  # type: ignore[no-untype
         out[begin + i, 1] += gains[1] * y / top
 
 
-BODIES = {"guitar": (100, 200, 380, 700), "bass": (60, 110, 220), "harp": (160, 320, 640), "solid": (), "box": (250, 480, 900, 1400),
+BODIES = {"guitar": (100, 200, 380, 700), "bass": (60, 110, 220), "harp": (160, 320, 640), "solid": (), "box": (250,
+    480, 900, 1400),
           "piano": (90, 220, 500, 1100)}  # fmt: skip
 
 
 def play_plucked(
-    rng: np.random.Generator, notes: Sequence[Note], samples: int, *, body: str = "guitar", decay: tuple[float, float] = (1.5, 6)
+    rng: np.random.Generator,
+    notes: Sequence[Note],
+    samples: int,
+    *,
+    body: str = "guitar",
+    decay: tuple[float, float] = (1.5, 6),
 ) -> np.ndarray:
     """The notes on a string instrument drawn for the song, float32 [samples, 2]."""
     out = np.zeros((samples, 2))
@@ -84,91 +92,96 @@ def play_plucked(
         hz = 440 * 2 ** ((note.pitch - 69 + rng.normal(0, 0.03)) / 12)
         touch = note.velocity / 127
         knobs = np.array([
-            np.clip(bright + 0.15 * (touch - 0.7), 0, 1), max(0.15, seconds * (150 / hz) ** 0.45), np.clip(place + rng.normal(0, 0.02), 0.03, 0.5),
+            np.clip(bright + 0.15 * (touch - 0.7), 0, 1), max(0.15, seconds * (150 / hz) ** 0.45),
+                np.clip(place + rng.normal(0, 0.02), 0.03, 0.5),
             np.clip(soft - 0.4 * (touch - 0.7), 0, 0.95), stiff, release, 0.0,
         ])  # fmt: skip
         pan = np.clip((note.pitch - 60) / 60, -0.3, 0.3)
         gains = np.array([1 - pan, 1 + pan]) * touch**1.5
         _pluck(out, begin, hz, int(note.seconds * RATE), rng.standard_normal(2048), knobs, gains)
-    resonances = [biquad("peak", hz * rng.uniform(0.8, 1.25), gain_db=rng.uniform(1, 8), q=rng.uniform(1, 5)) for hz in BODIES[body]]
+    resonances = [
+        biquad("peak", hz * rng.uniform(0.8, 1.25), gain_db=rng.uniform(1, 8), q=rng.uniform(1, 5))
+        for hz in BODIES[body]
+    ]
     return equalise(0.3 * out, [biquad("highpass", 30), *resonances])
 
 
 @numba.njit(cache=True, fastmath=True)
-def _blow(out, begin, hz, held, kind, knobs, noise, gain):  # type: ignore[no-untyped-def]
-    """One blown or bowed note. `kind`: 0 reed and cylinder (clarinet), 1 reed and cone (saxophone, oboe), 2 jet (flute),
-    3 bow on a string. `knobs`: breath 0-1, breath noise, attack (s), release (s), vibrato depth, its
-    rate (Hz), stiffness of the reed, brightness 0-1, place on the bore or string, correction of the pitch (ratio)."""
-    breath, air, attack, release = knobs[0], knobs[1], knobs[2], knobs[3]
-    shake, speed, reed, bright, place = knobs[4], knobs[5], knobs[6], knobs[7], knobs[8]
-    tuned = hz * knobs[9]
-    length = RATE / tuned * (0.5 if kind == 0 else 1.0) - (1.0 + 0.5 * (1.0 - bright))
+def _tap(line: np.ndarray, place: float) -> float:
+    """What a delay line holds at a place between its samples."""
+    place %= len(line)
+    k = int(place)
+    part = place - k
+    return line[k] * (1.0 - part) + line[(k + 1) % len(line)] * part
+
+
+@numba.njit(cache=True, fastmath=True)
+def _clip(x: float) -> float:
+    return min(max(x, -1.0), 1.0)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _step(kind, bore, side, place, state):  # type: ignore[no-untyped-def]
+    """One sample of the air or string; `place`: write position, length, split, jet; `state`: breath, reflected wave,
+    two of a filter that blocks 0 Hz, stiffness of reed or bow. Returns what is heard."""
+    at, split, jet = int(place[0]), place[2], place[3]
+    pressure, low, reed = state[0], state[1], state[4]
+    if kind == 0:
+        inner = -0.95 * low - pressure
+        bore[at] = pressure + inner * _clip(0.7 - reed * 0.33 * inner)
+        return bore[at]
+    if kind == 1:
+        back = -0.95 * low
+        heard = back - _tap(side, at - split)
+        side[at] = back
+        inner = pressure - heard
+        bore[at] = pressure - inner * _clip(0.7 + reed * 0.35 * inner) - back
+        return heard
+    if kind == 2:
+        state[3] = low - state[2] + 0.995 * state[3]
+        state[2] = low
+        side[at] = pressure - 0.5 * state[3]
+        z = _tap(side, at - jet)
+        bore[at] = _clip(z * (z * z - 1.0)) + 0.5 * state[3]
+        return bore[at]
+    neck, bridge = -_tap(side, at - split), -0.95 * low
+    slide = 0.25 * pressure - (neck + bridge)
+    grip = min((abs(slide * (5.0 - 4.0 * reed)) + 0.75) ** -4, 0.98)
+    bore[at], side[at] = neck + slide * grip, bridge + slide * grip
+    return bridge
+
+
+@numba.njit(cache=True, fastmath=True)
+def _blow(out, begin, note, kind, knobs, noise):  # type: ignore[no-untyped-def]
+    """Adds one blown or bowed note to `out` [n]; `note`: Hz, samples held, gain.
+
+    `kind`: 0 reed and cylinder (clarinet), 1 reed and cone (saxophone, oboe), 2 jet (flute), 3 bow on a string.
+    `knobs`:
+    breath 0-1, breath noise, attack (s), release (s), vibrato depth, its rate (Hz), stiffness of the reed, brightness
+    0-1, place on the bore or string, correction of the pitch (ratio).
+    """
+    held, mild = int(note[1]), 0.55 - 0.45 * knobs[7]
+    length = RATE / (note[0] * knobs[9]) * (0.5 if kind == 0 else 1.0) - (1.0 + 0.5 * (1.0 - knobs[7]))
     size = 4096
     bore, side = np.zeros(size), np.zeros(size)
     length = min(max(length, 4.0), size - 4.0)
-    jet = length * (0.3 + 0.2 * place)
-    split = max(2.0, length * place)
-    if kind == 1:
-        length -= split
-    at, low, dc_in, dc_out, level = 0, 0.0, 0.0, 0.0, 0.0
-    fall = math.exp(-1.0 / (release * RATE))
-    total = min(held + int(5 * release * RATE), out.shape[0] - begin)
-    mild = 0.55 - 0.45 * bright
-    for i in range(total):
-        t = i / RATE
-        level = min(1.0, t / attack) if i < held else level * fall
-        pressure = level * breath * (1.0 + shake * min(1.0, 2.0 * t) * math.sin(2 * math.pi * speed * t))
-        pressure *= 1.0 + air * noise[(at * 7 + i) % len(noise)]
-        back = (at - length) % size
-        k = int(back)
-        f = back - k
-        y = bore[k] * (1 - f) + bore[(k + 1) % size] * f
-        low = (1.0 - mild) * y + mild * low
-        if kind == 0:
-            inner = -0.95 * low - pressure
-            table = min(max(0.7 - reed * 0.33 * inner, -1.0), 1.0)
-            bore[at] = pressure + inner * table
-            x = bore[at]
-        elif kind == 1:
-            back = (at - split) % size
-            k = int(back)
-            f = back - k
-            back = -0.95 * low
-            x = back - (side[k] * (1 - f) + side[(k + 1) % size] * f)
-            inner = pressure - x
-            side[at] = back
-            table = min(max(0.7 + reed * 0.35 * inner, -1.0), 1.0)
-            bore[at] = pressure - inner * table - back
-        elif kind == 2:
-            dc_out = low - dc_in + 0.995 * dc_out
-            dc_in = low
-            side[at] = pressure - 0.5 * dc_out
-            back = (at - jet) % size
-            k = int(back)
-            f = back - k
-            z = side[k] * (1 - f) + side[(k + 1) % size] * f
-            bore[at] = min(max(z * (z * z - 1.0), -1.0), 1.0) + 0.5 * dc_out
-            x = bore[at]
-        else:
-            back = (at - split) % size
-            k = int(back)
-            f = back - k
-            neck = -(side[k] * (1 - f) + side[(k + 1) % size] * f)
-            rest = (at - (length - split)) % size
-            k = int(rest)
-            f = rest - k
-            y = bore[k] * (1 - f) + bore[(k + 1) % size] * f
-            low = (1.0 - mild) * y + mild * low
-            bridge = -0.95 * low
-            slide = 0.25 * pressure - (neck + bridge)
-            grip = min((abs(slide * (5.0 - 4.0 * reed)) + 0.75) ** -4, 0.98)
-            bore[at], side[at] = neck + slide * grip, bridge + slide * grip
-            x = bridge
-        at = (at + 1) % size
-        if abs(x) > 4.0:
-            x = 4.0 if x > 0 else -4.0
+    split = max(2.0, length * knobs[8])
+    jet = length * (0.3 + 0.2 * knobs[8])
+    reach = length if kind in (0, 2) else length - split
+    place, state = np.array([0.0, length, split, jet]), np.array([0.0, 0.0, 0.0, 0.0, knobs[6]])
+    level, fall = 0.0, math.exp(-1.0 / (knobs[3] * RATE))
+    for i in range(min(held + int(5 * knobs[3] * RATE), out.shape[0] - begin)):
+        t, at = i / RATE, i % size
+        level = min(1.0, t / knobs[2]) if i < held else level * fall
+        shake = 1.0 + knobs[4] * min(1.0, 2.0 * t) * math.sin(2 * math.pi * knobs[5] * t)
+        state[0] = level * knobs[0] * shake * (1.0 + knobs[1] * noise[(at * 7 + i) % len(noise)])
+        state[1] = (1.0 - mild) * _tap(bore, at - reach) + mild * state[1]
+        place[0] = at
+        heard = _step(kind, bore, side, place, state)
+        if abs(heard) > 4.0:
+            heard = 4.0 if heard > 0 else -4.0
             bore[at] = 0.0
-        out[begin + i] += gain * x
+        out[begin + i] += note[2] * heard
 
 
 KINDS = {"clarinet": 0, "cone": 1, "flute": 2, "bow": 3}
@@ -178,7 +191,8 @@ def _instrument(rng: np.random.Generator, kind: str) -> np.ndarray:
     breath = {"clarinet": (0.75, 1.0), "cone": (0.7, 1.0), "flute": (0.9, 1.25), "bow": (0.5, 1.0)}[kind]
     air = {"clarinet": 0.05, "cone": 0.08, "flute": 0.18, "bow": 0.02}[kind]
     return np.array([
-        rng.uniform(*breath), air * rng.uniform(0.3, 1.6), rng.uniform(0.015, 0.09), rng.uniform(0.02, 0.08), rng.uniform(0, 0.12),
+        rng.uniform(*breath), air * rng.uniform(0.3, 1.6), rng.uniform(0.015, 0.09), rng.uniform(0.02, 0.08),
+            rng.uniform(0, 0.12),
         rng.uniform(4.2, 6.6), rng.uniform(0.6, 1.1), rng.uniform(0.3, 0.95), rng.uniform(0.08, 0.35), 1.0,
     ])  # fmt: skip
 
@@ -202,12 +216,17 @@ def play_blown(rng: np.random.Generator, notes: Sequence[Note], samples: int, ki
         own[9] = float(np.interp(note.pitch, *corrections))
         own[2] = min(own[2] * rng.uniform(0.7, 1.4), 0.4 * note.seconds + 0.01)
         hz = 440 * 2 ** ((note.pitch - 69 + rng.normal(0, 0.04)) / 12)
-        _blow(out, begin, hz, int(note.seconds * RATE), KINDS[kind], own, noise, (note.velocity / 127) ** 1.3)
+        played = np.array([hz, note.seconds * RATE, (note.velocity / 127) ** 1.3])
+        _blow(out, begin, played, KINDS[kind], own, noise)
     mono = np.repeat(out[:, None], 2, 1).astype(np.float32)
-    return equalise(0.3 * mono, [biquad("highpass", 60), biquad("peak", rng.uniform(500, 3000), gain_db=rng.normal(0, 4), q=1.0)])
+    return equalise(
+        0.3 * mono, [biquad("highpass", 60), biquad("peak", rng.uniform(500, 3000), gain_db=rng.normal(0, 4), q=1.0)]
+    )
 
 
-def _tune(kind: str, knobs: np.ndarray, noise: np.ndarray, notes: Sequence[Note]) -> tuple[np.ndarray, np.ndarray] | None:
+def _tune(
+    kind: str, knobs: np.ndarray, noise: np.ndarray, notes: Sequence[Note]
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Pitches and the ratios that correct them; None when the instrument will not speak in tune."""
     if not notes:
         return None
@@ -219,7 +238,7 @@ def _tune(kind: str, knobs: np.ndarray, noise: np.ndarray, notes: Sequence[Note]
         trial[4] = 0.0
         for _ in range(3):
             sound = np.zeros(int(0.4 * RATE))
-            _blow(sound, 0, hz, len(sound), KINDS[kind], trial, noise, 1.0)
+            _blow(sound, 0, np.array([hz, len(sound), 1.0]), KINDS[kind], trial, noise)
             found = pitch_of(sound[int(0.2 * RATE) :], hz)
             if found:
                 trial[9] *= hz / found
@@ -244,8 +263,10 @@ def pitch_of(sound: np.ndarray, near_hz: float) -> float:
 
 
 MALLETS = {
-    "wood": (np.array([1, 3.93, 9.54, 17.3]), 0.35), "metal": (np.array([1, 3.98, 10.7, 19.8]), 2.2), "bar": (np.array([1, 2.756, 5.404, 8.933]), 1.6),
-    "bell": (np.array([0.5, 1, 1.19, 1.56, 2, 2.51, 2.66, 3.01, 4.1]), 2.5), "tine": (np.array([1, 6.27, 17.55, 2.0]), 1.6),
+    "wood": (np.array([1, 3.93, 9.54, 17.3]), 0.35), "metal": (np.array([1, 3.98, 10.7, 19.8]), 2.2),
+    "bar": (np.array([1, 2.756, 5.404, 8.933]), 1.6),
+    "bell": (np.array([0.5, 1, 1.19, 1.56, 2, 2.51, 2.66, 3.01, 4.1]), 2.5), "tine": (np.array([1, 6.27, 17.55, 2.0]),
+    1.6),
     "glass": (np.array([1, 2.32, 4.25, 6.63, 9.38]), 1.0),
 }  # fmt: skip
 
@@ -265,7 +286,8 @@ def play_mallets(rng: np.random.Generator, notes: Sequence[Note], samples: int) 
         if (note.pitch, hard) not in cache:
             t = np.arange(int(min(4.5 * seconds, 3.0) * RATE)) / RATE
             hz = 440 * 2 ** ((note.pitch - 69) / 12)
-            tones = [a * (0.4 + 0.15 * hard) ** i * np.sin(2 * np.pi * hz * r * t) * np.exp(-t / (seconds / (1 + 0.6 * i)))
+            touch = 0.4 + 0.15 * hard
+            tones = [a * touch**i * np.sin(2 * np.pi * hz * r * t) * np.exp(-t / (seconds / (1 + 0.6 * i)))
                      for i, (r, a) in enumerate(zip(ratios, levels, strict=True)) if hz * r < 19000]  # fmt: skip
             cache[note.pitch, hard] = np.sum(tones, 0).astype(np.float32)
         strike = cache[note.pitch, hard] * np.float32((note.velocity / 110) ** 1.5)

@@ -27,7 +27,9 @@ def _swells(rng: np.random.Generator, studio: Studio) -> list[Control]:
     for bar in range(0, plan.bars, span):
         for i in range(12):
             shape = np.sin(np.pi * (i + 1) / 13)
-            controls.append(Control(plan.time_of(bar, span * plan.steps_per_bar * i / 12), 11, 127 - depth * (1 - shape)))
+            controls.append(
+                Control(plan.time_of(bar, span * plan.steps_per_bar * i / 12), 11, 127 - depth * (1 - shape))
+            )
     return controls
 
 
@@ -49,7 +51,9 @@ def _synth(rng: np.random.Generator, studio: Studio, notes: list[Note], role: st
 def drums(rng: np.random.Generator, studio: Studio) -> list[Part]:
     """The drum kit."""
     genre = genres.by_name(studio.plan.genre)
-    notes = write_drums(rng, studio.plan, str(rng.choice(genre.drums)), playing_bars(rng, studio.plan, keen=0.9, taste=0.9))
+    notes = write_drums(
+        rng, studio.plan, str(rng.choice(genre.drums)), playing_bars(rng, studio.plan, keen=0.9, taste=0.9)
+    )
     return [Part(play_drum_kit(rng, studio, notes), "drums", width=rng.uniform(0.3, 1.2))]
 
 
@@ -105,7 +109,9 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
         else:
             notes = write_chords(rng, studio.plan, playing, style, low=42, high=66, count=int(rng.integers(3, 7)),
                                  strum_s=float(rng.uniform(0.003, 0.022)))  # fmt: skip
-        tone = _pick(rng, {"acoustic guitar": 1.0, "clean guitar": 1.0, "driven guitar": 0.6 if style == "melody" else 0.1})
+        tone = _pick(
+            rng, {"acoustic guitar": 1.0, "clean guitar": 1.0, "driven guitar": 0.6 if style == "melody" else 0.1}
+        )
         sound = play_tone(rng, studio, notes, tone, controls=_vibrato(rng, notes) if style == "melody" else ())
         chain = "driven guitar" if tone == "driven guitar" or rng.random() < 0.15 else "guitar"
         parts.append(Part(sound, chain, rng.normal(0, 2), rng.uniform(-0.9, 0.9), rng.uniform(0, 0.8)))
@@ -117,14 +123,17 @@ def keyboard(rng: np.random.Generator, studio: Studio) -> list[Part]:
     parts = []
     for _ in range(int(rng.choice([1, 1, 2]))):
         playing = playing_bars(rng, studio.plan, keen=0.75)
-        tone = _pick(rng, {"piano": 1.6, "electric piano": 1.0, "organ": 0.8, "clavi": 0.35, "mallets": 0.5, "accordion": 0.25})
+        tone = _pick(
+            rng, {"piano": 1.6, "electric piano": 1.0, "organ": 0.8, "clavi": 0.35, "mallets": 0.5, "accordion": 0.25}
+        )
         lift = 12 if tone == "mallets" else 0
         style = _pick(rng, {"chord": 1.0, "arp": 0.8, "stab": 0.4, "eighths": 0.5, "melody": 0.5,
                             "pad": 1.0 if tone in ("organ", "accordion") else 0.25})  # fmt: skip
         if style == "melody":
             notes = write_melody(rng, studio.plan, playing, low=60 + lift, high=84 + lift)
         else:
-            notes = write_chords(rng, studio.plan, playing, style, low=50 + lift, high=74 + lift, count=int(rng.integers(3, 6)),
+            notes = write_chords(rng, studio.plan, playing, style, low=50 + lift, high=74 + lift,
+                count=int(rng.integers(3, 6)),
                                  strum_s=float(rng.choice([0, 0.002])))  # fmt: skip
         if tone in ("piano", "electric piano") and rng.random() < 0.45 and style != "melody":
             roots = write_bass(rng, studio.plan, "root", playing)
@@ -157,7 +166,14 @@ def _section(rng: np.random.Generator, studio: Studio, family: str, tones: dict[
 
 def strings(rng: np.random.Generator, studio: Studio) -> list[Part]:
     """Solo strings, sections, pizzicato and harp."""
-    tones = {"solo strings": 0.9, "string section": 1.5, "pizzicato": 0.35, "harp": 0.3, "low strings": 0.4, "synth strings": 0.3}
+    tones = {
+        "solo strings": 0.9,
+        "string section": 1.5,
+        "pizzicato": 0.35,
+        "harp": 0.3,
+        "low strings": 0.4,
+        "synth strings": 0.3,
+    }
     return _section(rng, studio, "strings", tones, 0.55)
 
 

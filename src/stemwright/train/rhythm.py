@@ -27,22 +27,28 @@ GROOVES: dict[str, tuple[dict[int, str], ...]] = {
             {KICK: "X.......X.x.....", RIM: "....X.......X...", CLOSED: "x.xxx.xxx.xxx.xx"}),
     "four": ({KICK: "X...X...X...X...", CLAP: "....X.......X...", OPEN: "..x...x...x...x."},
              {KICK: "X...X...X...X...", SNARE: "....X.......X...", CLOSED: "x.x.x.x.x.x.x.x."},
-             {KICK: "X...X...X...X...", CLAP: "....x.......x...", CLOSED: "x?xxx?xxx?xxx?xx", OPEN: "..x...x...x...x."}),
-    "house": ({KICK: "X...X...X...X...", CLAP: "....X.......X..?", OPEN: "..X...X...X...X.", CLOSED: "xx.xxx.xxx.xxx.x"},
+             {KICK: "X...X...X...X...", CLAP: "....x.......x...", CLOSED: "x?xxx?xxx?xxx?xx",
+                 OPEN: "..x...x...x...x."}),
+    "house": ({KICK: "X...X...X...X...", CLAP: "....X.......X..?", OPEN: "..X...X...X...X.",
+    CLOSED: "xx.xxx.xxx.xxx.x"},
               {KICK: "X...X...X...X.?.", RIM: "...x..x...x..x..", OPEN: "..x...x...x...x."}),
-    "disco": ({KICK: "X...X...X...X...", SNARE: "....X.......X...", CLOSED: "x...x...x...x...", OPEN: "..X...X...X...X."},),
+    "disco": ({KICK: "X...X...X...X...", SNARE: "....X.......X...", CLOSED: "x...x...x...x...",
+    OPEN: "..X...X...X...X."},),
     "half": ({KICK: "X.....x.........", SNARE: "........X.......", CLOSED: "x.x.x.x.x.x.x.x."},
              {KICK: "X..x......x.....", SNARE: "........X......?", CLOSED: "x...x...x...x..."},
              {KICK: "X.........x..x..", SNARE: "........X.......", RIDE: "x.x.x.x.x.x.x.x."}),
     "boom bap": ({KICK: "X..x......x.....", SNARE: "....X..g.g..X...", CLOSED: "x.x.x.x.x.x.x.x."},
                  {KICK: "X.x....x.x......", SNARE: "....X.......X..?", CLOSED: "x.xxx.x.x.xxx.x."}),
     "trap": ({KICK: "X.....x...x....?", CLAP: "........X.......", CLOSED: "x.x.x.xxx.x.xxxx"},
-             {KICK: "X..x......x..?..", SNARE: "........X.......", CLOSED: "x.xxx.x.xxx.x.x.", OPEN: "..............x."}),
+             {KICK: "X..x......x..?..", SNARE: "........X.......", CLOSED: "x.xxx.x.xxx.x.x.",
+                 OPEN: "..............x."}),
     "funk": ({KICK: "X.x...x...x..x..", SNARE: "....X..g.g..X..g", CLOSED: "xxxxxxxxxxxxxxxx"},
-             {KICK: "X..x...x..x.....", SNARE: "....X.gg.g..X.g.", CLOSED: "x.x.x.x.x.x.x.x.", OPEN: "......x........."}),
+             {KICK: "X..x...x..x.....", SNARE: "....X.gg.g..X.g.", CLOSED: "x.x.x.x.x.x.x.x.",
+                 OPEN: "......x........."}),
     "break": ({KICK: "X.x.......xx....", SNARE: "....X..g.g..X..g", CLOSED: "x.x.x.x.x.x.x.x."},
               {KICK: "X.........x.....", SNARE: "....X..g.g.gX...", RIDE: "x.x.x.x.x.x.x.x."}),
-    "swing": ({RIDE: "X...X..xX...X..x", PEDAL: "....x.......x...", KICK: "?.....?...?.....", SNARE: "..?....?..?...?."},),
+    "swing": ({RIDE: "X...X..xX...X..x", PEDAL: "....x.......x...", KICK: "?.....?...?.....",
+    SNARE: "..?....?..?...?."},),
     "brushes": ({SNARE: "g.g.x.g.g.g.x.g.", KICK: "x.......x.......", PEDAL: "....x.......x..."},
                 {RIM: "....x.......x...", KICK: "x.....?.x.......", CLOSED: "g.g.g.g.g.g.g.g."}),
     "bossa": ({RIM: "x..x..x...x..x..", KICK: "x..xx..xx..xx..x", CLOSED: "x.x.x.x.x.x.x.x."},),
@@ -116,7 +122,9 @@ def write_percussion(rng: np.random.Generator, plan: Plan, playing: np.ndarray) 
                 continue
             start = plan.time_of(int(bar), float(step)) + late + rng.normal(0, 0.005 * plan.tightness)
             key = keys[hand[step] if rng.random() < 0.9 else rng.integers(len(keys))]
-            notes.append(Note(max(0.0, start), 0.2, key, float(np.clip(86 + accents[step] + rng.normal(0, 6), 20, 127))))
+            notes.append(
+                Note(max(0.0, start), 0.2, key, float(np.clip(86 + accents[step] + rng.normal(0, 6), 20, 127)))
+            )
     return notes
 
 
@@ -132,7 +140,8 @@ def _hire(rng: np.random.Generator, plan: Plan, style: str) -> Drummer:
         swap[KICK] = 35
     return Drummer(
         grooves=tuple(_vary(rng, base[i]) for i in order), shift=float(rng.normal(0, 0.005) * plan.tightness),
-        looseness=0.005 * plan.tightness, swap=swap, fills=float(rng.uniform(0.2, 0.9)), ghosts=float(rng.uniform(0, 1)),
+        looseness=0.005 * plan.tightness, swap=swap, fills=float(rng.uniform(0.2, 0.9)), ghosts=float(rng.uniform(0,
+            1)),
     )  # fmt: skip
 
 

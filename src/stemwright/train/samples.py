@@ -18,7 +18,7 @@ RATE = 44100
 
 @lru_cache(maxsize=600)
 def read_sound(path: Path, most_seconds: float = 6.0) -> np.ndarray:
-    """A recording as float32 [samples, 2] at 44.1 kHz, silence before its attack cut off; kept in memory for the next song."""
+    """A recording as float32 [samples, 2] at 44.1 kHz, from its attack on; kept in memory."""
     frames = []
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
@@ -84,10 +84,12 @@ def read_patch(path: Path) -> tuple[Zone, ...]:
 
 
 @numba.njit(cache=True, fastmath=True)
-def _add_looped(out, begin, sound, speed, loop_first, loop_last, held, release, gain, vibrato):  # type: ignore[no-untyped-def]
-    """Plays one zone with its loop until the note ends, then lets it fade; `vibrato`: depth (semitones), rate (Hz) and,
+def _add_looped(out, begin, sound, speed, loop, shape, vibrato):  # type: ignore[no-untyped-def]
+    """Plays one zone with its `loop` (first, last) until the note ends, then lets it fade. `shape`: samples held,
+    release (samples), gain; `vibrato`: depth (semitones), rate (Hz) and,
     for what is plucked or struck, the samples in which the loop dies away (0: it sustains)."""
     level, at, bent = 1.0, 0.0, 1.0
+    loop_first, loop_last, held, release, gain = loop[0], loop[1], shape[0], shape[1], shape[2]
     dying = math.exp(-1.0 / vibrato[2]) if vibrato[2] > 0.0 else 1.0
     fall = math.exp(-1.0 / max(release, 1.0))
     for i in range(out.shape[0] - begin):
@@ -132,8 +134,9 @@ def play_patch(
         speed = hz / zone.root_hz * zone.rate / RATE
         first, last = zone.loop or (0, 0)
         vibrato[2] = dying * RATE * 2 ** ((60 - note.pitch) / 24)
-        _add_looped(out, begin, zone.sound, speed, first, min(last, len(zone.sound) - 1), note.seconds * RATE, release,
-                    (note.velocity / 127) ** 1.5, vibrato)  # fmt: skip
+        loop = (first, min(last, len(zone.sound) - 1))
+        shape = (note.seconds * RATE, release, (note.velocity / 127) ** 1.5)
+        _add_looped(out, begin, zone.sound, speed, loop, shape, vibrato)
     return out
 
 

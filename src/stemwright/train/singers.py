@@ -1,5 +1,6 @@
 """The singers of a song: the lead's melody, the backing that answers it, and who sings them."""
 
+import itertools
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) ->
 
 def speech_sources(split: str) -> list[dict[str, str]]:
     """Name and licence of the speech that the voices of a split were made of, as song.json keeps them."""
-    return [{"name": f"speech of {engine}", "licence": licence} for engine, licence in _speech(voices.library_folder(), _voices_of(split))]
+    return [
+        {"name": f"speech of {engine}", "licence": licence}
+        for engine, licence in _speech(voices.library_folder(), _voices_of(split))
+    ]
 
 
 @cache
@@ -55,7 +59,7 @@ def chord_notes(rng: np.random.Generator, plan: Plan) -> list[Note]:
     low, found = int(rng.choice([48, 52, 55, 57])), []
     for bar in np.flatnonzero(playing_bars(rng, plan, keen=0.55, taste=0.9)):
         cuts = np.linspace(0, plan.steps_per_bar, len(plan.chords[bar]) + 1)
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in itertools.pairwise(cuts):
             start, seconds = plan.time_of(int(bar), first), plan.length_of(int(bar), first, last - first)
             pitches = voice_chord(plan.chord_at(int(bar), first), low, low + 18, 3)
             found += [Note(start, seconds * 0.96, float(p), 85.0) for p in pitches]

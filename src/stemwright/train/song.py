@@ -17,9 +17,12 @@ RECIPE_VERSION = 2
 
 # Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
 LEVELS = {
-    "vocals": (-17.5, 2.2, 0.16), "backing_vocals": (-22.0, 2.8, 0.25), "drums": (-16.5, 2.4, 0.10), "bass": (-18.5, 2.2, 0.02),
-    "guitar": (-21.0, 2.6, 0.12), "keyboard": (-21.5, 2.8, 0.14), "strings": (-22.0, 3.0, 0.25), "brass": (-21.5, 3.0, 0.20),
-    "woodwinds": (-21.5, 3.0, 0.20), "percussion": (-23.5, 3.0, 0.12), "synth": (-21.5, 3.0, 0.15), "fx": (-23.0, 3.2, 0.2),
+    "vocals": (-17.5, 2.2, 0.16), "backing_vocals": (-22.0, 2.8, 0.25), "drums": (-16.5, 2.4, 0.10), "bass": (-18.5,
+    2.2, 0.02),
+    "guitar": (-21.0, 2.6, 0.12), "keyboard": (-21.5, 2.8, 0.14), "strings": (-22.0, 3.0, 0.25), "brass": (-21.5, 3.0,
+    0.20),
+    "woodwinds": (-21.5, 3.0, 0.20), "percussion": (-23.5, 3.0, 0.12), "synth": (-21.5, 3.0, 0.15), "fx": (-23.0, 3.2,
+    0.2),
 }  # fmt: skip
 
 
@@ -33,7 +36,7 @@ class Rendered:
     @property
     def mix(self) -> np.ndarray:
         """The sum of the stems, [samples, 2]."""
-        return np.sum(list(self.stems.values()), 0, dtype=np.float32)
+        return np.asarray(np.sum(list(self.stems.values()), 0), np.float32)
 
 
 def render_song(
@@ -69,8 +72,10 @@ def render_song(
 
 
 PLAYERS = {
-    "drums": players.drums, "bass": players.bass, "guitar": players.guitar, "keyboard": players.keyboard, "strings": players.strings,
-    "brass": players.brass, "woodwinds": players.woodwinds, "percussion": players.percussion, "synth": players.synth, "fx": fx,
+    "drums": players.drums, "bass": players.bass, "guitar": players.guitar, "keyboard": players.keyboard,
+    "strings": players.strings,
+    "brass": players.brass, "woodwinds": players.woodwinds, "percussion": players.percussion, "synth": players.synth,
+    "fx": fx,
 }  # fmt: skip
 
 

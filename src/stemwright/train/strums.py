@@ -40,7 +40,7 @@ def strum_library(folder: Path) -> tuple[Strum, ...]:
 
 
 def play_strums(rng: np.random.Generator, plan: Plan, playing: np.ndarray, folder: Path) -> np.ndarray:
-    """A strummed part over the plan's chords, float32 [samples, 2]; never moves a recording by more than three semitones."""
+    """A strummed part over the plan's chords, float32 [samples, 2]; a recording moves three semitones at most."""
     library, touch = strum_library(folder), Touch(rng, plan)
     out = np.zeros((round(plan.seconds * RATE), 2), np.float32)
     tuning, steps = rng.normal(0, 0.1), plan.steps_per_bar
@@ -48,12 +48,16 @@ def play_strums(rng: np.random.Generator, plan: Plan, playing: np.ndarray, folde
     for bar in np.flatnonzero(playing):
         for first, last in zip(pattern, [*pattern[1:], steps], strict=True):
             note = touch.note((int(bar), first), last - first, 60, -8.0 * (first % 4 > 0))
-            shift, strum = _nearest(library, plan.chord_at(int(bar), first), ("_UP" if first % 4 else "_DOWN", note.velocity))
+            shift, strum = _nearest(
+                library, plan.chord_at(int(bar), first), ("_UP" if first % 4 else "_DOWN", note.velocity)
+            )
             begin = round(note.start_seconds * RATE)
             if begin < len(out):
                 gains = np.full(2, (note.velocity / 110) ** 1.2, np.float32)
                 length = int(note.seconds * rng.uniform(0.95, 1.05) * RATE)
-                add_resampled(out, begin, read_sound(strum.file, 4.0), 2 ** ((shift + tuning) / 12), gains, length, 2500)
+                add_resampled(
+                    out, begin, read_sound(strum.file, 4.0), 2 ** ((shift + tuning) / 12), gains, length, 2500
+                )
     return out
 
 

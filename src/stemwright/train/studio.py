@@ -36,7 +36,7 @@ class Studio:
         self, rng: np.random.Generator, notes: Sequence[Note], instrument: str | int, *, drums: bool = False,
         controls: Sequence[Control] = (),
     ) -> np.ndarray:  # fmt: skip
-        """The notes on a General MIDI instrument (a name of PROGRAMS or a program) of a soundfont drawn from the split."""
+        """The notes on a program, or one of a name of PROGRAMS, of one of the split's soundfonts."""
         fonts = usable(self.split, "soundfont")
         font = fonts[int(rng.integers(len(fonts)))]
         self.used.add(font.name)

@@ -45,7 +45,8 @@ def _subtractive(out, begin, pitch, hold, voice, phases, gain):  # type: ignore[
     """Adds one note to `out` [n, 2]: detuned oscillators, state-variable filter (Simper 2013), two envelopes, vibrato.
 
     `voice`: wave, second wave, its octave, its level, unison, detune (cents), width of the image, pulse width, attack,
-    decay, sustain, release (s), cutoff (Hz), key follow, filter envelope (octaves), its decay (s), damping, filter kind,
+    decay, sustain, release (s), cutoff (Hz), key follow, filter envelope (octaves), its decay (s), damping,
+        filter kind,
     vibrato (cents), its rate (Hz), filter wobble (octaves), its rate (Hz), glide (s), glide from (semitones), drive.
     """
     wave, wave2, octave2, level2 = int(voice[0]), int(voice[1]), voice[2], voice[3]
@@ -104,7 +105,8 @@ def _subtractive(out, begin, pitch, hold, voice, phases, gain):  # type: ignore[
 @numba.njit(cache=True, fastmath=True)
 def _fm(out, begin, pitch, hold, operators, routing, gain):  # type: ignore[no-untyped-def]
     """Adds one note to `out` [n, 2] of four operators (Chowning 1973); rows of `operators`: ratio, detune (Hz), level,
-    attack, decay, sustain, release (s), velocity-scaled feedback; `routing[i]` is the operator that i modulates, -1 = out.
+    attack, decay, sustain, release (s), velocity-scaled feedback; `routing[i]` is the operator that i modulates,
+        -1 = out.
     """
     base = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
     longest = 0.0
@@ -173,7 +175,8 @@ def subtractive_patch(rng: np.random.Generator, role: str) -> np.ndarray:
         rng.choice([0, 0, 1, 1, 2, 3] if role != "pad" else [0, 0, 1, 2]), rng.choice([0, 1, 2, 3]),
         rng.choice([0.5, 0.5, 1.0, 2.0, 1.4983, 3.0]), rng.uniform(0.2, 1.0) if rng.random() < 0.55 else 0.0,
         rng.choice(r.unison), _log_uniform(rng, 3, 45), rng.uniform(0.2, 1.0), rng.uniform(0.08, 0.5),
-        _log_uniform(rng, *r.attack), _log_uniform(rng, *r.decay), rng.uniform(*r.sustain), _log_uniform(rng, *r.release),
+        _log_uniform(rng, *r.attack), _log_uniform(rng, *r.decay), rng.uniform(*r.sustain), _log_uniform(rng,
+            *r.release),
         _log_uniform(rng, *r.cutoff), rng.uniform(0.2, 1.0), rng.uniform(*r.sweep), _log_uniform(rng, 0.04, 1.2),
         rng.uniform(0.25, 1.9), rng.choice([0, 0, 0, 0, 1, 2] if role not in ("bass", "pad") else [0]),
         vibrato, rng.uniform(4, 7), wobble, _log_uniform(rng, 0.1, 8), rng.uniform(0.02, 0.12), glide,
@@ -193,7 +196,15 @@ def play_subtractive(rng: np.random.Generator, notes: Sequence[Note], samples: i
     return (0.2 * out).astype(np.float32)
 
 
-FM_ROUTINGS = ((-1, 0, 1, 2), (-1, 0, -1, 2), (-1, 0, 0, 0), (-1, -1, 0, 1), (-1, 0, 0, 2), (-1, -1, -1, 0), (-1, -1, -1, -1))
+FM_ROUTINGS = (
+    (-1, 0, 1, 2),
+    (-1, 0, -1, 2),
+    (-1, 0, 0, 0),
+    (-1, -1, 0, 1),
+    (-1, 0, 0, 2),
+    (-1, -1, -1, 0),
+    (-1, -1, -1, -1),
+)
 FM_RATIOS = (0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 7.0, 1.41, 3.5, 9.0, 14.0)
 
 
@@ -206,7 +217,8 @@ def fm_patch(rng: np.random.Generator, role: str) -> tuple[np.ndarray, np.ndarra
         carrier = routing[k] < 0
         ratio = float(rng.choice((0.5, 1.0, 1.0, 2.0, 3.0) if carrier else FM_RATIOS))
         operators[k] = (
-            1.0 if k == 0 else ratio, rng.normal(0, 0.6), rng.uniform(0.3, 1.0) if carrier else _log_uniform(rng, 0.3, 6.0),
+            1.0 if k == 0 else ratio, rng.normal(0, 0.6), rng.uniform(0.3, 1.0) if carrier else _log_uniform(rng, 0.3,
+            6.0),
             _log_uniform(rng, *r.attack), _log_uniform(rng, *r.decay) * (1.0 if carrier else rng.uniform(0.2, 1.5)),
             rng.uniform(*r.sustain), _log_uniform(rng, *r.release), rng.uniform(0, 1.2) if rng.random() < 0.3 else 0.0,
         )  # fmt: skip

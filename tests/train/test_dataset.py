@@ -1,0 +1,92 @@
+"""The data set: whole songs or none, one seed one song, and a source that is missing says which package has it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemwright.errors import SoundSourceMissing
+from stemwright.train import dataset, genres, kits, song, sources
+from stemwright.train.samples import freepats_file, play_patch
+from stemwright.train.sources import Source
+from stemwright.train.studio import Studio
+
+HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES)
+needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
+BAND = ("drums", "bass", "guitar", "keyboard", "strings", "brass", "woodwinds", "percussion", "synth", "fx")
+
+
+def test_a_missing_soundfont_names_its_package(tmp_path):
+    source = Source("Lost", "lost-soundfont", str(tmp_path / "lost.sf2"), "MIT", ("train",), "soundfont")
+    with pytest.raises(SoundSourceMissing, match="lost-soundfont"):
+        source.file()
+
+
+def test_no_source_of_test_is_ever_trained_on():
+    for source in sources.SOURCES:
+        assert ("test" in source.splits) != ("train" in source.splits)
+        assert source.licence
+
+
+def test_what_trains_the_shipped_model_is_permissive():
+    plain = [s for s in sources.usable("train", "kit") + sources.usable("train", "soundfont") if s.licence == "GPL-2"]
+    assert not plain
+
+
+@needs_sounds
+def test_the_same_seed_is_the_same_song_to_the_byte():
+    one = song.render_song(3, 3.0, cast=BAND)
+    song.render_song(4, 1.0, cast=BAND)
+    two = song.render_song(3, 3.0, cast=BAND)
+    assert one.facts == two.facts
+    assert all(np.array_equal(one.stems[stem], two.stems[stem]) for stem in one.stems)
+
+
+@needs_sounds
+def test_a_song_does_not_clip_and_has_only_sounding_stems():
+    rendered = song.render_song(11, 4.0, split="test", cast=BAND)
+    assert rendered.stems
+    assert set(rendered.stems) <= set(genres.STEMS)
+    assert np.abs(rendered.mix).max() <= 0.98
+    assert all(np.isfinite(sound).all() and sound.shape == (4 * 44100, 2) for sound in rendered.stems.values())
+
+
+def test_a_half_rendered_song_is_done_anew(tmp_path):
+    stems = {"drums": np.full((100, 2), 0.5, np.float32), "bass": np.zeros((100, 2), np.float32)}
+    folder = tmp_path / "song-1"
+    folder.mkdir()
+    (folder / "guitar.npy").write_bytes(b"half")
+    known = dataset.save_song(folder, song.Rendered(stems, {"seed": 1, "stems": ["drums", "bass"]}))
+    assert json.loads((folder / "song.json").read_text()) == known
+    assert sorted(path.name for path in folder.iterdir()) == ["bass.npy", "drums.npy", "song.json"]
+    assert np.load(folder / "drums.npy").dtype == np.int16
+
+
+def test_whole_songs_are_kept(tmp_path):
+    folder = tmp_path / "train" / dataset.song_id(0)
+    folder.mkdir(parents=True)
+    (folder / "song.json").write_text("{}")
+    assert dataset.compose(tmp_path, 1, 1.0) == 0
+
+
+@needs_sounds
+@pytest.mark.parametrize("source", [s for s in sources.SOURCES if "kit" in s.kind], ids=lambda s: s.name)
+def test_every_kit_has_its_recordings(source):
+    kit = kits.hydrogen_kit(source.file())
+    assert kit
+    assert all(layer.file.exists() for variants in kit.values() for layers in variants for layer in layers)
+
+
+@needs_sounds
+def test_a_patch_sounds_and_a_studio_remembers_its_sources():
+    from stemwright.train.compose import write_plan
+    from stemwright.train.notes import Note
+
+    plan = write_plan(np.random.default_rng(0), 2.0)
+    notes, studio = [Note(0.1, 0.5, 60.0, 90.0)], Studio(plan, "train", 44100)
+    file = freepats_file(sources.by_name("Freepats").file(), 73)
+    assert file is not None
+    assert np.abs(play_patch(np.random.default_rng(1), file, notes, 44100)).max() > 0.01
+    assert np.abs(studio.soundfont_part(np.random.default_rng(2), notes, "flute")).max() > 1e-3
+    assert studio.used <= {"FluidR3 GM", "MuseScore General"}

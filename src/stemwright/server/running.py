@@ -53,7 +53,9 @@ class Workshop:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        limits = separating.Limits(settings.task_memory_bytes, settings.task_seconds)
+        limits = separating.Limits(
+            settings.task_memory_bytes, settings.task_seconds, address_space=settings.device == "cpu"
+        )
         command = settings.separator_command or separating.COMMAND
         self.every_child = [separating.Child(limits, command=command) for _ in range(settings.concurrent_tasks)]
         for child in self.every_child:
@@ -185,9 +187,9 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
         return step(task)
     except (TaskEnded, Superseded) as over:
         return {"over": str(over)}
-    except OperationalError:
-        raise  # the database is away: the step is tried again
-    except Exception as error:  # noqa: BLE001  whatever it is, the task ends and its credits go back
+    except Exception as error:
+        if type(error).__name__ == OperationalError.__name__:
+            raise  # the database is away, says its driver or SQLAlchemy: the step is tried again
         if shop.stopping.is_set():
             Event().wait()  # this process is about to end; the task is the next worker's
         return _explained(task, error)

@@ -61,6 +61,7 @@ class Limits:
 
     memory_bytes: int
     seconds: float
+    address_space: bool = True  # also limit what is only reserved: not on a GPU, whose driver reserves without end
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[str]:
         environment = os.environ | {
-            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes),
+            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes if self.limits.address_space else 0),
+            "MALLOC_ARENA_MAX": "4",  # glibc reserves address space for every thread otherwise
             "STEMWRIGHT_PARENT_PID": str(os.getpid()),
         }
         pipe = subprocess.PIPE
@@ -321,7 +323,7 @@ def _limit_memory(limit_bytes: int) -> None:
     if limit_bytes and sys.platform == "linux":
         import resource
 
-        reserved = 4 << 30  # address space that runtimes reserve and never touch
+        reserved = 16 << 30  # address space that runtimes reserve and never touch
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes + reserved, limit_bytes + reserved))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

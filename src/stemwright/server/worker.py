@@ -31,6 +31,8 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
         parentage.exit_at_end_of_input()
     told = _listen_to_signals()
+    if supervised:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server decides
     database = Database(settings.database)
     migrations.check(database)
     shop = open_workshop(settings, database)

@@ -129,6 +129,9 @@ def launch(shop: Workshop) -> None:
             "run_migrations": False,
         }
     )
+    library = logging.getLogger("dbos")
+    library.handlers.clear()  # its lines look like ours, and come once
+    library.propagate = True
     for name, workflow in (("separation", _separation), ("callback", _callback)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
     chores = DBOS.workflow(name="chores")(_bound(_chores, shop))

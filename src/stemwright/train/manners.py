@@ -53,7 +53,7 @@ def _plain(rng: Rng) -> Manner:
         motion=_motion(rng), body=_body(rng),
         throat=Throat(jitter=float(10 ** u(-3.4, -2.4)), shimmer=u(0.005, 0.05), pulsed=u(0.2, 0.9)),
         scale=float(np.clip(rng.normal(1, 0.09), 0.78, 1.28)),
-        tilt_db=rng.normal(0, 1.2), effort_db=u(0.5, 3), breath=float(np.exp(u(-1.2, 0.3))),
+        tilt_db=rng.normal(0, 1.2), effort_db=u(0.5, 3), breath=float(np.exp(u(-1.5, 0.2))),
         air_db=u(-30, -8), hiss_db=u(-6, 2),
         hiss_gain_db=u(-3, 9), hiss_hz=u(6500, 11000), onset_seconds=u(0.07, 0.2), coda=u(0.15, 0.45),
         gap_breath_db=u(-46, -27), timing_seconds=u(0, 0.022),

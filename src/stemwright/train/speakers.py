@@ -5,7 +5,7 @@ voice of the test split shares no speaker with one of the train split, and sever
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 ESPEAK_LICENCE = "GPL-3.0-or-later (program; formant synthesis, its speech carries no licence)"
@@ -173,7 +173,7 @@ class Speech:
         self._language = language if language in _SOUNDS else "en"
         self._state = seed * 2654435761 % 2**31 + 1
 
-    def _pick(self, options: list[str]) -> str:
+    def _pick(self, options: Sequence[str]) -> str:
         self._state = (1103515245 * self._state + 12345) % 2**31
         return options[(self._state >> 8) % len(options)]
 

@@ -145,7 +145,7 @@ def _score_tracks(contour: Contour, words: Sequence[Syllable], rng: np.random.Ge
     track = np.zeros((n, 8))
     track[:, :3], track[:, _HISS_HZ], track[:, _SLOPE] = VOWELS["@"], 6000, 3
     edges = np.nonzero(np.diff(np.r_[UNSUNG, contour.note, UNSUNG]))[0]
-    spans = [(a, b) for a, b in pairwise(edges) if contour.note[a] != UNSUNG]
+    spans = [(int(a), int(b)) for a, b in pairwise(edges) if contour.note[a] != UNSUNG]
     for a, b in spans:
         _lay_vowels(track, a, b, words[contour.note[a] % len(words)])
     for a, b in spans:

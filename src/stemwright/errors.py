@@ -79,6 +79,10 @@ class BadSamples(AudioError):
     scale at 1.0, and their `rate`."""
 
 
+class BadRate(AudioError):
+    """There is no sound at {rate} samples per second. Give a rate from 1000 to 768000, such as 44100."""
+
+
 class UnknownFormat(AudioError):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
@@ -187,6 +191,10 @@ class LicenceForbids(FetchError):
 
 class NotRunnable(FetchError):
     """{model} is listed but cannot be run: {reason}."""
+
+
+class UnknownProfile(StemwrightError):
+    """{model} has no profile {profile!r}. There is `consistent`, and for public models `upstream`."""
 
 
 class MissingExtra(StemwrightError):

@@ -64,8 +64,16 @@ def test_a_flat_array_is_mono_and_integers_are_scaled() -> None:
 
 @pytest.mark.parametrize("array", [np.zeros((RATE, 2)), np.zeros((2, 2, 2)), np.zeros((2, 9), complex)])
 def test_arrays_of_another_shape_or_type_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(errors.NotAudio):
+    with pytest.raises(errors.BadSamples):
         read(Audio(array, RATE))
+
+
+@pytest.mark.parametrize("rate", [-1, 0, 10, 10**9])
+def test_rates_that_no_sound_has_are_refused(rate: int) -> None:
+    with pytest.raises(errors.BadRate):
+        read(Audio(noise(10), RATE), rate=rate)
+    with pytest.raises(errors.BadSamples):
+        read(Audio(noise(10), rate))
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -47,8 +47,8 @@ _SCALES: dict[str, tuple[str, float]] = {
     "flt": ("f4", 1.0),
     "dbl": ("f8", 1.0),
 }
-_SANE_RATES = range(1000, 768_001)
-_MOST_CHANNELS = 64
+SANE_RATES = range(1000, 768_001)
+MOST_CHANNELS = 64
 _DAMAGED = "it is damaged, cut off or no audio at all"
 
 
@@ -204,12 +204,6 @@ class Container:
         return chunk if (drop, end) == (0, n) else Chunk(chunk.samples[:, drop:end], chunk.rate, chunk.layout)
 
 
-def refuse_nonsense(path: str, *, channels: int, rate: int) -> None:
-    """Raises NotAudio for a number of channels or a rate that no music has."""
-    if rate not in _SANE_RATES or not 0 < channels <= _MOST_CHANNELS:
-        raise errors.NotAudio(path=path, reason=f"{channels} channels at {rate} Hz make no sense")
-
-
 def _open(file: BinaryIO, path: str) -> InputContainer:
     try:
         return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
@@ -229,7 +223,8 @@ def _is_cover(stream: Stream) -> bool:
 
 def _chunk(frame: AudioFrame, path: str) -> Chunk:
     channels = frame.layout.nb_channels
-    refuse_nonsense(path, channels=channels, rate=frame.sample_rate)
+    if frame.sample_rate not in SANE_RATES or not 0 < channels <= MOST_CHANNELS:
+        raise errors.NotAudio(path=path, reason=f"{channels} channels at {frame.sample_rate} Hz make no sense")
     names = channel_names(channels, [channel.name for channel in frame.layout.channels])
     return Chunk(_floats(frame, channels), frame.sample_rate, names)
 

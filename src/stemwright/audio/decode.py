@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright import errors
-from stemwright.audio.container import Chunk, Container, refuse_nonsense
+from stemwright.audio.container import MOST_CHANNELS, SANE_RATES, Chunk, Container
 from stemwright.audio.signal import Audio, Resampler, Samples, channel_names, downmix, resampled_length
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -131,8 +131,11 @@ def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LI
     """Opens a path, a binary file object (read from its start) or an `Audio`, to be streamed at `rate` (None: its own).
 
     `quality` is soxr's: "HQ" (20-bit) or "VHQ" (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio,
-    NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge. Whatever it opened is closed by `Song.close`.
+    NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge, BadSamples, BadRate. Whatever it opened is
+    closed by `Song.close`.
     """
+    if rate is not None and rate not in SANE_RATES:
+        raise errors.BadRate(rate=rate)
     if isinstance(source, Audio):
         return _from_array(source, rate=rate, limits=limits, quality=quality)
     with ExitStack() as cleanup:
@@ -145,8 +148,7 @@ def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LI
 
 
 def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
-    samples = _as_floats(audio.samples)
-    refuse_nonsense("the array", channels=samples.shape[0], rate=audio.rate)
+    samples = _as_floats(audio)
     layout = channel_names(samples.shape[0])
     pieces = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
     chunks = (Chunk(piece, audio.rate, layout) for piece in pieces)
@@ -157,11 +159,12 @@ def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str)
     return song
 
 
-def _as_floats(array: NDArray[Any]) -> Samples:
+def _as_floats(audio: Audio) -> Samples:
     """[channels, n] or [n] as float32 [channels, n]; integers are scaled by their type's range."""
-    array = np.atleast_2d(np.asarray(array))
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise errors.NotAudio(path="the array", reason=f"{array.dtype} {list(array.shape)} is not [channels, samples]")
+    array: NDArray[Any] = np.atleast_2d(np.asarray(audio.samples))
+    is_sound = array.ndim == 2 and array.shape[0] <= MOST_CHANNELS and array.dtype.kind in "fiu"
+    if not is_sound or audio.rate not in SANE_RATES:
+        raise errors.BadSamples(shape=array.shape, dtype=array.dtype, rate=audio.rate)
     with np.errstate(over="ignore"):
         samples = array.astype(np.float32, copy=False)
     if array.dtype.kind == "f":

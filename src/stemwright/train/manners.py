@@ -56,7 +56,7 @@ def _plain(rng: Rng) -> Manner:
         tilt_db=rng.normal(0, 1.2), effort_db=u(0.5, 3), breath=float(np.exp(u(-1.5, 0.2))),
         air_db=u(-30, -8), hiss_db=u(-6, 2),
         hiss_gain_db=u(-3, 9), hiss_hz=u(6500, 11000), onset_seconds=u(0.07, 0.2), coda=u(0.15, 0.45),
-        gap_breath_db=u(-46, -27), timing_seconds=u(0, 0.022),
+        gap_breath_db=u(-42, -22), timing_seconds=u(0, 0.022),
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _breathy(rng: Rng, m: Manner) -> Manner:
     body = replace(m.body, effort=rng.uniform(0.05, 0.45), breath=rng.uniform(0.25, 0.8))
     throat = replace(m.throat, jitter=rng.uniform(0.005, 0.015), pulsed=rng.uniform(0.1, 0.5))
     changed = replace(m, body=body, throat=throat, breath=rng.uniform(1.6, 3.5), whisper=rng.uniform(0, 0.25))
-    return replace(changed, gap_breath_db=rng.uniform(-36, -24), hiss_gain_db=rng.uniform(-1, 6))
+    return replace(changed, gap_breath_db=rng.uniform(-30, -16), hiss_gain_db=rng.uniform(-1, 6))
 
 
 def _falsetto(rng: Rng, m: Manner) -> Manner:

@@ -174,14 +174,16 @@ def resing(rng: np.random.Generator, path: Contour, voice: Voice, rows: np.ndarr
 def _inhalations(rng: np.random.Generator, frames: Frames, path: Contour, manner: Manner) -> None:
     """Breaths taken in the gaps, in place: noise through an open tract, swelling until the word begins."""
     spans = _spans(path.note)
-    level = np.log(np.exp(2 * frames.envelope.max(1)[path.note != UNSUNG]).mean()) / 2 if spans else 0
+    sung = frames.envelope[path.note != UNSUNG]
+    power = (np.exp(2 * sung) @ _WIDTHS).mean() / (np.exp(2 * _DB * _BREATH_DB) @ _WIDTHS) if spans else 1.0
+    level = 0.5 * np.log(power + 1e-12)
     for (_, _, end), (_, begin, _) in zip([(0, 0, 0), *spans[:-1]], spans, strict=True):
         if begin - end < 90 or rng.random() < 0.3:
             continue
         length = int(rng.uniform(40, min(110, begin - end - 30)))
         stop = begin - int(rng.uniform(8, 20))
         shape = np.hanning(2 * length)[:length] if rng.random() < 0.7 else np.hanning(length)
-        gain = manner.gap_breath_db + rng.normal(0, 3) - 14
+        gain = manner.gap_breath_db + rng.normal(0, 3)
         colour = _BREATH_DB + gain
         rows = slice(stop - length, stop)
         breath = level + _DB * colour[None] + np.log(shape + 1e-3)[:, None]

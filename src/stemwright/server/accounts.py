@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from stemwright.errors import AccountExists, AccountNotFound
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import accounts
 
 
@@ -20,6 +21,9 @@ class Account:
     name: str
     webhook_secret: str
     created: int
+
+
+_lock = Prepared(sa.select(accounts.c.id).where(accounts.c.id == sa.bindparam("id")).with_for_update())
 
 
 def create(tx: sa.Connection, name: str, *, now: int) -> Account:
@@ -49,7 +53,7 @@ def listing(tx: sa.Connection) -> list[Account]:
 
 def lock(tx: sa.Connection, account_id: str) -> None:
     """Makes other transactions about this account wait (PostgreSQL; SQLite has one writer anyway)."""
-    if not tx.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update()).first():
+    if not _lock(tx, id=account_id):
         raise AccountNotFound(name=account_id)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from stemwright.errors import NothingCharged, OutOfCredits
 from stemwright.server import accounts
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import ledger as rows
 from stemwright.server.store.tables import tasks
 
@@ -25,6 +26,19 @@ class Entry:
     task_id: str | None
     reason: str
     created: int
+
+
+_newest = Prepared(
+    sa.select(rows.c.sequence, rows.c.balance)
+    .where(rows.c.account_id == sa.bindparam("account_id"))
+    .order_by(rows.c.sequence.desc())
+    .limit(1)
+)
+_insert = Prepared(
+    sa.insert(rows)
+    .values({name: sa.bindparam(name) for name in Entry.__dataclass_fields__ if name != "id"})
+    .returning(rows.c.id)
+)
 
 
 def balance(tx: sa.Connection, account_id: str) -> int:
@@ -81,19 +95,12 @@ def _append(
         "reason": reason,
         "created": now,
     }
-    row_id = tx.execute(sa.insert(rows).values(**values).returning(rows.c.id)).scalar_one()
+    row_id = _insert(tx, **values)[0][0]
     return Entry(id=row_id, **values)  # type: ignore[arg-type]
 
 
 def _last(tx: sa.Connection, account_id: str) -> tuple[int, int]:
-    query = (
-        sa.select(rows.c.sequence, rows.c.balance)
-        .where(rows.c.account_id == account_id)
-        .order_by(rows.c.sequence.desc())
-        .limit(1)
-    )
-    row = tx.execute(query).first()
-    return (row.sequence, row.balance) if row else (0, 0)
+    return next(((row[0], row[1]) for row in _newest(tx, account_id=account_id)), (0, 0))
 
 
 def _of_task(tx: sa.Connection, task_id: str, kind: str) -> Entry | None:

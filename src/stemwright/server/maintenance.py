@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from stemwright.errors import UnderMaintenance
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import switches
+
+_since = Prepared(sa.select(switches.c.since).where(switches.c.name == sa.bindparam("name")))
 
 
 def switch(tx: sa.Connection, *, on: bool, now: int) -> None:
@@ -17,8 +20,7 @@ def switch(tx: sa.Connection, *, on: bool, now: int) -> None:
 
 def since(tx: sa.Connection) -> int | None:
     """When maintenance began (epoch milliseconds); None when there is none."""
-    query = sa.select(switches.c.since).where(switches.c.name == "maintenance")
-    return tx.execute(query).scalar_one_or_none()
+    return next((row[0] for row in _since(tx, name="maintenance")), None)
 
 
 def refuse(tx: sa.Connection) -> None:

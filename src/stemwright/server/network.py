@@ -95,8 +95,8 @@ class Client:
         """Fetch `url` into `path`, following at most three redirects, each vetted again.
 
         Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` after a
-        failure. Raises a AddressError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects, BadStatus,
-        FetchedPage, Unreachable.
+        failure. Raises an AddressError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects,
+        BadStatus, FetchedPage, Unreachable.
         """
         deadline = time.monotonic() + seconds
         for _ in range(_REDIRECTS + 1):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from stemwright.errors import QueueFull, Superseded, TaskEnded, TaskNotFound
 from stemwright.server import accounts, credits, tracks
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import callbacks, stems
 from stemwright.server.store.tables import tasks as rows
 
@@ -121,6 +122,31 @@ class Delivery:
     last_attempt: int | None
 
 
+_EMPTY: dict[str, Any] = dict.fromkeys(Task.__dataclass_fields__) | {"music_index": 0, "progress": 0.0, "attempt": 0}
+_insert = Prepared(sa.insert(rows).values({name: sa.bindparam(name) for name in Task.__dataclass_fields__}))
+_find = Prepared(
+    sa.select(*(rows.c[name] for name in Task.__dataclass_fields__)).where(rows.c.id == sa.bindparam("id"))
+)
+_count_unfinished = Prepared(
+    sa.select(sa.func.count()).where(rows.c.account_id == sa.bindparam("account_id"), rows.c.completed.is_(None))
+)
+_created_since = Prepared(
+    sa.select(rows.c.created)
+    .where(rows.c.account_id == sa.bindparam("account_id"), rows.c.created > sa.bindparam("since"))
+    .order_by(rows.c.created)
+)
+_stems_of = Prepared(
+    sa.select(*(stems.c[name] for name in Stem.__dataclass_fields__))
+    .where(stems.c.task_id == sa.bindparam("task_id"))
+    .order_by(stems.c.position)
+)
+_delivery = Prepared(
+    sa.select(*(callbacks.c[name] for name in Delivery.__dataclass_fields__)).where(
+        callbacks.c.task_id == sa.bindparam("task_id")
+    )
+)
+
+
 # ---- asking and looking ---------------------------------------------------------------------------------------------
 
 
@@ -129,10 +155,10 @@ def submit(tx: sa.Connection, asked: Submission, *, max_queued: int = 1000, now:
     accounts.lock(tx, asked.account_id)
     if (queued := unfinished(tx, asked.account_id)) >= max_queued:
         raise QueueFull(queued=queued, limit=max_queued)
-    values = _columns(asked) | {"id": tracks.new_task_id(), "state": "queued", "created": now}
-    row = tx.execute(sa.insert(rows).values(**values).returning(rows)).mappings().one()
-    credits.charge(tx, asked.account_id, asked.cost, task_id=values["id"], now=now)
-    return Task(**row)
+    task = Task(**_EMPTY | _columns(asked) | {"id": tracks.new_task_id(), "state": "queued", "created": now})
+    _insert(tx, **vars(task))
+    credits.charge(tx, asked.account_id, asked.cost, task_id=task.id, now=now)
+    return task
 
 
 def get(tx: sa.Connection, account_id: str, task_id: str) -> Task:
@@ -145,16 +171,14 @@ def get(tx: sa.Connection, account_id: str, task_id: str) -> Task:
 
 def find(tx: sa.Connection, task_id: str) -> Task:
     """The task, whoever owns it; raises TaskNotFound."""
-    row = tx.execute(sa.select(rows).where(rows.c.id == task_id)).mappings().first()
-    if row is None:
-        raise TaskNotFound(task_id=task_id)
-    return Task(**row)
+    for row in _find(tx, id=task_id):
+        return Task(*row)
+    raise TaskNotFound(task_id=task_id)
 
 
 def unfinished(tx: sa.Connection, account_id: str) -> int:
     """How many of the account's tasks have not ended."""
-    query = sa.select(sa.func.count()).where(rows.c.account_id == account_id, rows.c.completed.is_(None))
-    return tx.execute(query).scalar_one()
+    return _count_unfinished(tx, account_id=account_id)[0][0]
 
 
 def unfinished_since(tx: sa.Connection, before: int, *, limit: int = 1000) -> list[str]:
@@ -165,8 +189,7 @@ def unfinished_since(tx: sa.Connection, before: int, *, limit: int = 1000) -> li
 
 def created_since(tx: sa.Connection, account_id: str, since: int) -> list[int]:
     """The times of the account's creates after `since`, oldest first: what a rate limit counts."""
-    query = sa.select(rows.c.created).where(rows.c.account_id == account_id, rows.c.created > since)
-    return list(tx.execute(query.order_by(rows.c.created)).scalars())
+    return [row[0] for row in _created_since(tx, account_id=account_id, since=since)]
 
 
 def delivery_by_id(tx: sa.Connection, callback_id: str) -> Delivery:
@@ -179,8 +202,7 @@ def delivery_by_id(tx: sa.Connection, callback_id: str) -> Delivery:
 
 def stems_of(tx: sa.Connection, task_id: str) -> list[Stem]:
     """The files of a finished task, in order."""
-    query = sa.select(*(stems.c[name] for name in Stem.__dataclass_fields__)).where(stems.c.task_id == task_id)
-    return [Stem(**row) for row in tx.execute(query.order_by(stems.c.position)).mappings()]
+    return [Stem(*row) for row in _stems_of(tx, task_id=task_id)]
 
 
 def by_stem(tx: sa.Connection, blob: str) -> tuple[Task, Stem] | None:
@@ -193,8 +215,7 @@ def by_stem(tx: sa.Connection, blob: str) -> tuple[Task, Stem] | None:
 
 def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
     """The callback of a task; None while it is unfinished or when nobody asked for one."""
-    row = tx.execute(sa.select(callbacks).where(callbacks.c.task_id == task_id)).mappings().first()
-    return Delivery(**row) if row else None
+    return next((Delivery(*row) for row in _delivery(tx, task_id=task_id)), None)
 
 
 # ---- what a worker does to a task -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright.errors import TrackNotFound
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import tracks
 
 
@@ -32,6 +33,13 @@ class Track:
     details: Mapping[str, Any] = field(default_factory=dict)
     expires: int | None = None
     gone: int | None = None
+
+
+_variations = Prepared(
+    sa.select(*(tracks.c[name] for name in Track.__dataclass_fields__))
+    .where(tracks.c.task_id == sa.bindparam("task_id"), tracks.c.account_id == sa.bindparam("account_id"))
+    .order_by(tracks.c.music_index)
+)
 
 
 def new_task_id() -> str:
@@ -91,8 +99,7 @@ def find(tx: sa.Connection, account_id: str, task_id: str, audio_id: str) -> Tra
 
 def variations(tx: sa.Connection, account_id: str, task_id: str) -> list[Track]:
     """All variations under one task id of the account, in order; empty when there are none."""
-    query = sa.select(tracks).where(tracks.c.task_id == task_id, tracks.c.account_id == account_id)
-    return [Track(**row) for row in tx.execute(query.order_by(tracks.c.music_index)).mappings()]
+    return [Track(*row) for row in _variations(tx, account_id=account_id, task_id=task_id)]
 
 
 def by_blob(tx: sa.Connection, blob: str) -> Track | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ class Database:
         if self.sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=20, pool_pre_ping=not self.sqlite)
+        self._reading = self.engine.execution_options(stemwright_read=True)
+        # Those who wait for SQLite's one writer sleep and try again, by luck; our own threads stand in line instead.
+        self._writing = threading.Lock() if self.sqlite else nullcontext()
         if self.sqlite:
             event.listen(self.engine, "connect", _configure)
             event.listen(self.engine, "begin", _begin)
@@ -30,13 +34,13 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """A transaction that may write: committed at the end, rolled back by any exception."""
-        with self.engine.begin() as tx:
+        with self._writing, self.engine.begin() as tx:
             yield tx
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view that takes no write lock."""
-        with self.engine.connect().execution_options(stemwright_read=True) as tx, tx.begin():
+        with self._reading.begin() as tx:
             yield tx
 
     def dispose(self) -> None:

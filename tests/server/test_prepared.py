@@ -1,0 +1,39 @@
+"""Prepared statements: SQLAlchemy's answers, without its cost."""
+
+import sqlalchemy as sa
+
+from stemwright.server import tasks, tracks
+from stemwright.server.store.database import Database
+from stemwright.server.store.prepared import Prepared
+from stemwright.server.store.tables import stems
+from stemwright.server.store.tables import tracks as rows
+
+from .conftest import NOW
+
+
+def test_rows_are_those_of_sqlalchemy(database: Database, asked: tasks.Submission) -> None:
+    """JSON, null, numbers and text, on both databases."""
+    details = {"a": [1, None, "é"]}
+    with database.transaction() as tx:
+        tracks.register(tx, asked.account_id, blob="b", size=5, duration_seconds=1.5, details=details, now=NOW)
+        query = sa.select(rows).order_by(rows.c.blob).where(rows.c.account_id == sa.bindparam("account"))
+        plain = tx.execute(query, {"account": asked.account_id}).all()
+        assert [tuple(row) for row in Prepared(query)(tx, account=asked.account_id)] == [tuple(row) for row in plain]
+        assert details in [row.details for row in plain]
+
+
+def test_truth_stays_truth(database: Database, asked: tasks.Submission) -> None:
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        row = {"id": "i", "task_id": task.id, "position": 0, "name": "n", "label": "l", "blob": "x", "format": "mp3"}
+        tx.execute(sa.insert(stems).values(**row, bytes=1, duration_seconds=1.0, silent=True, experimental=False))
+        stem = tasks.stems_of(tx, task.id)[0]
+    assert stem.silent is True
+    assert stem.experimental is False
+
+
+def test_a_submitted_task_is_the_stored_one(database: Database, asked: tasks.Submission) -> None:
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+    with database.read() as tx:
+        assert tasks.find(tx, task.id) == task

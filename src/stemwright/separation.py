@@ -20,11 +20,11 @@ from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import write_files
 from stemwright.engine.levels import Level, common_gain, to_db
 from stemwright.engine.progress import Clock, IsCancelled, OnProgress
-from stemwright.engine.run import run
 from stemwright.engine.spool import Spool, spools
 from stemwright.errors import BadSamples
 from stemwright.zoo import catalog
 from stemwright.zoo.choice import Choice, choose
+from stemwright.zoo.profiles import Run, running
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
 
@@ -95,6 +95,7 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     rest: str | None = None,
     model: str = catalog.BUNDLED,
     rate: int | None = None,
+    profile: str = "consistent",
     limits: Limits = NO_LIMITS,
     on_progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
@@ -102,13 +103,16 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
 
     `stems` names those wanted (default all), `two` makes vocals and instrumental, `rest` names one more stem with
-    everything not wanted. `rate` is that of the stems, the song's own by default. `on_progress` gets `Progress` and may
+    everything not wanted. `profile` "upstream" gives a public model's stems as its own project does, sum or no sum.
+    `rate` is that of the stems, the song's own by default. `on_progress` gets `Progress` and may
     raise; `cancelled` is asked once a segment and ends the work with Cancelled.
     """
     choice = choose(model, stems, two=two, rest=rest)
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
-    with open_song(_song(source, rate), rate=rate, limits=limits) as song:
-        work = _Work(choice, song, Clock(on_progress, cancelled))
+    source = _song(source, rate)
+    rate, run = _profile(profile, choice, source, rate)
+    with open_song(source, rate=rate, limits=limits) as song:
+        work = _Work(choice, song, Clock(on_progress, cancelled), run=run)
         for block in work.blocks():
             for part, stem in zip(parts.values(), block, strict=True):
                 part.append(stem.copy())
@@ -126,6 +130,7 @@ def separate_to(  # noqa: PLR0913  as above
     rest: str | None = None,
     model: str = catalog.BUNDLED,
     rate: int | None = None,
+    profile: str = "consistent",
     limits: Limits = NO_LIMITS,
     on_progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
@@ -137,11 +142,13 @@ def separate_to(  # noqa: PLR0913  as above
     """
     format = format_named(format).name
     choice = choose(model, stems, two=two, rest=rest)
+    source = _song(source, rate)
+    rate, run = _profile(profile, choice, source, rate)
     with (
-        open_song(_song(source, rate), rate=rate, limits=limits) as song,
+        open_song(source, rate=rate, limits=limits) as song,
         spools(Path(folder), choice.names) as waiting,
     ):
-        work = _Work(choice, song, Clock(on_progress, cancelled), encoding=_ENCODING[format])
+        work = _Work(choice, song, Clock(on_progress, cancelled), run=run, encoding=_ENCODING[format])
         for block in work.blocks():
             work.each(Spool.write, waiting.values(), block)
         start = partial(_open, Path(folder), rate=song.rate, format=format, tags=song.tags)
@@ -154,8 +161,8 @@ def separate_to(  # noqa: PLR0913  as above
 class _Work:
     """One song on its way through a separator: measured, counted and reported while it streams."""
 
-    def __init__(self, choice: Choice, song: Song, clock: Clock, *, encoding: float = 0) -> None:
-        self._choice, self._song, self._clock = choice, song, clock
+    def __init__(self, choice: Choice, song: Song, clock: Clock, *, run: Run, encoding: float = 0) -> None:
+        self._choice, self._song, self._clock, self._run = choice, song, clock, run
         self._levels = [Level(song.rate) for _ in choice.names]
         separating = _SEPARATING + _EACH_STEM * len(choice.names)
         self._share = separating / (separating + encoding * len(choice.names))
@@ -164,7 +171,7 @@ class _Work:
     def blocks(self) -> Iterator[Samples]:
         """Finished blocks [stems asked for, 2, n]."""
         self._report()
-        for block in run(self._choice.separator, self._song.blocks(), rate=self._song.rate):
+        for block in self._run(self._choice.separator, self._song.blocks(), self._song.rate):
             asked_for = block[: len(self._choice.names)]
             self.each(Level.add, self._levels, asked_for)
             yield asked_for
@@ -211,6 +218,19 @@ class _Work:
         expected = self._song.length_hint or self._song.rate * (self._song.seconds_hint or 0)
         fraction = min(1.0, self.samples / expected) if expected else 0.0
         self._clock.at("separating", fraction * self._share)
+
+
+def _profile(
+    profile: str, choice: Choice, source: str | os.PathLike[str] | BinaryIO | Audio, rate: int | None
+) -> tuple[int | None, Run]:
+    """The rate of the stems and how to run: upstream's are at the model's rate, and it may measure the song first."""
+
+    def measured() -> Iterator[Samples]:
+        with open_song(source, rate=choice.separator.rate) as song:
+            yield from song.blocks()
+
+    run = running(profile, choice.model, measured)
+    return (rate if profile == "consistent" else choice.separator.rate), run
 
 
 def _song(source: Source, rate: int | None) -> str | os.PathLike[str] | BinaryIO | Audio:

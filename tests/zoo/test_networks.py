@@ -116,3 +116,13 @@ def test_a_graph_is_known_by_the_end_of_its_bytes(tmp_path: Path, monkeypatch: p
     separator = networks.open_installed(foreign.add(tmp_path / "net.onnx").model)
     assert separator.stems == ("bass",)
     assert separator(np.zeros((1, 2, separator.segment), np.float32)).shape == (1, 1, 2, 1024 * 31)
+
+
+def test_the_upstream_profile_gives_upstreams_stems_and_the_bundled_model_has_none(tmp_path: Path) -> None:
+    add(tmp_path, "HTDemucs", "four")
+    done = stemwright.separate(SONG, rate=44100, model="four", profile="upstream")
+    consistent = stemwright.separate(SONG, rate=44100, model="four")
+    assert np.abs(sum(done.stems.values()) - SONG).max() > 1e-3
+    assert np.abs(sum(consistent.stems.values()) - SONG).max() < 1e-5
+    with pytest.raises(errors.UnknownProfile, match="twelve has no profile 'upstream'"):
+        stemwright.separate(SONG, rate=44100, profile="upstream")

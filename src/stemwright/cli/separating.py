@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -18,7 +18,7 @@ from stemwright.zoo.choice import choose
 Flag = Annotated[bool, Parameter(negative=())]
 
 
-def separate(
+def separate(  # noqa: PLR0913  one for each option
     songs: Annotated[list[Path], Parameter(negative=())],
     /,
     *,
@@ -28,6 +28,7 @@ def separate(
     rest: str | None = None,
     format: str = "mp3",
     model: str = BUNDLED,
+    profile: Literal["consistent", "upstream"] = "consistent",
     json: Flag = False,
 ) -> int:
     """Separate songs, or whole folders of them, into stems.
@@ -50,6 +51,8 @@ def separate(
         mp3, wav, flac, opus or m4a.
     model
         One of those that `stemwright models list` shows.
+    profile
+        `upstream` makes a public model's stems equal to its own project's, even where they do not sum to the song.
     json
         Print one JSON object a line, for machines.
     """
@@ -59,7 +62,7 @@ def separate(
     work = jobs(songs, out)
     with report(len(work), as_json=json) as told:
         for job in work:
-            _one(job, told, format=format, stems=wanted, two=two, rest=rest, model=model)
+            _one(job, told, format=format, stems=wanted, two=two, rest=rest, model=model, profile=profile)
     return 1 if told.failed else 0
 
 

@@ -43,6 +43,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "sizes": sizes,
         "stems": list(stems),
         "segment": sizes.get("segment") or training_config.segment(said) or found.segment,
+        "normalised": training_config.is_normalised(said),
         "assumed": [name for name in (*found.assumed, *stems_assumed) if name not in stated],
         "contradictions": contradictions,
         "left_out": sorted(checkpoint.stubs),

@@ -113,6 +113,11 @@ def segment(config: Mapping[str, Any]) -> int | None:
     return int(length) if length else None
 
 
+def is_normalised(config: Mapping[str, Any]) -> bool:
+    """Whether upstream brings the whole song to mean 0 and deviation 1 before the net."""
+    return bool(_at(config, "inference.normalize"))
+
+
 def stems(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the net's outputs, in lower case: the target alone where there is one."""
     target, names = _at(config, "training.target_instrument"), _at(config, "training.instruments") or ()

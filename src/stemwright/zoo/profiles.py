@@ -1,0 +1,43 @@
+"""How a model is run over a song: `consistent`, where stems sum to the mix, or `upstream`, equal to its own project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from stemwright.audio.signal import Samples
+from stemwright.engine import manners
+from stemwright.engine.run import run
+from stemwright.engine.separator import Separator
+from stemwright.errors import UnknownProfile
+from stemwright.zoo import catalog, installed
+from stemwright.zoo.published import names, published
+
+PROFILES = ("consistent", "upstream")
+Run = Callable[[Separator, Iterable[Samples], int], Iterator[Samples]]
+Blocks = Callable[[], Iterable[Samples]]
+
+
+def running(profile: str, model: str, song: Blocks) -> Run:
+    """The function (separator, blocks, rate) → stems of a profile; `song` reads the song once before, to measure it.
+
+    Raises UnknownProfile for a profile or a model that has none.
+    """
+    if profile == "consistent":
+        return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
+    if profile != "upstream" or model in catalog.names():
+        raise UnknownProfile(profile=profile, model=model)
+    manner, unbiased = _manner(model)
+    if unbiased is None:
+        return lambda separator, blocks, _: manners.as_upstream(separator, blocks, manner)
+    scale = manners.measured(song(), unbiased=unbiased)
+    return lambda separator, blocks, _: scale.up(manners.as_upstream(separator, scale.down(blocks), manner))
+
+
+def _manner(model: str) -> tuple[manners.Manner, bool | None]:
+    """How the model's own project goes over time, and how it normalises a song (None: not at all)."""
+    member = published(model).members[0] if model in names() and published(model).members else model
+    found = installed.find(member)
+    facts = found.facts if found else {}
+    if facts.get("architecture") == "htdemucs":
+        return manners.demucs, True
+    return manners.msst, False if facts.get("normalised") else None

@@ -28,6 +28,7 @@ class Provenance:
     hours: float = 0.0
     audio_hours: float = 0.0
     songs: int = 0
+    notes: str = ""
     licence: str = "MIT"
     scores: Scores = field(default_factory=dict)
 
@@ -63,7 +64,9 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "mask_bins": list(c.first_bins),  # the first STFT bin of every column of the masks
     }
     stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "hann", "center": True, "pad": "constant"}
-    made = {key: getattr(made_by, key) for key in ("recipe", "commit", "steps", "hours", "audio_hours", "songs")}
+    made = {
+        key: getattr(made_by, key) for key in ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "notes")
+    }
     tables: dict[str, Mapping[str, object]] = {"stft": stft, "made_by": made}
     tables |= {f"scores.{split}": values for split, values in made_by.scores.items()}
     blocks = [_lines(facts), *(f"[{title}]\n{_lines(table)}" for title, table in tables.items())]

@@ -7,6 +7,7 @@ import numpy as np
 
 _jit = numba.njit(fastmath=True, cache=True, nogil=True, error_model="numpy")
 CENTRE_SCALE, SPREAD_SCALE = 8192.0, 2047.0  # of the int16 that hold them: centre ±4, spread up to 16
+CLASS_SHARE = 1.5  # weight of the cross entropy beside the distance of masks
 SOFTNESS = 0.25  # square of the mask error where the loss turns from square to linear
 
 
@@ -209,6 +210,7 @@ def _gradient_of_columns(x, goal, share, tree, scratch):
         if member[s] >= 0:
             _gradient(own[s], outer[family[s]], slope[s], mean[family[s]], x[member[s]])
     total = scratch[-2]
+    _add_cross_entropy(x, goal, share, tree, scratch)
     _clear(total)
     for f in range(families):
         s = target[f]
@@ -219,8 +221,39 @@ def _gradient_of_columns(x, goal, share, tree, scratch):
             _add(slope[0], mean[f])
         _add_product(outer[f], mean[f], total)
     own[0] = 1
+    bulk = slope[1]
     for f in range(families):
         _gradient(outer[f], own[0], mean[f], total, x[f])
+        _add_class_gradient(bulk, outer[f], own[0], slope[2 + f], x[f])
+
+
+@_jit
+def _add_cross_entropy(x, goal, share, tree, scratch):
+    """Adds the cross entropy of power ratios to the loss, its gradient to the stems' logits.
+
+    A square error behind a softmax of seven stems hardly moves it away from equal parts: its gradient holds q·(1 − q).
+    Leaves each column's weight in the second row of slopes and the families' shares of the power in those after it.
+    """
+    family, member, target = tree
+    stems, families = family.size, target.size
+    own, slope, ratio = scratch[:stems], scratch[stems : 2 * stems], scratch[2 * stems : 3 * stems]
+    outer, total, loss = scratch[-2 * families - 2 : -families - 2], scratch[-2], scratch[-1]
+    bulk, shares = slope[1], slope[2 : 2 + families]
+    _clear(total)
+    _clear(bulk)
+    for f in range(families):
+        _clear(shares[f])
+    for s in range(stems):
+        _power_ratio(goal[s], goal[share.size + s], ratio[s], total)
+    for s in range(stems):
+        _divide(ratio[s], total, ratio[s])
+        _add(ratio[s], shares[family[s]])
+        _add_scaled(ratio[s], share[s] * np.float32(CLASS_SHARE), bulk)
+    _multiply(bulk, goal[-1], bulk)
+    for s in range(stems):
+        _subtract_log(ratio[s], own[s], outer[family[s]], bulk, loss)
+        if member[s] >= 0:
+            _add_class_gradient(bulk, own[s], shares[family[s]], ratio[s], x[member[s]])
 
 
 @_jit
@@ -297,3 +330,29 @@ def _gradient(own, outer, slope, mean, out):
     """Derivative of a softmax: own·(slope − mean), times the family's share."""
     for p in range(out.size):
         out[p] = own[p] * outer[p] * (slope[p] - mean[p])
+
+
+@_jit
+def _add_scaled(a, scale, out):
+    for p in range(out.size):
+        out[p] += a[p] * scale
+
+
+@_jit
+def _power_ratio(centre, spread, ratio, total):
+    """Power of a stem over that of the mix, from its parabola; adds it to the total."""
+    for p in range(ratio.size):
+        ratio[p] = max(centre[p] * centre[p] + spread[p] - np.float32(SOFTNESS), np.float32(0)) + np.float32(1e-6)
+        total[p] += ratio[p]
+
+
+@_jit
+def _subtract_log(ratio, own, outer, bulk, loss):
+    for p in range(loss.size):
+        loss[p] -= bulk[p] * ratio[p] * np.log(own[p] * outer[p] + np.float32(1e-9))
+
+
+@_jit
+def _add_class_gradient(bulk, own, share, ratio, out):
+    for p in range(out.size):
+        out[p] += bulk[p] * (own[p] * share[p] - ratio[p])

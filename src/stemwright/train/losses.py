@@ -1,8 +1,8 @@
-"""The loss: a Charbonnier distance of masks, weighted by the mix, on stems and on families of stems.
+"""The loss: a distance of masks and a cross entropy, weighted by the mix, on stems and on families of stems.
 
-Per column and source: W·(√((m − centre)² + spread) − ½), W ~ |X|, spread ≥ ¼ (see targets). Scaling the corner of the
-Charbonnier by |X| keeps the gradient alive for masks near zero, where a plain L1 pushes every
-uncertain stem to silence.
+Per column and source a Charbonnier distance W·(√((m − centre)² + spread) − ½), W ~ |X|, spread ≥ ¼ (see targets).
+Scaling its corner by |X| keeps the gradient alive for masks near zero, where a plain L1 pushes every uncertain stem to
+silence. Beside it the cross entropy of the stems' shares of the power, which tells like instruments apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stemwright.nets.bandsplit import FAMILIES, SHARING, STEMS, Zone, family_of, two_level_softmax
-from stemwright.train.kernels import CENTRE_SCALE, SPREAD_SCALE, loss_and_gradient
+from stemwright.train.kernels import CENTRE_SCALE, CLASS_SHARE, SOFTNESS, SPREAD_SCALE, loss_and_gradient
 from stemwright.train.targets import SHARED_FAMILIES, SOURCES
 
 FAMILY_SHARE = 1.0  # weight of the loss on families beside the loss on stems
@@ -55,7 +55,12 @@ def zone_loss(logits: Tensor, first: int, targets: dict[str, Tensor]) -> Tensor:
     spread = targets["spread"][..., part].float() / SPREAD_SCALE
     distance = ((both - centre).square() + spread).sqrt() - 0.5
     share = targets["source_weight"] * source_shares(logits.device)
-    return torch.einsum("btcsk,btck,bs->", distance, targets["weight"][..., part], share)
+    weight = targets["weight"][..., part]
+    power = (centre.square() + spread - SOFTNESS)[:, :, :, : len(STEMS)].clamp(min=0) + 1e-6
+    ratio = power / power.sum(3, keepdim=True)
+    surprise = -(ratio * (both[:, :, :, : len(STEMS)] + 1e-9).log()).sum(3)
+    bulk = CLASS_SHARE * torch.einsum("btcsk,bs->btck", ratio, share[:, : len(STEMS)])
+    return torch.einsum("btcsk,btck,bs->", distance, weight, share) + (bulk * weight * surprise).sum()
 
 
 def source_shares(device: torch.device | str = "cpu") -> Tensor:

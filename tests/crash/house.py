@@ -1,5 +1,6 @@
 """A whole service to be killed: real processes, a real receiver, a real database that the test may look into."""
 
+import contextlib
 import json
 import os
 import signal
@@ -130,7 +131,8 @@ class House:
 
     def kill_everything(self) -> None:
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -246,7 +248,7 @@ class House:
                 continue
             try:
                 group = int((entry / "stat").read_text().rpartition(")")[2].split()[2])
-                command = (entry / "cmdline").read_text()
+                command = (entry / "cmdline").read_text()  # empty once it is dead
             except OSError:
                 continue
             if group == self.process.pid and module in command:

@@ -115,6 +115,15 @@ def test_a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes(house: Ho
         other.wait()
 
 
+def test_the_worker_and_its_child_end_with_the_server(house: House) -> None:
+    task = house.submit(seconds=30)
+    house.wait_for_state(task, "separating")
+    assert house.process is not None
+    house.process.kill()
+    house.wait_for(lambda: not house._pids(WORKER) and not house._pids(CHILD))
+    house.kill_everything()
+
+
 def test_a_polite_stop_hands_the_task_to_the_next_start(house: House) -> None:
     task = house.submit(seconds=2)
     house.wait_for_state(task, "separating")

@@ -24,17 +24,21 @@ ODDS: dict[str, dict[str, float]] = {
 }
 
 
-def insert(rng: np.random.Generator, sound: np.ndarray, chain: str) -> np.ndarray:
+# What an engineer reaches for when the song is to be pleasant rather than instructive.
+GENTLE = ("compress", "chorus", "room")
+
+
+def insert(rng: np.random.Generator, sound: np.ndarray, chain: str, *, gentle: bool = False) -> np.ndarray:
     """The sound [n, 2] (about -20 dBFS) through the effects of its family; `sung` has had its own already."""
     if chain == "sung":
         return sound
     if chain == "driven guitar":
         sound = amplify(rng, sound, gain_db=(14, 46))
-    elif (chain == "guitar" and rng.random() < 0.3) or (chain == "bass" and rng.random() < 0.25):
+    elif not gentle and ((chain == "guitar" and rng.random() < 0.3) or (chain == "bass" and rng.random() < 0.25)):
         sound = amplify(rng, sound, gain_db=(0, 16))
     sound = equalise(sound, _tone(rng, chain))
     for name, effect in EFFECTS.items():
-        if rng.random() < ODDS[name].get(chain, ODDS[name]["*"]):
+        if rng.random() < ODDS[name].get(chain, ODDS[name]["*"]) and (name in GENTLE or not gentle):
             sound = effect(rng, sound)
     return sound
 

@@ -40,9 +40,15 @@ class Rendered:
 
 
 def render_song(
-    seed: int, seconds: float, *, split: str = "train", genre: str | None = None, cast: tuple[str, ...] | None = None
+    seed: int,
+    seconds: float,
+    *,
+    split: str = "train",
+    genre: str | None = None,
+    cast: tuple[str, ...] | None = None,
+    gentle: bool = False,
 ) -> Rendered:
-    """Composes and renders a song of exactly `seconds` at 44.1 kHz.
+    """Composes and renders a song of exactly `seconds` at 44.1 kHz; `gentle` mixes it to please, for a demo.
 
     Raises SoundSourceMissing when a soundfont or kit that the song wants is not installed.
     """
@@ -57,7 +63,7 @@ def render_song(
         if stem in cast:
             own = np.random.default_rng([seed, index + 1])  # a change in one stem leaves the others alone
             parts = voiced[stem] if stem in voiced else PLAYERS[stem](own, studio)
-            sound = _mix_stem(own, parts, stem, room)
+            sound = _mix_stem(own, parts, stem, room, gentle=gentle)
             if sound is not None:
                 stems[stem] = sound
     stems = _duck(rng, plan.genre, _balance(stems))
@@ -79,13 +85,16 @@ PLAYERS = {
 }  # fmt: skip
 
 
-def _mix_stem(rng: np.random.Generator, parts: list[Part], stem: str, room: Room) -> np.ndarray | None:
+def _mix_stem(
+    rng: np.random.Generator, parts: list[Part], stem: str, room: Room, *, gentle: bool = False
+) -> np.ndarray | None:
     target, spread, send = LEVELS[stem]
+    spread *= 0.3 if gentle else 1.0
     total = None
     for part in parts:
         if not np.isfinite(part.sound).all() or loudness_db(part.sound) < -75:
             continue
-        sound = insert(rng, to_level(part.sound, -20), part.effects)
+        sound = insert(rng, to_level(part.sound, -20), part.effects, gentle=gentle)
         sound = place(to_level(sound, -20 + part.level_db), part.pan, part.width)
         total = sound if total is None else total + sound
     if total is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -145,35 +147,7 @@ def _tracks() -> None:
 def _tasks() -> None:
     op.create_table(
         "tasks",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=36), nullable=False),
-        sa.Column("key_id", sa.String(length=36), nullable=True),
-        sa.Column("kind", sa.String(length=30), nullable=False),
-        sa.Column("stem_name", sa.String(length=50), nullable=True),
-        sa.Column("music_id", sa.String(length=36), nullable=True),
-        sa.Column("audio_id", sa.String(length=36), nullable=False),
-        sa.Column("music_index", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("audio_url", sa.Text(), nullable=True),
-        sa.Column("source", sa.String(length=300), nullable=True),
-        sa.Column("format", sa.String(length=10), nullable=False),
-        sa.Column("callback_url", sa.Text(), nullable=True),
-        sa.Column("dialect", sa.String(length=20), nullable=False),
-        sa.Column("cost", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("progress", sa.Float(), server_default="0", nullable=False),
-        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("worker", sa.String(length=100), nullable=True),
-        sa.Column("failure", sa.String(length=20), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("model", sa.String(length=100), nullable=True),
-        sa.Column("device", sa.String(length=50), nullable=True),
-        sa.Column("duration_seconds", sa.Float(), nullable=True),
-        sa.Column("gain_db", sa.Float(), nullable=True),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.Column("started", sa.BigInteger(), nullable=True),
-        sa.Column("completed", sa.BigInteger(), nullable=True),
-        sa.Column("expires", sa.BigInteger(), nullable=True),
-        sa.Column("gone", sa.BigInteger(), nullable=True),
+        *_task_columns(),
         sa.CheckConstraint(
             "(completed IS NOT NULL) = (state IN ('finished','failed','cancelled'))", name="tasks_completed_when_ended"
         ),
@@ -207,6 +181,40 @@ def _tasks() -> None:
         sqlite_where=sa.text("completed IS NULL"),
         postgresql_where=sa.text("completed IS NULL"),
     )
+
+
+def _task_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=36), nullable=False),
+        sa.Column("key_id", sa.String(length=36), nullable=True),
+        sa.Column("kind", sa.String(length=30), nullable=False),
+        sa.Column("stem_name", sa.String(length=50), nullable=True),
+        sa.Column("music_id", sa.String(length=36), nullable=True),
+        sa.Column("audio_id", sa.String(length=36), nullable=False),
+        sa.Column("music_index", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("audio_url", sa.Text(), nullable=True),
+        sa.Column("source", sa.String(length=300), nullable=True),
+        sa.Column("format", sa.String(length=10), nullable=False),
+        sa.Column("callback_url", sa.Text(), nullable=True),
+        sa.Column("dialect", sa.String(length=20), nullable=False),
+        sa.Column("cost", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("progress", sa.Float(), server_default="0", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker", sa.String(length=100), nullable=True),
+        sa.Column("failure", sa.String(length=20), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("model", sa.String(length=100), nullable=True),
+        sa.Column("device", sa.String(length=50), nullable=True),
+        sa.Column("duration_seconds", sa.Float(), nullable=True),
+        sa.Column("gain_db", sa.Float(), nullable=True),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=True),
+        sa.Column("completed", sa.BigInteger(), nullable=True),
+        sa.Column("expires", sa.BigInteger(), nullable=True),
+        sa.Column("gone", sa.BigInteger(), nullable=True),
+    ]
 
 
 def _callbacks() -> None:

@@ -15,7 +15,8 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train import baselines, metrics
+from stemwright.train import metrics
+from stemwright.train.baselines import Rivals
 from stemwright.train.references import Reference, Sum, references
 
 SOLO_SECONDS, SOLO_SONGS = 8.0, 4  # how much of a stem is heard alone, in how many songs
@@ -91,12 +92,12 @@ def evaluate(
 def add(report: Report, separator: Separator, song: Reference) -> None:
     """Measures one song."""
     estimates = _estimates(separator, song.mix)
-    classical = _Classical(song.mix, separator.rate)
+    rivals = Rivals(song.mix, separator.rate)
     for name, (true, members) in _views(song).items():
         line = report.lines.setdefault(name, Line())
         line.songs += 1
         estimate = np.sum([estimates[stem] for stem in members if stem in estimates], axis=0)
-        for method, found in {"model": estimate, **_rivals(true, song.mix), **classical.of(members)}.items():
+        for method, found in {"model": estimate, **_others(rivals, true, members)}.items():
             line.add(method, true, np.asarray(found), separator.rate)
     for stem in separator.stems:
         if stem not in song.sounding:
@@ -135,31 +136,16 @@ def _without(stems: Sum, others: Sum) -> Sum:
     return tuple(stem for stem in stems if stem not in others)
 
 
-def _rivals(true: Samples, mix: Samples) -> dict[str, Samples]:
-    return {"mixture": mix, "constant": baselines.best_constant(true, mix), "oracle": baselines.oracle(true, mix)}
-
-
-class _Classical:
-    """The classical method for a sum of stems, if there is one; each is run once per song."""
-
-    def __init__(self, mix: Samples, rate: int) -> None:
-        self._mix, self._rate = mix, rate
-        self._done: dict[str, Samples] = {}
-
-    def of(self, members: Sum) -> dict[str, Samples]:
-        """{"classical": estimate} or nothing."""
-        if "drums" in members and "guitar" not in members:
-            return self._once("drums", lambda: baselines.percussive(self._mix))
-        if members == ("bass",):
-            return self._once("bass", lambda: baselines.low_passed(self._mix, self._rate))
-        if "vocals" in members:
-            return self._once("vocals", lambda: baselines.centre(self._mix, self._rate))
-        return {}
-
-    def _once(self, name: str, method: Callable[[], Samples]) -> dict[str, Samples]:
-        if name not in self._done:
-            self._done[name] = method()
-        return {"classical": self._done[name]}
+def _others(rivals: Rivals, true: Samples, members: Sum) -> dict[str, Samples]:
+    """What the model is compared with; a classical method where there is one for this sum of stems."""
+    found = {"mixture": rivals.mix, "constant": rivals.constant(true), "oracle": rivals.oracle(true)}
+    if "drums" in members and "guitar" not in members:
+        found["classical"] = rivals.percussive
+    elif members == ("bass",):
+        found["classical"] = rivals.low_passed
+    elif "vocals" in members:
+        found["classical"] = rivals.centre
+    return found
 
 
 def _loudest(samples: Samples, length: int) -> Samples:

@@ -52,7 +52,7 @@ def _harmonics(out, begin, hz, held, spectra, knobs, noise, gains):  # type: ign
             y += amplitude[k] * now
             before, now = now, double * now - before
         air += (1.0 - knobs[9]) * (noise[(begin + i) % len(noise)] - air)
-        y = level * shade * (y + knobs[8] * air)
+        y = level * shade * (y + 0.3 * knobs[8] * air)
         out[begin + i, 0] += gains[0] * y
         out[begin + i, 1] += gains[1] * y
 

@@ -4,15 +4,21 @@ import itertools
 
 import numpy as np
 
+from stemwright.train.additive import play_pad
+from stemwright.train.kits import listed
 from stemwright.train.mixing import biquad, equalise
 from stemwright.train.parts import playing_bars, write_chords
+from stemwright.train.samples import add_resampled, read_sound
 from stemwright.train.score import Note
+from stemwright.train.sources import usable
 from stemwright.train.studio import RATE, Part, Studio
 
 
 def fx(rng: np.random.Generator, studio: Studio) -> list[Part]:
     """One to three kinds of effects in one song."""
-    makers = (_sweeps, _atmosphere, _noises)
+    makers = [_sweeps, _sweeps, _atmosphere, _cloud, _noises]
+    if usable(studio.split, "one shots"):
+        makers.append(_recordings)
     chosen = rng.permutation(len(makers))[: int(rng.choice([1, 1, 2, 3]))]
     return [
         Part(makers[i](rng, studio), "fx", rng.normal(0, 3), rng.uniform(-0.3, 0.3), rng.uniform(0.3, 1.3))
@@ -47,6 +53,48 @@ def _noises(rng: np.random.Generator, studio: Studio) -> np.ndarray:
         int(rng.integers(40, 80)), 100.0)
              for bar in range(plan.bars) if rng.random() < 0.4]  # fmt: skip
     return studio.soundfont_part(rng, notes, "noises")
+
+
+def _cloud(rng: np.random.Generator, studio: Studio) -> np.ndarray:
+    """A drone that hovers over the tonic, high or low, and breathes."""
+    plan, low = studio.plan, int(rng.choice([36, 48, 60, 72]))
+    notes = [
+        Note(
+            plan.time_of(section.first_bar),
+            plan.length_of(section.first_bar, 0, section.bars * plan.steps_per_bar),
+            pitch,
+            80,
+        )
+        for section in plan.sections
+        if rng.random() < 0.6
+        for pitch in (float(low + plan.tonic), float(low + plan.tonic + rng.choice([7, 12, 14])))
+    ]
+    t = np.arange(studio.samples) / RATE
+    swell = 0.55 + 0.45 * np.sin(2 * np.pi * rng.uniform(0.05, 0.5) * t + rng.uniform(0, 6))
+    return (play_pad(rng, notes, studio.samples) * swell[:, None]).astype(np.float32)
+
+
+def _recordings(rng: np.random.Generator, studio: Studio) -> np.ndarray:
+    """Atmospheres, crackle and one-off noises from recordings, at any pitch, some of them backwards."""
+    source = usable(studio.split, "one shots")[0]
+    studio.used.add(source.name)
+    files = [f for pattern in RECORDINGS for f in sorted(source.file().glob(f"{pattern}.flac")) if listed(f)]
+    chosen = [files[i] for i in rng.permutation(len(files))[: int(rng.integers(1, 4))]]
+    plan, out = studio.plan, np.zeros((studio.samples, 2), np.float32)
+    for bar in np.flatnonzero(rng.random(plan.bars) < rng.uniform(0.15, 0.7)):
+        sound = read_sound(chosen[int(rng.integers(len(chosen)))])
+        sound = np.ascontiguousarray(sound[::-1]) if rng.random() < 0.2 else sound
+        begin = round(plan.time_of(int(bar), float(rng.choice([0, 0, 4, 8]))) * RATE)
+        if begin < studio.samples:
+            gains = np.full(2, rng.uniform(0.4, 1) / (np.abs(sound).max() + 1e-6), np.float32)
+            add_resampled(
+                out, begin, sound, float(2 ** rng.uniform(-1, 0.8)), gains, int(rng.uniform(0.3, 6) * RATE), 4000
+            )
+    return out
+
+
+# No choir and no piano: those are other stems.
+RECORDINGS = ("ambi_[!cp]*", "vinyl_*", "misc_*", "elec_*", "perc_bell*", "perc_swash*")
 
 
 def _swept_noise(rng: np.random.Generator, samples: int, cutoffs: np.ndarray) -> np.ndarray:

@@ -71,16 +71,15 @@ def _key_of(name: str) -> int | None:
 
 # Recordings of the Sonic Pi package that its copyright file lists one by one as CC0. Its loops are left out, and all
 # whose files the list does not name.
-UNLISTED = (
-    "mehackit",
-    "sn_generic",
-    "perc_impact",
-    "perc_door",
-    "perc_bell2",
-    "perc_swoosh",
-    "glitch_perc",
-    "glitch_robot",
-)
+UNLISTED = ("mehackit", "sn_generic", "perc_impact", "perc_door", "perc_bell2", "perc_swoosh", "glitch_",
+    "ambi_sauna", "loop_")  # fmt: skip
+
+
+def listed(file: Path) -> bool:
+    """Whether the copyright file of the Sonic Pi package names a recording as CC0."""
+    return not any(name in file.name for name in UNLISTED)
+
+
 ONE_SHOTS = {
     36: "bd_* drum_heavy_kick* drum_bass_* elec_soft_kick* elec_hollow_kick*",
     38: "sn_* drum_snare_* elec_snare* elec_*_snare*",
@@ -101,9 +100,7 @@ def one_shots(folder: Path) -> Kit:
     """The single recordings of the Sonic Pi package as a kit with many variants per key."""
     kit = {}
     for key, patterns in ONE_SHOTS.items():
-        files = sorted(
-            {f for p in patterns.split() for f in folder.glob(f"{p}.flac") if not any(u in f.name for u in UNLISTED)}
-        )
+        files = sorted({f for p in patterns.split() for f in folder.glob(f"{p}.flac") if listed(f)})
         kit[key] = tuple((Layer(f, 1.0),) for f in files)
     return {key: variants for key, variants in kit.items() if variants}
 

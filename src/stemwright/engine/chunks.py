@@ -122,7 +122,8 @@ class _Overlap:
         self._sum[..., :length] += np.multiply(heard, span.fade, out=self._faded[..., :length])
         self._weight[:length] += span.fade
         # Only others' fades reach zero; there the sum is zero too.
-        done = self._sum[..., : span.finished] / np.maximum(self._weight[: span.finished], _SMALLEST)
+        weight: Samples = np.maximum(self._weight[: span.finished], _SMALLEST)  # pyright: ignore[reportAssignmentType]
+        done = self._sum[..., : span.finished] / weight
         for array in (self._sum, self._weight):
             array[..., : -self._hop] = array[..., self._hop :]
             array[..., -self._hop :] = 0

@@ -7,7 +7,7 @@ import numpy as np
 
 _jit = numba.njit(fastmath=True, cache=True, nogil=True, error_model="numpy")
 CENTRE_SCALE, SPREAD_SCALE = 8192.0, 2047.0  # of the int16 that hold them: centre ±4, spread up to 16
-CLASS_SHARE = 1.5  # weight of the cross entropy beside the distance of masks
+CLASS_SHARE = 1.0  # weight of the cross entropy beside the distance of masks
 SOFTNESS = 0.25  # square of the mask error where the loss turns from square to linear
 
 
@@ -248,8 +248,8 @@ def _add_cross_entropy(x, goal, share, tree, scratch):
     for s in range(stems):
         _divide(ratio[s], total, ratio[s])
         _add(ratio[s], shares[family[s]])
-        _add_scaled(ratio[s], share[s] * np.float32(CLASS_SHARE), bulk)
-    _multiply(bulk, goal[-1], bulk)
+    # One weight for all stems of an example: were it larger where quiet stems sound, they would be given too much.
+    _add_scaled(goal[-1], share[:stems].mean() * np.float32(CLASS_SHARE), bulk)
     for s in range(stems):
         _subtract_log(ratio[s], own[s], outer[family[s]], bulk, loss)
         if member[s] >= 0:

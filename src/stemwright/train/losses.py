@@ -59,8 +59,8 @@ def zone_loss(logits: Tensor, first: int, targets: dict[str, Tensor]) -> Tensor:
     power = (centre.square() + spread - SOFTNESS)[:, :, :, : len(STEMS)].clamp(min=0) + 1e-6
     ratio = power / power.sum(3, keepdim=True)
     surprise = -(ratio * (both[:, :, :, : len(STEMS)] + 1e-9).log()).sum(3)
-    bulk = CLASS_SHARE * torch.einsum("btcsk,bs->btck", ratio, share[:, : len(STEMS)])
-    return torch.einsum("btcsk,btck,bs->", distance, weight, share) + (bulk * weight * surprise).sum()
+    bulk = CLASS_SHARE * torch.einsum("btck,b->", weight * surprise, share[:, : len(STEMS)].mean(1))
+    return torch.einsum("btcsk,btck,bs->", distance, weight, share) + bulk
 
 
 def source_shares(device: torch.device | str = "cpu") -> Tensor:

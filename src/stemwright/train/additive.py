@@ -13,13 +13,15 @@ RATE = 44100
 
 
 @numba.njit(cache=True, fastmath=True)
-def _harmonics(out, begin, hz, held, spectra, knobs, noise, gains):  # type: ignore[no-untyped-def]
-    """One note of one player added to `out` [n, 2]; `spectra` [2, k] are the amplitudes between which the tone morphs.
+def _harmonics(out, begin, note, spectra, knobs, noise):  # type: ignore[no-untyped-def]
+    """One note of one player added to `out` [n, 2]; `note`: Hz, samples held, gain left and right; `spectra` [2, k] are
+    the amplitudes between which the tone morphs.
 
     `knobs`: attack, decay, sustain, release (s), brightness of a loud tone, vibrato (semitones), its rate (Hz), tremolo
     0-1, breath 0-1, breath's smoothing 0-1, scoop from below (semitones), its length (s), morph rate (Hz), morph 0-1.
     """
     attack, decay, sustain, release = knobs[0], knobs[1], knobs[2], knobs[3]
+    hz, held = note[0], int(note[1])
     count = spectra.shape[1]
     total = min(held + int(4.0 * release * RATE), out.shape[0] - begin)
     fall = math.exp(-1.0 / (release * RATE))
@@ -53,8 +55,8 @@ def _harmonics(out, begin, hz, held, spectra, knobs, noise, gains):  # type: ign
             before, now = now, double * now - before
         air += (1.0 - knobs[9]) * (noise[(begin + i) % len(noise)] - air)
         y = level * shade * (y + 0.3 * knobs[8] * air)
-        out[begin + i, 0] += gains[0] * y
-        out[begin + i, 1] += gains[1] * y
+        out[begin + i, 0] += note[2] * y
+        out[begin + i, 1] += note[3] * y
 
 
 def _formants(rng: np.random.Generator, hz: np.ndarray, centres: Sequence[float], depth_db: float) -> np.ndarray:
@@ -66,42 +68,46 @@ def _formants(rng: np.random.Generator, hz: np.ndarray, centres: Sequence[float]
     return 10 ** (gain / 20)
 
 
+# Bounds of the knobs of `_harmonics` (from "attack" to "scoop" in its order), for a kind of instrument.
+KNOBS: dict[str, tuple[tuple[float, float], ...]] = {
+    "brass": ((0.02, 0.09), (0.3, 0.3), (0.7, 1), (0.03, 0.1), (1, 3.5), (0, 0.25), (4.5, 6.5), (0, 0.1), (0, 0.06),
+              (0.5, 0.5), (0, 1.5)),
+    "flute": ((0.03, 0.1), (0.5, 0.5), (0.8, 1), (0.04, 0.12), (0.3, 1), (0, 0.2), (4.2, 6), (0.05, 0.35), (0.1, 0.6),
+              (0.2, 0.8), (0, 0.4)),
+    "reed": ((0.02, 0.07), (0.5, 0.5), (0.8, 1), (0.03, 0.1), (0.4, 1.5), (0, 0.25), (4.5, 6.2), (0, 0.15), (0, 0.12),
+             (0.4, 0.4), (0, 0.7)),
+    "sax": ((0.015, 0.07), (0.4, 0.4), (0.75, 1), (0.03, 0.1), (0.8, 2.5), (0.05, 0.35), (4.5, 6), (0, 0.15),
+            (0.03, 0.25), (0.5, 0.5), (0.2, 2)),
+    "strings": ((0.05, 0.3), (0.5, 0.5), (0.8, 1), (0.08, 0.3), (0.2, 1), (0.05, 0.35), (4.8, 6.8), (0, 0.15),
+                (0.02, 0.15), (0.3, 0.3), (0, 0.3)),
+    "organ": ((0.003, 0.012), (0.3, 0.3), (1, 1), (0.01, 0.04), (0, 0), (0, 0.12), (0.7, 7), (0, 0.35), (0, 0),
+              (0.5, 0.5), (0, 0)),
+    "accordion": ((0.02, 0.06), (0.3, 0.3), (1, 1), (0.03, 0.06), (0.2, 0.2), (0, 0), (5, 5), (0, 0.1), (0.02, 0.02),
+                  (0.5, 0.5), (0, 0)),
+    "wavetable": ((0.002, 0.3), (0.1, 3), (0.2, 1), (0.03, 0.4), (0, 1.5), (0, 0.15), (4, 7), (0, 0.3), (0, 0),
+                  (0.5, 0.5), (0, 0)),
+}  # fmt: skip
+# Bounds (Hz) of where an instrument's fixed resonances lie, and of how steeply its harmonics fall.
+RESONANCES: dict[str, tuple[tuple[float, float], ...]] = {
+    "brass": ((350, 1900),), "flute": ((500, 1500),), "reed": ((800, 1500), (2200, 3500)),
+    "sax": ((500, 900), (1200, 2200)), "strings": ((200, 5000),) * 5, "organ": (), "accordion": ((600, 1800),),
+    "wavetable": ((200, 8000),) * 3,
+}  # fmt: skip
+SLOPES = {"brass": (0.5, 1.1), "flute": (1.8, 3), "reed": (0.7, 1.3), "sax": (0.6, 1.1), "strings": (0.7, 1.2),
+          "organ": (0, 0), "accordion": (0.4, 0.9), "wavetable": (0.3, 1.5)}  # fmt: skip
+
+
 class Voice:
     """An instrument drawn for one song: its knobs, and the spectrum of each of its notes."""
 
     def __init__(self, rng: np.random.Generator, kind: str) -> None:
         self.kind, self.seed = kind, int(rng.integers(1 << 30))
-        u = rng.uniform
-        knobs = {
-            "brass": (u(0.02, 0.09), 0.3, u(0.7, 1), u(0.03, 0.1), u(1, 3.5), u(0, 0.25), u(4.5, 6.5), u(0, 0.1), u(0,
-            0.06), 0.5, u(0, 1.5), 0.03, 0.2, 0),
-            "flute": (u(0.03, 0.1), 0.5, u(0.8, 1), u(0.04, 0.12), u(0.3, 1), u(0, 0.2), u(4.2, 6), u(0.05, 0.35),
-            u(0.1, 0.6), u(0.2, 0.8), u(0, 0.4), 0.04, 0.2, 0),
-            "reed": (u(0.02, 0.07), 0.5, u(0.8, 1), u(0.03, 0.1), u(0.4, 1.5), u(0, 0.25), u(4.5, 6.2), u(0, 0.15),
-            u(0, 0.12), 0.4, u(0, 0.7), 0.04, 0.2, 0),
-            "sax": (u(0.015, 0.07), 0.4, u(0.75, 1), u(0.03, 0.1), u(0.8, 2.5), u(0.05, 0.35), u(4.5, 6), u(0, 0.15),
-            u(0.03, 0.25), 0.5, u(0.2, 2), 0.05, 0.2, 0),
-            "strings": (u(0.05, 0.3), 0.5, u(0.8, 1), u(0.08, 0.3), u(0.2, 1), u(0.05, 0.35), u(4.8, 6.8), u(0, 0.15),
-            u(0.02, 0.15), 0.3, u(0, 0.3), 0.04, 0.3, 0.3),
-            "organ": (u(0.003, 0.012), 0.3, 1.0, u(0.01, 0.04), 0.0, u(0, 0.12), u(0.7, 7), u(0, 0.35), 0.0, 0.5, 0.0,
-            0.02, 0.2, 0),
-            "accordion": (u(0.02, 0.06), 0.3, 1.0, u(0.03, 0.06), 0.2, 0.0, 5.0, u(0, 0.1), 0.02, 0.5, 0.0, 0.02, 0.2,
-            0),
-            "wavetable": (10 ** u(-2.7, -0.5), 10 ** u(-1, 0.5), u(0.2, 1), 10 ** u(-1.5, -0.4), u(0, 1.5), u(0,
-            0.15), u(4, 7), u(0, 0.3), 0, 0.5, 0, 0.02, 10 ** u(-1, 1), u(0, 1)),
-        }[kind]  # fmt: skip
-        self.knobs = np.array(knobs, float)
-        self.centres = {
-            "brass": (u(350, 1900),), "flute": (u(500, 1500),), "reed": (u(800, 1500), u(2200, 3500)), "sax": (u(500,
-            900), u(1200, 2200)),
-            "strings": tuple(np.exp(rng.uniform(math.log(200), math.log(5000), 5))), "organ": (), "accordion": (u(600,
-            1800),),
-            "wavetable": tuple(np.exp(rng.uniform(math.log(200), math.log(8000), 3))),
-        }[kind]  # fmt: skip
-        self.slope = {"brass": u(0.5, 1.1), "flute": u(1.8, 3), "reed": u(0.7, 1.3), "sax": u(0.6, 1.1),
-            "strings": u(0.7, 1.2),
-                      "organ": 0.0, "accordion": u(0.4, 0.9), "wavetable": u(0.3, 1.5)}[kind]  # fmt: skip
-        self.odd = u(0.02, 0.5) if kind in ("reed", "accordion") and rng.random() < 0.5 else 1.0
+        morph = rng.uniform(0, 1) if kind == "wavetable" else 0.3 * (kind == "strings")
+        own = [rng.uniform(*bounds) for bounds in KNOBS[kind]]
+        self.knobs = np.array([*own, rng.uniform(0.02, 0.05), np.exp(rng.uniform(-2.3, 2.3)), morph])
+        self.centres = [math.exp(rng.uniform(math.log(low), math.log(high))) for low, high in RESONANCES[kind]]
+        self.slope = rng.uniform(*SLOPES[kind])
+        self.odd = rng.uniform(0.02, 0.5) if kind in ("reed", "accordion") and rng.random() < 0.5 else 1.0
         self.shape = rng.uniform(0.2, 1.0, (2, 64))
 
     def spectra(self, hz: float) -> np.ndarray:
@@ -152,9 +158,9 @@ def play_harmonics(
             knobs[4] *= 2 - note.velocity / 100
             knobs[6] *= rng.uniform(0.93, 1.07)
             angle = (1 + pans[player]) * math.pi / 4
-            gains = loud * np.array([math.cos(angle), math.sin(angle)])
             tuned = hz * 2 ** ((cents[player] + rng.normal(0, 2)) / 1200)
-            _harmonics(out, begin, tuned, int(note.seconds * RATE), spectra, knobs, noise, gains)
+            played = np.array([tuned, note.seconds * RATE, loud * math.cos(angle), loud * math.sin(angle)])
+            _harmonics(out, begin, played, spectra, knobs, noise)
     return (0.3 * out).astype(np.float32)
 
 

@@ -41,21 +41,29 @@ def _wave(kind: int, phase: float, step: float, width: float) -> float:
 
 
 @numba.njit(cache=True, fastmath=True)
+def _filter(x, state, g, damping, kind):  # type: ignore[no-untyped-def]
+    """One sample through a state-variable filter (Simper 2013): low-pass (0), band-pass (1) or high-pass (2)."""
+    a1 = 1.0 / (1.0 + g * (g + damping))
+    v3 = x - state[1]
+    v1 = a1 * state[0] + g * a1 * v3
+    v2 = state[1] + g * a1 * state[0] + g * g * a1 * v3
+    state[0], state[1] = 2.0 * v1 - state[0], 2.0 * v2 - state[1]
+    return v2 if kind == 0 else v1 if kind == 1 else x - damping * v1 - v2
+
+
+@numba.njit(cache=True, fastmath=True)
 def _subtractive(out, begin, pitch, hold, voice, phases, gain):  # type: ignore[no-untyped-def]
-    """Adds one note to `out` [n, 2]: detuned oscillators, state-variable filter (Simper 2013), two envelopes, vibrato.
+    """Adds one note to `out` [n, 2]: detuned oscillators, filter, two envelopes, vibrato.
 
     `voice`: wave, second wave, its octave, its level, unison, detune (cents), width of the image, pulse width, attack,
     decay, sustain, release (s), cutoff (Hz), key follow, filter envelope (octaves), its decay (s), damping,
-        filter kind,
-    vibrato (cents), its rate (Hz), filter wobble (octaves), its rate (Hz), glide (s), glide from (semitones), drive.
+    filter kind, vibrato (cents), its rate (Hz), wobble (octaves), its rate (Hz), glide (s) from (semitones), drive.
     """
     wave, wave2, octave2, level2 = int(voice[0]), int(voice[1]), voice[2], voice[3]
     unison, detune, image, width = int(voice[4]), voice[5], voice[6], voice[7]
     attack, decay, sustain, release = voice[8], voice[9], voice[10], voice[11]
-    damping, kind, drive = voice[16], int(voice[17]), voice[24]
-    total = min(int((hold + 5.0 * release) * RATE), out.shape[0] - begin)
-    held = int(hold * RATE)
-    ic = np.zeros((2, 2))
+    kind, drive = int(voice[17]), voice[24]
+    held, ic = int(hold * RATE), np.zeros((2, 2))
     g, level, fall = 0.0, 0.0, math.exp(-1.0 / (release * RATE))
     base = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
     tuning, left, right = np.empty(unison), np.empty(unison), np.empty(unison)
@@ -65,7 +73,7 @@ def _subtractive(out, begin, pitch, hold, voice, phases, gain):  # type: ignore[
         left[u] = math.cos((1.0 + place * image) * math.pi / 4)
         right[u] = math.sin((1.0 + place * image) * math.pi / 4)
     tune = 1.0
-    for i in range(total):
+    for i in range(min(int((hold + 5.0 * release) * RATE), out.shape[0] - begin)):
         t = i / RATE
         if i % 16 == 0:
             bend = voice[18] * min(1.0, t * 3.0) * math.sin(2 * math.pi * voice[19] * t) / 1200.0
@@ -89,17 +97,10 @@ def _subtractive(out, begin, pitch, hold, voice, phases, gain):  # type: ignore[
                 phases[v] = (phases[v] + step * octave2) % 1.0
             x0 += y * left[u]
             x1 += y * right[u]
-        for c in range(2):
-            x = x0 if c == 0 else x1
-            if drive > 0.0:
-                x = math.tanh(x * drive)
-            a1 = 1.0 / (1.0 + g * (g + damping))
-            v3 = x - ic[c, 1]
-            v1 = a1 * ic[c, 0] + g * a1 * v3
-            v2 = ic[c, 1] + g * a1 * ic[c, 0] + g * g * a1 * v3
-            ic[c, 0], ic[c, 1] = 2.0 * v1 - ic[c, 0], 2.0 * v2 - ic[c, 1]
-            y = v2 if kind == 0 else v1 if kind == 1 else x - damping * v1 - v2
-            out[begin + i, c] += gain * level * y
+        if drive > 0.0:
+            x0, x1 = math.tanh(x0 * drive), math.tanh(x1 * drive)
+        out[begin + i, 0] += gain * _filter(x0, ic[0], g, voice[16], kind)
+        out[begin + i, 1] += gain * _filter(x1, ic[1], g, voice[16], kind)
 
 
 @numba.njit(cache=True, fastmath=True)

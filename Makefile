@@ -55,6 +55,9 @@ fix: $(VENV)/.dev  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers that training songs are made with
+	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)
+
 lock: $(VENV)/.dev  ## write constraints.txt from what is installed
 	$(PIP) freeze --exclude-editable | grep -v -E '^(pip|setuptools)==|@ file|^torch==' > constraints.txt.new
 	echo 'torch==2.13.0' >> constraints.txt.new

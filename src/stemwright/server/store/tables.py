@@ -121,8 +121,8 @@ tasks = sa.Table(
     Index("tasks_of_account", "account_id", "created"),
     Index(
         "tasks_running",
+        "account_id",  # first, or SQLite counts an account's unfinished tasks by looking at all it ever had
         "state",
-        "account_id",
         sqlite_where=sa.text("completed IS NULL"),
         postgresql_where=sa.text("completed IS NULL"),
     ),

@@ -27,16 +27,10 @@ def generate(call: Call) -> Answer:
     account_id = call.caller.account_id
     if key is None:
         call.api.creates.refuse_closed(account_id, now=call.now)
-        with call.api.database.transaction() as tx:
-            return _create(call, tx, asked)
-    about = {"fingerprint": body.fingerprint(PATH)}
-    oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
-    with call.api.running.hold(account_id, key), call.api.database.transaction() as tx:
-        if earlier := idempotency.stored(tx, account_id, key, oldest=oldest, **about):
-            return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
-        answer = _create(call, tx, asked)
-        idempotency.store(tx, account_id, key, answer=answer.body.decode(), now=call.now, **about)
-        return answer
+        return call.api.database.together(lambda tx: _create(call, tx, asked))
+    fingerprint = body.fingerprint(PATH)
+    with call.api.running.hold(account_id, key):
+        return call.api.database.together(lambda tx: _create_once(call, tx, asked, key=key, fingerprint=fingerprint))
 
 
 def record_info(call: Call) -> Answer:
@@ -77,6 +71,16 @@ def _check(call: Call, asked: wire.Generate) -> None:
     asked.check()
     if asked.format is not None and asked.format not in settings.formats:
         raise errors.UnknownFormat(format=asked.format, choices=", ".join(settings.formats))
+
+
+def _create_once(call: Call, tx: sa.Connection, asked: wire.Generate, *, key: str, fingerprint: str) -> Answer:
+    account_id = call.caller.account_id
+    oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
+    if earlier := idempotency.stored(tx, account_id, key, fingerprint=fingerprint, oldest=oldest):
+        return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
+    answer = _create(call, tx, asked)
+    idempotency.store(tx, account_id, key, fingerprint=fingerprint, answer=answer.body.decode(), now=call.now)
+    return answer
 
 
 def _create(call: Call, tx: sa.Connection, asked: wire.Generate) -> Answer:

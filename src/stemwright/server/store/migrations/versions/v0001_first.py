@@ -176,7 +176,7 @@ def _tasks() -> None:
     op.create_index(
         "tasks_running",
         "tasks",
-        ["state", "account_id"],
+        ["account_id", "state"],
         unique=False,
         sqlite_where=sa.text("completed IS NULL"),
         postgresql_where=sa.text("completed IS NULL"),

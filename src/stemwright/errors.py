@@ -193,6 +193,14 @@ class NotRunnable(FetchError):
     """{model} is listed but cannot be run: {reason}."""
 
 
+class NoSuchDevice(StemwrightError):
+    """STEMWRIGHT_DEVICE is {device!r}, which PyTorch cannot use here. It can use: {usable}."""
+
+
+class UnknownPrecision(StemwrightError):
+    """STEMWRIGHT_PRECISION is {precision!r}. Choose one of: {choices}."""
+
+
 class UnknownProfile(StemwrightError):
     """{model} has no profile {profile!r}. There is `consistent`, and for public models `upstream`."""
 

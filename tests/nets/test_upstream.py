@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from filled import BS, CASES, DEMUCS, MEL, filled, tones  # noqa: E402
+
+from stemwright.nets.roformer import RoformerConfig, halve  # noqa: E402
 
 PINNED = json.loads((Path(__file__).parent / "upstream.json").read_text())
 
@@ -42,3 +45,12 @@ def test_mel_bands_cover_every_bin_and_overlap() -> None:
     assert {b for start, stop in MEL.bands for b in range(start, stop)} == set(range(1025))
     assert sum(widths) > 1025
     assert widths == sorted(widths) or widths[0] <= widths[-1]
+
+
+@pytest.mark.parametrize("config", [BS, MEL], ids=["bs", "mel"])
+def test_half_precision_keeps_40_db_with_the_residual_in_fp32(config: RoformerConfig) -> None:
+    mix, wide = tones(22050), replace(config, dim=256, heads=4, dim_head=64)
+    with torch.inference_mode():
+        full, half = filled(wide)(mix), halve(filled(wide), torch.bfloat16)(mix)  # type: ignore[arg-type]
+    assert half.dtype == torch.float32
+    assert 20 * torch.log10(full.norm() / (half - full).norm()) > 40

@@ -21,6 +21,7 @@ from stemwright.zoo import foreign, installed, networks  # noqa: E402
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
     return tmp_path / "models"
 
 

@@ -22,6 +22,7 @@ SONG = tones(60000).numpy()[0]
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
     loading.load.cache_clear()
     return tmp_path / "models"
 

@@ -15,7 +15,7 @@ from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.wrappers import Grouped
 from stemwright.errors import BadCard, MissingExtra, NotPulled, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
-from stemwright.zoo import installed
+from stemwright.zoo import installed, machine
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.published import names, published
 
@@ -34,10 +34,13 @@ NETS = {
 
 
 class NetSeparator:
-    """A torch net behind the engine's protocol, always in fp32 on the CPU."""
+    """A torch net behind the engine's protocol; samples go to its device and come back."""
 
-    def __init__(self, net: nn.Module, stems: tuple[str, ...], *, rate: int, segment: int, hop: int) -> None:
-        self.net = net
+    def __init__(
+        self, net: nn.Module, stems: tuple[str, ...], *, rate: int, segment: int, hop: int, device: str = "cpu"
+    ) -> None:
+        self.net = net.to(device)
+        self.device = device
         self.rate = rate
         self.stems = stems
         self.segment = segment
@@ -48,7 +51,7 @@ class NetSeparator:
         import torch
 
         with torch.inference_mode():
-            return self.net(torch.from_numpy(np.ascontiguousarray(mix))).numpy()
+            return self.net(torch.from_numpy(np.ascontiguousarray(mix)).to(self.device)).cpu().numpy()
 
 
 def load(name: str) -> Separator:
@@ -179,7 +182,19 @@ def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
     segment = model.facts["segment"]
     hop = model.facts.get("hop") or (segment * 3 // 4 if model.facts["architecture"] == "htdemucs" else segment // 2)
     chosen = tuple(model.facts["stems"][head] for head in heads)
-    return NetSeparator(net.eval(), chosen, rate=model.facts.get("rate", 44100), segment=segment, hop=hop)
+    device = machine.device()
+    net = _lowered(net.eval(), machine.precision(model.facts["architecture"], device))
+    machine.keep_pages()
+    return NetSeparator(net, chosen, rate=model.facts.get("rate", 44100), segment=segment, hop=hop, device=device)
+
+
+def _lowered(net: nn.Module, precision: str) -> nn.Module:
+    import torch
+
+    from stemwright.nets.roformer import Roformer, halve
+
+    dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return halve(net, dtypes[precision]) if precision in dtypes and isinstance(net, Roformer) else net
 
 
 def build(architecture: str, sizes: dict[str, Any], stems: int) -> nn.Module:

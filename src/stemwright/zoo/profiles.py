@@ -23,7 +23,7 @@ def running(profile: str, model: str, song: Blocks) -> Run:
     Raises UnknownProfile for a profile or a model that has none.
     """
     if profile == "consistent":
-        return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
+        return _consistent(model, song)
     if profile != "upstream" or model in catalog.names():
         raise UnknownProfile(profile=profile, model=model)
     manner, unbiased = _manner(model)
@@ -31,6 +31,15 @@ def running(profile: str, model: str, song: Blocks) -> Run:
         return lambda separator, blocks, _: manners.as_upstream(separator, blocks, manner)
     scale = manners.measured(song(), unbiased=unbiased)
     return lambda separator, blocks, _: scale.up(manners.as_upstream(separator, scale.down(blocks), manner))
+
+
+def _consistent(model: str, song: Blocks) -> Run:
+    """Our loop; a net that was trained on songs of one level gets them at that level."""
+    found = installed.find(model) if model not in catalog.names() else None
+    if not (found and found.facts.get("normalised")):
+        return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
+    level = manners.Scale(0.0, manners.measured(song(), unbiased=False).deviation or 1.0)
+    return lambda separator, blocks, rate: level.up(run(separator, level.down(blocks), rate=rate))
 
 
 def _manner(model: str) -> tuple[manners.Manner, bool | None]:

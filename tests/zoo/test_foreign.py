@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,13 @@ def test_a_yaml_fills_in_what_tensors_do_not_show_and_its_contradictions_are_rep
     assert facts["sizes"]["dim"] == 32
     assert any("dim: the tensors say 32, the configuration 64" in note for note in added.notes)
     assert any("bands" in note for note in added.notes)
+
+
+def test_what_demucs_wrote_beside_its_weights_is_believed(tmp_path: Path) -> None:
+    made = {"klass": Fraction, "args": (), "kwargs": {"sources": list("wxyz"), "segment": Fraction(39, 5)}}
+    model = foreign.add(saved(tmp_path / "a.th", {**made, "state": state("HTDemucs")})).model
+    assert (model.facts["segment"], model.facts["stems"]) == (343980, ["w", "x", "y", "z"])
+    assert "segment" not in model.facts["assumed"]
 
 
 def test_what_was_assumed_is_said(tmp_path: Path) -> None:

@@ -34,10 +34,11 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         )
     said = training_config.read(config) if config else {}
     sizes, contradictions = _agreed(found, training_config.sizes(found.architecture, found.kind, said))
-    sizes |= _told(found.architecture, checkpoint.facts)
+    told = _told(found.architecture, checkpoint.facts)
+    sizes |= told
     archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
     stems, stems_assumed = _stems(found, training_config.stems(said), checkpoint.facts)
-    stated = {*training_config.sizes(found.architecture, found.kind, said), *(["segment"] if said else [])}
+    stated = {*told, *training_config.sizes(found.architecture, found.kind, said), *(["segment"] if said else [])}
     return {
         "architecture": found.architecture,
         "sizes": sizes,

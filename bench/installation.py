@@ -1,4 +1,4 @@
-"""How large a default installation is, and how fast its commands start: a new virtual environment, measured and removed."""
+"""How large a default installation is, and how fast its commands start, in a new virtual environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def main() -> None:
         start = time.perf_counter()
         pip = [str(venv / "bin" / "pip"), "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
         subprocess.run(pip, check=True)
-        print(f"install: {time.perf_counter() - start:.0f} s, {size_mb(venv) - empty:.0f} MB (plus {empty:.0f} MB of pip itself)")
+        seconds, size = time.perf_counter() - start, size_mb(venv) - empty
+        print(f"install: {seconds:.0f} s, {size:.0f} MB (plus {empty:.0f} MB of pip itself)")
         packages = venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
         largest = sorted(((size_mb(p), p.name) for p in packages.iterdir() if p.is_dir()), reverse=True)[:8]
         print("largest: " + ", ".join(f"{name} {size:.0f}" for size, name in largest))

@@ -168,7 +168,7 @@ def synthesize(rng: np.random.Generator, frames: Frames, throat: Throat = Throat
         if len(block):
             first = block * HOP
             index = first[:, None] + np.arange(2 * HOP)
-            pulses, hiss = (scipy.fft.rfft(source[index] * window, _FFT, axis=1) for source in sources)
+            pulses, hiss = (np.asarray(scipy.fft.rfft(source[index] * window, _FFT, axis=1)) for source in sources)
             noise = (frames.noise[block] @ _to_bins()).astype(np.float32)
             shape = (frames.envelope[block] @ _to_bins()).astype(np.float32)
             spectrum = _filtered(pulses, hiss, noise, _minimum_phase(shape))

@@ -120,12 +120,12 @@ def _spoken(speaker: Speaker, folder: str) -> list[tuple[np.ndarray, int]]:
 
 def _recorded(speaker: Speaker) -> list[tuple[np.ndarray, int]]:
     """Clips spread evenly over the folder; very short ones hold no syllable."""
-    import av
+    from av.error import FFmpegError
 
     paths = sorted(str(path) for path in Path("/").glob(speaker.recordings.lstrip("/")))
     clips = []
     for path in paths[:: max(len(paths) // speaker.phrases, 1)][: speaker.phrases]:
-        with contextlib.suppress(av.error.FFmpegError, UnicodeDecodeError):  # amateurs' files: a few are broken
+        with contextlib.suppress(FFmpegError, UnicodeDecodeError):  # amateurs' files: a few are broken
             clips.append(_decode(path))
     return [(sound, rate) for sound, rate in clips if len(sound) > 0.3 * rate]
 

@@ -2,9 +2,10 @@
 
     python bench/api.py [--seconds 5] [--rounds 3] [--connections 16] [--stored 100000]
 
-Both are real processes on this machine, served by uvicorn with one event loop and asked by the same client over kept-alive
-connections; both databases are SQLite in WAL mode with synchronous=FULL. The bare route has no keys, no credits, no
-limits and no queue: it is what the machine can do at most. Rounds alternate, and the median round is told.
+Both are real processes on this machine, served by uvicorn with one event loop and asked by the same client over
+kept-alive connections; both databases are SQLite in WAL mode with synchronous=FULL. The bare route has no keys, no
+credits, no limits and no queue: it is what the machine can do at most. Rounds alternate, and the median round is told.
+Our limits are lifted, and no worker runs beside us.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ OURS = "from stemwright.server.api import serve; from stemwright.server.settings
 OURS += f"serve(Settings(), worker=False, on_ready=lambda url, key: print('{READY}' + url, flush=True))"
 
 
-# ---- the bare routes (run in a process of their own: `python bench/api.py --bare FOLDER`) ------------------------------
+# ---- the bare routes, in a process of their own ----------------------------------------------------------------------
 
 
 class Body(BaseModel):
+    """What the bare route takes."""
+
     taskId: str  # noqa: N815
     audioId: str  # noqa: N815
     type: str
@@ -69,7 +72,7 @@ def bare(folder: Path) -> None:
         return {"code": 200, "msg": "success", "data": {"taskId": task_id}}
 
     @app.get("/read")
-    def read(taskId: str) -> dict:  # noqa: N803
+    def read(taskId: str) -> dict:
         with lock:
             row = database.execute("SELECT * FROM tasks WHERE id = ?", (taskId,)).fetchone()
         names = ("taskId", "musicId", "audioId", "type", "createTime")
@@ -224,9 +227,10 @@ def copy_task(raw: sqlite3.Connection, task_id: str, stored: int) -> None:
         """
         WITH s(position, name, label) AS (VALUES (0,'vocals','Vocals'),(1,'backing_vocals','Backing_Vocals'),
           (2,'drums','Drums'),(3,'bass','Bass'),(4,'guitar','Guitar'),(5,'keyboard','Keyboard'),(6,'strings','Strings'),
-          (7,'brass','Brass'),(8,'woodwinds','Woodwinds'),(9,'percussion','Percussion'),(10,'synth','Synth'),(11,'fx','FX'))
-        INSERT INTO stems (id, task_id, position, name, label, blob, format, bytes, duration_seconds, silent, experimental,
-                           loudness_dbfs)
+          (7,'brass','Brass'),(8,'woodwinds','Woodwinds'),(9,'percussion','Percussion'),
+          (10,'synth','Synth'),(11,'fx','FX'))
+        INSERT INTO stems (id, task_id, position, name, label, blob, format, bytes, duration_seconds, silent,
+                           experimental, loudness_dbfs)
         SELECT substr(tasks.id, 1, 30) || printf('%06d', position), tasks.id, position, name, label,
                tasks.id || '_' || label || '.mp3', 'mp3', 9600000, 240.0, 0, 0, -20.0
         FROM tasks, s WHERE state = 'finished'

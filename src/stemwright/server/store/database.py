@@ -97,7 +97,8 @@ class _Waiting(Generic[T]):
 
     def serve(self, tx: sa.Connection) -> None:
         """Do the work in a savepoint: what goes wrong with one leaves the others alone."""
-        execute = tx.exec_driver_sql
+        driver: Any = tx.connection.driver_connection
+        execute = driver.execute
         execute("SAVEPOINT one")
         try:
             self.outcome = _Outcome(value=self._work(tx))

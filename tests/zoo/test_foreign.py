@@ -114,6 +114,14 @@ def test_what_demucs_wrote_beside_its_weights_is_believed(tmp_path: Path) -> Non
     assert "segment" not in model.facts["assumed"]
 
 
+@pytest.mark.parametrize("name", ["../../evil", "a/b", "a\\b", ".hidden", "", "nul\0"])
+def test_a_stem_never_leads_out_of_its_folder(name: str, tmp_path: Path) -> None:
+    made = {"state": state("HTDemucs"), "kwargs": {"sources": [name, "x", "y", "z"]}}
+    assert foreign.convert(saved(tmp_path / "a.th", made), tmp_path / "out")["stems"][0] == "drums"
+    with pytest.raises(errors.BadConfig, match="cannot be a stem"):
+        foreign.add(tmp_path / "a.th", name="b", stems=(name, "x", "y", "z"))
+
+
 def test_what_was_assumed_is_said(tmp_path: Path) -> None:
     added = foreign.add(saved(tmp_path / "a.ckpt", state("SCNet")))
     assert any("shares" in note for note in added.notes)

@@ -7,6 +7,7 @@ time, ends with the process.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
@@ -122,14 +123,15 @@ def _stems(
     written = [kwargs.get("sources")] if isinstance(kwargs, dict) else []
     written += list(args[:1]) if isinstance(args, list | tuple) else []
     for names in (*written, said):
-        if (
-            isinstance(names, list | tuple)
-            and len(names) == found.stems
-            and all(isinstance(each, str) for each in names)
-        ):
+        if isinstance(names, list | tuple) and len(names) == found.stems and all(map(is_name, names)):
             return tuple(names), ()
     known = {1: ("vocals",), 2: ("vocals", "other"), 4: DEMUCS_STEMS[:4], 6: DEMUCS_STEMS}
     return known.get(found.stems) or tuple(f"stem-{i + 1}" for i in range(found.stems)), ("stems",)
+
+
+def is_name(name: object) -> bool:
+    """Stems become the names of files: nothing from a checkpoint may lead out of a folder."""
+    return isinstance(name, str) and re.fullmatch(r"\w[\w +&-]{0,39}", name) is not None
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwright import errors
-from stemwright.zoo import installed
+from stemwright.zoo import converting, installed
 
 SECONDS = 600
 
@@ -48,6 +48,9 @@ def add(
         weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")
         found = convert(source, weights, config=config)
         if stems:
+            for stem in stems:
+                if not converting.is_name(stem):
+                    raise errors.BadConfig(path=source, reason=f"{stem!r} cannot be a stem: it becomes a file's name")
             if len(stems) != len(found["stems"]):
                 raise errors.BadConfig(path=source, reason=f"it has {len(found['stems'])} outputs, not {len(stems)}")
             found["stems"] = list(stems)

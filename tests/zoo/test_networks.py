@@ -14,7 +14,7 @@ from upstream_files import filled, state, tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import converting, foreign, installed, loading, mdx_nets, networks  # noqa: E402
+from stemwright.zoo import converting, foreign, installed, loading, mdx_nets, networks, profiles  # noqa: E402
 
 SONG = tones(60000).numpy()[0]
 
@@ -119,11 +119,14 @@ def test_a_graph_is_known_by_the_end_of_its_bytes(tmp_path: Path, monkeypatch: p
     assert separator(np.zeros((1, 2, separator.segment), np.float32)).shape == (1, 1, 2, 1024 * 31)
 
 
-def test_the_upstream_profile_gives_upstreams_stems_and_the_bundled_model_has_none(tmp_path: Path) -> None:
+def test_the_upstream_profile_gives_upstreams_stems(tmp_path: Path) -> None:
     add(tmp_path, "HTDemucs", "four")
     done = stemwright.separate(SONG, rate=44100, model="four", profile="upstream")
     consistent = stemwright.separate(SONG, rate=44100, model="four")
     assert np.abs(sum(done.stems.values()) - SONG).max() > 1e-3
     assert np.abs(sum(consistent.stems.values()) - SONG).max() < 1e-5
+
+
+def test_the_bundled_model_has_no_upstream() -> None:
     with pytest.raises(errors.UnknownProfile, match="twelve has no profile 'upstream'"):
-        stemwright.separate(SONG, rate=44100, profile="upstream")
+        profiles.running("upstream", "twelve", lambda: [SONG])

@@ -1,6 +1,7 @@
 """The pages say what is true: every setting has its line, and no line is left of one that is gone."""
 
 import re
+import tomllib
 from pathlib import Path
 
 from stemwright.server.settings import Settings
@@ -26,3 +27,10 @@ def test_links_of_the_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} → {target}"
+
+
+def test_the_readme_tells_the_quality_on_the_card() -> None:
+    card = tomllib.loads((ROOT / "src/stemwright/zoo/cards/twelve.toml").read_text())
+    shown = re.findall(r"^\| (\w+) \| (-?[\d.]+) \| (\w*) ?\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    marks = {stem: "experimental" if stem in card["experimental"] else "" for stem in card["stems"]}
+    assert shown == [(stem, f"{card['scores']['test'][stem]:.1f}", marks[stem]) for stem in card["stems"]]

@@ -1,12 +1,16 @@
-"""The exported graph is the net."""
+"""The exported graph is the net, and the net can be had back from it."""
+
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
 
+from stemwright.errors import BadCheckpoint
 from stemwright.nets.bandsplit import BandSplit, BandSplitConfig
-from stemwright.train.graph import band_split_graph
+from stemwright.train.graph import band_split_graph, read_weights
 
 SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 
@@ -31,3 +35,13 @@ def test_graph_equals_net(both: tuple[BandSplit, ort.InferenceSession], batch: i
     found = np.asarray(session.run(["masks"], {"spectrum": spectrum.numpy()})[0])
     assert found.shape == expected.shape
     assert 10 * np.log10(np.mean(expected**2) / np.mean((found - expected) ** 2)) > 80
+
+
+def test_a_graph_gives_its_weights_back(both: tuple[BandSplit, ort.InferenceSession], tmp_path: Path) -> None:
+    onnx.save(band_split_graph(both[0]), str(tmp_path / "net.onnx"))
+    other = BandSplit(SMALL)
+    read_weights(other, tmp_path / "net.onnx")
+    for one, same in zip(both[0].parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, same)
+    with pytest.raises(BadCheckpoint, match="these sizes"):
+        read_weights(BandSplit(BandSplitConfig(embed=8, width=24, head=8, hidden=8)), tmp_path / "net.onnx")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from stemwright.errors import BadCheckpoint
 from stemwright.nets.bandsplit import EPSILON, FAMILIES, LOGITS, SHARING, STEMS, VIEWS, BandSplit, Zone, family_of
 from stemwright.nets.layers import BandLinear, GlobalBlock, LocalBlock
 
@@ -22,9 +25,11 @@ Names = list[str]
 class GraphWriter:
     """Collects nodes and weights; every method names its result and returns the name."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored: type = np.float16) -> None:
+        self.stored = stored
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+        self.trained: list[str] = []
         self._shapes: dict[tuple[int, ...], str] = {}
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
@@ -42,8 +47,9 @@ class GraphWriter:
 
     def weight(self, tensor: torch.Tensor) -> str:
         """A parameter, stored as float16 and cast to float32 when the graph is loaded (constant folding)."""
-        array = tensor.detach().float().cpu().numpy().astype(np.float16)
-        return self.op("Cast", self._store(array), to=TensorProto.FLOAT)
+        name = self._store(tensor.detach().float().cpu().numpy().astype(self.stored))
+        self.trained.append(name)
+        return self.op("Cast", name, to=TensorProto.FLOAT)
 
     def constant(self, value: float | np.ndarray) -> str:
         """A float32 constant."""
@@ -72,7 +78,38 @@ class GraphWriter:
 
 def band_split_graph(net: BandSplit) -> onnx.ModelProto:
     """The graph `spectrum` [batch, 2, frames, bins, 2] → `masks` [batch, 12, 2, frames, columns], float32."""
-    g, c = GraphWriter(), net.config
+    g = GraphWriter()
+    _write(g, net)
+    return _model(g, net.config.n_fft // 2 + 1, len(net.config.first_bins))
+
+
+def read_weights(net: BandSplit, path: Path) -> None:
+    """Fills a net with the weights of an exported graph, so that training can go on from what was shipped.
+
+    The way of every number into the graph is found by writing a net whose parameters are their own places.
+    Raises BadCheckpoint when the graph is of a net of other sizes.
+    """
+    places, start = copy.deepcopy(net), 0
+    for parameter in places.parameters():
+        parameter.data = torch.arange(start, start + parameter.numel(), dtype=torch.float32).view_as(parameter)
+        start += parameter.numel()
+    g = GraphWriter(np.float32)
+    _write(g, places)
+    where = {
+        tensor.name: numpy_helper.to_array(tensor).astype(np.int64) for tensor in g.weights if tensor.name in g.trained
+    }
+    flat = np.full(start, np.nan, np.float32)
+    for tensor in onnx.load(path).graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if tensor.name in where and value.shape == where[tensor.name].shape:
+            flat[where[tensor.name]] = value
+    if np.isnan(flat).any():
+        raise BadCheckpoint(path=path, reason="it is not the graph of a net of these sizes")
+    nn.utils.vector_to_parameters(torch.from_numpy(flat), net.parameters())
+
+
+def _write(g: GraphWriter, net: BandSplit) -> None:
+    c = net.config
     frames = g.slice(g.op("Shape", "spectrum"), 2, 3, 0)
     roots = _roots(g, net, frames)
     embedded = [_band_linear(g, m, _pooled(g, roots, z)) for m, z in zip(_bands(net.embed), c.zones, strict=True)]
@@ -89,7 +126,6 @@ def band_split_graph(net: BandSplit) -> onnx.ModelProto:
     parts = g.split(y, [zone.bands for zone in c.zones], 0)
     logits = [_logits(g, m, p, z) for m, p, z in zip(_bands(net.heads), parts, c.zones, strict=True)]
     _masks(g, g.op("Concat", *logits, axis=4))
-    return _model(g, c.n_fft // 2 + 1, len(c.first_bins))
 
 
 def _model(g: GraphWriter, bins: int, columns: int) -> onnx.ModelProto:

@@ -22,6 +22,7 @@ from stemwright.errors import Diverged
 from stemwright.nets.bandsplit import BandSplit
 from stemwright.train import checkpoints, progress
 from stemwright.train.feeder import Feed, batches
+from stemwright.train.graph import read_weights
 from stemwright.train.losses import separation_loss
 from stemwright.train.recipe import Recipe, load_recipe
 from stemwright.train.targets import Targets
@@ -32,9 +33,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Where a run lives and how often it saves and measures; none of it changes the weights but `finish_steps`.
+    """Where a run lives and how often it saves and measures; none of it changes the weights but the last two.
 
     `finish_steps` starts the decay of the learning rates now, for a run that must end earlier than its recipe says.
+    `start` is an exported graph whose weights a new run begins with.
     """
 
     data: Path
@@ -44,8 +46,9 @@ class Plan:
     check_every: int = 400
     checked_songs: int = 12
     stop_at: int | None = None
-    finish_steps: int | None = None
     workers: int = 1
+    finish_steps: int | None = None
+    start: Path | None = None
 
 
 class Trainer:
@@ -134,6 +137,9 @@ def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: No
     trainer = Trainer(recipe, device)
     if checkpoint.exists():
         trainer.restore(checkpoint)
+    elif plan.start is not None:
+        for net in (trainer.net, trainer.average):
+            read_weights(net, plan.start)
     if plan.finish_steps is not None:
         trainer.finish_in(plan.finish_steps)
     plan.run.mkdir(parents=True, exist_ok=True)
@@ -181,6 +187,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--finish-steps", type=int)
     parser.add_argument("--stop-at", type=int)
+    parser.add_argument("--start", type=Path)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--check-every", type=int, default=400)
     given = parser.parse_args()

@@ -205,10 +205,6 @@ class UnknownProfile(StemwrightError):
     """{model} has no profile {profile!r}. There is `consistent`, and for public models `upstream`."""
 
 
-class MissingExtra(StemwrightError):
-    """{model} needs PyTorch. Install it: pip install 'stemwright[torch]'"""
-
-
 class ExtraMissing(StemwrightError):
     """This needs {missing}, which is not installed. Install it with: pip install 'stemwright[{extra}]'"""
 

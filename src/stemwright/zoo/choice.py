@@ -17,7 +17,7 @@ LEFT_OVER = "left over"
 
 @dataclass(frozen=True)
 class Choice:
-    """A separator whose first stems are `names`; those of `experimental` are below the quality of the rest."""
+    """A separator whose first stems are `names`; those of `experimental` hold nothing but experimental stems."""
 
     model: str
     separator: Separator
@@ -38,7 +38,7 @@ def choose(model: str, stems: Sequence[str] | None = None, *, two: bool = False,
         if name not in offered:
             raise UnknownStem(stem=name, model=model, choices=", ".join(offered))
     groups = wanted(offered, stems or tuple(offered), rest=rest or LEFT_OVER)
-    experimental = {name for name, members in groups.items() if set(members) & set(doubtful)}
+    experimental = {name for name, members in groups.items() if set(members) <= set(doubtful)}
     names = tuple(name for name in groups if name != LEFT_OVER)
     return Choice(model, grouped(loading.load(model), groups), names, frozenset(experimental))
 

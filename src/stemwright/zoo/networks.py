@@ -13,7 +13,7 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.wrappers import Grouped
-from stemwright.errors import BadCard, MissingExtra, NotPulled, UnknownStem
+from stemwright.errors import BadCard, ExtraMissing, NotPulled, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
 from stemwright.zoo import installed, machine
 from stemwright.zoo.installed import Installed
@@ -145,7 +145,7 @@ class Bag:
 def open_installed(model: Installed, stems: tuple[str, ...] | None = None) -> Separator:
     """A model's separator; of a RoFormer's many heads only those of `stems` are kept in memory.
 
-    Raises MissingExtra without torch, UnknownStem, and BadCard when the weights do not fit the card's sizes.
+    Raises ExtraMissing without torch, UnknownStem, and BadCard when the weights do not fit the card's sizes.
     """
     return _open_graph(model) if model.facts["architecture"] == "mdx" else _open_net(model, stems)
 
@@ -198,11 +198,11 @@ def _lowered(net: nn.Module, precision: str) -> nn.Module:
 
 
 def build(architecture: str, sizes: dict[str, Any], stems: int) -> nn.Module:
-    """A net whose weights are yet to come: their memory is not even touched. Raises MissingExtra without torch."""
+    """A net whose weights are yet to come: their memory is not even touched. Raises ExtraMissing without torch."""
     try:
         from torch.overrides import TorchFunctionMode
     except ImportError as error:
-        raise MissingExtra(model=architecture) from error
+        raise ExtraMissing(extra="torch", missing="PyTorch") from error
 
     class Uninitialised(TorchFunctionMode):
         """Skips the random numbers. torch's own way, the meta device, imports its compiler: a second or more."""

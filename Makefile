@@ -29,6 +29,8 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the test and training tools …"
 	$(PIP) install --quiet --progress-bar off $(TORCH_FLAGS) -c constraints.txt -e '.[dev,torch,train]'
+	@command -v cc >/dev/null && $(PIP) install --quiet -c constraints.txt -e '.[voices]' \
+	    || echo "No C compiler: pyworld is left out, and the tests of re-sung speech are skipped."
 	@touch $@
 
 demo: $(VENV)/.core  ## the main job, end to end, on the demo song or on yours: make demo SONG=/path/to/song.mp3

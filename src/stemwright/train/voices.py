@@ -22,7 +22,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 
-from stemwright.errors import NoVoices, SpeechMissing
+from stemwright.errors import ExtraMissing, NoVoices, SpeechMissing
 from stemwright.train.speakers import Speaker, Speech, every_speaker
 from stemwright.train.vocoder import BAND_HZ, HOP, RATE
 
@@ -64,18 +64,22 @@ def library_folder() -> Path:
 
 
 def world() -> Any:
-    """The WORLD vocoder's module; its wrapper asks setuptools for its own version, which setuptools 80 took away."""
-    if "pkg_resources" not in sys.modules:
+    """The WORLD vocoder's module; its wrapper asks setuptools for its own version, which setuptools 80 took away.
+
+    Raises ExtraMissing.
+    """
+    stands_in = "pkg_resources" not in sys.modules
+    if stands_in:
         stand_in = types.ModuleType("pkg_resources")
         stand_in.__dict__["get_distribution"] = lambda _name: types.SimpleNamespace(version="0")
         sys.modules["pkg_resources"] = stand_in
-        try:
-            import pyworld
-        finally:
+    try:
+        import pyworld
+    except ImportError as error:
+        raise ExtraMissing(extra="voices", missing="pyworld") from error
+    finally:
+        if stands_in:
             del sys.modules["pkg_resources"]
-        return pyworld
-    import pyworld
-
     return pyworld
 
 

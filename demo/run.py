@@ -248,7 +248,7 @@ def run(song: Path, out: Path) -> None:
                     download_and_show(api, record, out / folder, title)
                 say(f"balance: {before} credits before, {api.credits()} after")
         say("the service has stopped")
-    say(f"your stems are in [bold]{out}[/bold]")
+    say(f"your stems are in [bold]{out}[/bold] (the links above ended with the service)")
 
 
 def main() -> None:
@@ -261,7 +261,11 @@ def main() -> None:
     out = HERE / "out" / song.stem
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    run(song, out)
+    try:
+        run(song, out)
+    except KeyboardInterrupt:
+        shutil.rmtree(out, ignore_errors=True)
+        sys.exit("interrupted: the service has stopped, and nothing was left behind")
 
 
 if __name__ == "__main__":

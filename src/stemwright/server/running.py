@@ -160,6 +160,8 @@ def note_delivery(
 ) -> None:
     """Writes down how attempt `number` went and, in the same transaction, when the next one is due."""
     delay = callbacks.delay_seconds(number + 1, shop.settings.callback_delays_seconds)
+    if answer["error"]:  # never the URL: clients keep secrets in it
+        log.warning("callback %s, attempt %d: %s", callback_id, number, answer["error"])
     with shop.database.transaction() as tx:
         done = tasks.delivered(tx, callback_id, number=number, last=delay is None, now=now_ms(), **answer)
         if not done:

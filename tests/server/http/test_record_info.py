@@ -12,7 +12,7 @@ def test_pending_is_an_object_of_nulls(caller: Caller) -> None:
     assert record["successFlag"] == record["status"] == "PENDING"
     assert record["completeTime"] is None
     assert set(record["response"].values()) == {None}
-    assert record["callback"] == {"state": "waiting", "attempts": 0, "lastStatus": None}
+    assert record["callback"] == {"state": "waiting", "attempts": 0, "lastStatus": None, "lastError": None}
 
 
 def test_the_ids_are_those_of_the_song(caller: Caller) -> None:
@@ -95,7 +95,7 @@ def test_a_failed_delivery_never_spoils_a_success(house: House, caller: Caller) 
     house.execute(f"UPDATE callbacks SET state='failed', attempts=4, last_status=500 WHERE task_id='{task_id}'")
     record = caller.record(task_id)
     assert record["successFlag"] == "SUCCESS"
-    assert record["callback"] == {"state": "failed", "attempts": 4, "lastStatus": 500}
+    assert record["callback"] == {"state": "failed", "attempts": 4, "lastStatus": 500, "lastError": None}
 
 
 def test_another_accounts_task_does_not_exist(house: House, caller: Caller) -> None:

@@ -186,8 +186,10 @@ def _response(task: Task, stems: Sequence[Stem], base_url: str) -> dict[str, Any
 
 def _callback(task: Task, delivery: Delivery | None) -> dict[str, Any]:
     if delivery is None:
-        return {"state": "waiting" if task.callback_url else "none", "attempts": 0, "lastStatus": None}
-    return {"state": delivery.state, "attempts": delivery.attempts, "lastStatus": delivery.last_status}
+        state = "waiting" if task.callback_url else "none"
+        return {"state": state, "attempts": 0, "lastStatus": None, "lastError": None}
+    told = {"lastStatus": delivery.last_status, "lastError": delivery.last_error}
+    return {"state": delivery.state, "attempts": delivery.attempts, **told}
 
 
 def registered(variations: Sequence[Track], *, base_url: str) -> dict[str, Any]:

@@ -101,3 +101,11 @@ def test_a_second_server_is_told_to_go_elsewhere(tmp_path: Path) -> None:
         assert "Traceback" not in second.stderr
         first.terminate()
         assert first.wait(30) == 0
+
+
+def test_a_shell_can_take_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["keys", "create", "--account", "me", "--credits", "3", "--data", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("sw_")
+    assert len(shown.out.split()) == 1
+    assert shown.err == "This key of account me (balance 3) is shown only this once.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,7 +128,7 @@ def create(
         )
         facts = {"balance": ledger.balance(tx, owner.id), "webhookSecret": owner.webhook_secret}
     shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires} | facts
-    _say(shown, "{key}\nThis key of account {account} (balance {balance}) is shown only this once.", as_json=as_json)
+    _show_key(shown, "This key of account {account} (balance {balance}) is shown only this once.", as_json=as_json)
 
 
 @keys.command(name="list")
@@ -159,9 +160,7 @@ def rotate(key: str, /, *, overlap_hours: float = 0, data: Data = None, as_json:
         new, secret = domain.rotate(tx, key, overlap_ms=int(overlap_hours * HOUR_MS), now=now_ms())
         account = accounts.get(tx, new.account_id).name
     shown = {"key": secret, "account": account, "id": new.id, "replaces": key}
-    _say(
-        shown, "{key}\nThis key of account {account} replaces {replaces} and is shown only this once.", as_json=as_json
-    )
+    _show_key(shown, "This key of account {account} replaces {replaces} and is shown only this once.", as_json=as_json)
 
 
 @keys.command
@@ -261,6 +260,13 @@ def _say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
         _print(shown)
     else:
         print(text.format(**shown))
+
+
+def _show_key(shown: dict[str, Any], remark: str, *, as_json: bool) -> None:
+    """The key alone on stdout, so that a shell can take it; what people need to know of it on stderr."""
+    _say(shown, "{key}", as_json=as_json)
+    if not as_json:
+        print(remark.format(**shown), file=sys.stderr)
 
 
 def _rows(shown: list[dict[str, Any]], text: str, *, as_json: bool) -> None:

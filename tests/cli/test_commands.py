@@ -40,6 +40,25 @@ def test_an_unknown_command_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
+def test_an_error_nobody_foresaw_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.command(name="stumble", show=False)
+    def stumble() -> None:
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.delenv("STEMWRIGHT_TRACEBACK", raising=False)
+    try:
+        assert run(["stumble"]) == 70
+        told = "an unexpected error: ZeroDivisionError: by zero; set STEMWRIGHT_TRACEBACK=1 to see where"
+        assert capsys.readouterr().err == f"stemwright: {told}\n"
+        monkeypatch.setenv("STEMWRIGHT_TRACEBACK", "1")
+        with pytest.raises(ZeroDivisionError):
+            run(["stumble"])
+    finally:
+        del app["stumble"]
+
+
 def test_models_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["models"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,10 +71,11 @@ def test_files_and_folders_at_once_and_one_failure_stops_nothing(tmp_path: Path)
     stems = ["bass.flac", "drums.flac"]
     assert files_in(tmp_path / "out") == [f"{folder}/{stem}" for folder in ("one (2)", "one") for stem in stems]
     complaints = done.stderr.splitlines()
-    assert len(complaints) == 3
-    assert "text.mp3 is not audio" in complaints[0]
+    assert len(complaints) == 4
+    assert complaints[0].startswith(f"stemwright: {tmp_path / 'text.mp3'} is not audio")
     assert "no file" in complaints[1]
     assert "no audio or video file in the folder" in complaints[2]
+    assert complaints[3] == "2 of 5 songs separated, 3 failed"
 
 
 def test_a_second_run_does_not_separate_the_stems_of_the_first(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        ([], 2, "SONGS requires an argument"),
+        ([], 2, "Give at least one song or folder."),
         (["x.wav", "--wibble"], 2, "Unknown option"),
         (
             ["x.wav", "--stems", "vocals,voclas"],
@@ -129,6 +131,27 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     done = stemwright("separate", wav(tmp_path / "a.wav"), "--out", tmp_path / "file")
     assert done.returncode == 1
     assert "file/a could not be written: Not a directory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.wav", "--two", "--out", "locked"], "locked/a could not be written: Permission denied"),
+        (["locked/x.mp3"], "locked/x.mp3 could not be read: Permission denied"),
+        (["locked"], "locked could not be read: Permission denied"),
+    ],
+)
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, arguments: list[str], words: str) -> None:
+    wav(tmp_path / "a.wav")
+    (tmp_path / "locked").mkdir(mode=0)
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    if powerless and not shutil.which("setpriv"):
+        pytest.skip("root may enter every folder")
+    command = [*powerless, *COMMAND, "separate", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"stemwright: {words}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_limit_on_the_size_of_files_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib.metadata import version as installed_version
@@ -11,7 +12,7 @@ from cyclopts import App, CycloptsError, UnknownCommandError
 
 from stemwright.errors import StemwrightError
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
 
 app = App(
     name="stemwright",
@@ -46,13 +47,16 @@ def version() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command; ends the process with 0, or 1 after an error, 2 after a misuse, 130 after an interrupt."""
+    """Runs a command; ends the process with 0, 1 after an error, 2 a misuse, 70 a fault of ours, 130 an interrupt."""
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(arguments))
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs a command and returns its exit status; errors become one line on stderr."""
+    """Runs a command and returns its exit status; errors become one line on stderr.
+
+    Those that nobody foresaw too, unless STEMWRIGHT_TRACEBACK is set: then they are raised.
+    """
     try:
         status = app(arguments, exit_on_error=False, print_error=False)
         return status if isinstance(status, int) else 0
@@ -68,6 +72,11 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nobody is there to be told
         return FAILED
+    except Exception as error:
+        if os.environ.get("STEMWRIGHT_TRACEBACK"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        return _complain(f"an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where", UNEXPECTED)
 
 
 def _complain(message: str, status: int) -> int:

@@ -43,7 +43,9 @@ def report(songs: int, *, as_json: bool) -> Iterator[Report]:
         lines.end()
         return
     with _bar() as bar:
-        yield Tables(songs, bar)
+        tables = Tables(songs, bar)
+        yield tables
+        tables.end()
 
 
 def _bar() -> Progress:
@@ -88,8 +90,14 @@ class Tables:
 
     def error(self, song: Path, error: StemwrightError) -> None:
         self.failed += 1
-        prefix = "" if self._songs == 1 else f"{song}: "
+        tells_song = self._songs == 1 or str(error.fields.get("path")) == str(song)
+        prefix = "" if tells_song else f"{song}: "
         self._bar.console.print(f"stemwright: {prefix}{error}", markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        if self.failed and self._songs > 1:
+            line = f"{self._songs - self.failed} of {self._songs} songs separated, {self.failed} failed"
+            self._bar.console.print(line, highlight=False)
 
 
 def _table(song: Path, files: SeparatedFiles) -> Table:

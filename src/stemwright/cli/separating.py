@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from stemwright.audio.encode import format_named
 from stemwright.cli.reports import Report, report
@@ -18,10 +18,8 @@ from stemwright.zoo.choice import choose
 Flag = Annotated[bool, Parameter(negative=())]
 
 
-def separate(  # noqa: PLR0913  one for each option
-    songs: Annotated[list[Path], Parameter(negative=())],
-    /,
-    *,
+def separate(
+    *songs: Path,
     out: Path = Path("stems"),
     stems: str | None = None,
     two: Flag = False,
@@ -56,6 +54,8 @@ def separate(  # noqa: PLR0913  one for each option
     json
         Print one JSON object a line, for machines.
     """
+    if not songs:
+        raise CycloptsError(msg="Give at least one song or folder.")
     wanted = [name.strip() for name in stems.split(",") if name.strip()] if stems is not None else None
     format = format_named(format).name
     choose(model, wanted, two=two, rest=rest)  # a name that does not exist is one error, not one for every song

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemwright.errors import FileMissing, NothingToSeparate, StemwrightError
+from stemwright.errors import CannotRead, FileMissing, NothingToSeparate, StemwrightError
 
 # Only folders are filtered by these; a file that is named is tried, whatever it is called.
 _AUDIO = "mp3 wav flac ogg oga opus m4a m4b aac aif aiff aifc wma mp2 ac3 caf ape wv tta au w64 amr"
@@ -39,19 +40,34 @@ def jobs(paths: Iterable[Path], out: Path) -> list[Job]:
 
 def _songs(paths: Iterable[Path], out: Path) -> Iterator[tuple[Path, StemwrightError | None]]:
     for path in paths:
-        if not path.is_dir():
-            yield path, None if path.exists() else FileMissing(path=path)
-            continue
-        inside = [song for song in sorted(path.rglob("*")) if _is_song(song, out)]
-        yield from ((song, None) for song in inside)
-        if not inside:
-            yield path, NothingToSeparate(path=path)
+        try:
+            if path.is_dir():
+                yield from ((song, None) for song in _inside(path, out))
+            else:
+                yield path, None if path.exists() else FileMissing(path=path)
+        except StemwrightError as error:
+            yield path, error
+        except OSError as error:
+            yield path, CannotRead(path=path, reason=error.strerror or str(error))
+
+
+def _inside(folder: Path, out: Path) -> list[Path]:
+    os.scandir(folder).close()  # rglob takes a folder that may not be listed for an empty one
+    inside = [path for path in sorted(folder.rglob("*")) if _is_song(path, out)]
+    if not inside:
+        raise NothingToSeparate(path=folder)
+    return inside
 
 
 def _is_song(path: Path, out: Path) -> bool:
     """Files with the name of audio or video that are not hidden and not stems from an earlier run."""
     hidden = any(part.startswith(".") for part in path.parts if part not in ("..", "."))
-    return path.suffix.lower() in EXTENSIONS and not hidden and path.is_file() and not path.is_relative_to(out)
+    if path.suffix.lower() not in EXTENSIONS or hidden or path.is_relative_to(out):
+        return False
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # listed, but in a folder that may not be entered: it is told as a song that cannot be read
 
 
 def _name(song: Path) -> str:

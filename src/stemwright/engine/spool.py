@@ -58,7 +58,8 @@ class Spool:
 @contextmanager
 def spools(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Spool]]:
     """A spool for each name, in `folder`, which is made if need be and, when the work fails, taken away if empty."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    with _writing(folder):  # even asking is refused below a folder that may not be entered
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as cleanup:
         try:
             with _writing(folder):

@@ -8,21 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from startup import best_seconds
+
 ROOT = Path(__file__).parents[1]
 
 
 def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
-
-
-def best_seconds(command: list[str], runs: int = 5) -> float:
-    """The shortest of several runs: start-up is what we measure, not the neighbours."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:

@@ -285,6 +285,15 @@ class CannotOpenData(ServiceError):
     """The data folder {path} could not be opened: {reason}. Give another one with --data."""
 
 
+class NoData(ServiceError):
+    """There is no Stemwright data in {path}. Check --data or STEMWRIGHT_DATA; `stemwright serve` and `stemwright keys
+    create` begin a new data folder."""
+
+
+class BadSetting(ServiceError):
+    """{name} is {value!r}: {reason}. Correct the setting."""
+
+
 class PortInUse(ServiceError):
     """{host}:{port} could not be listened on: {reason}. Choose another port with --port, or 0 for any free one."""
 

@@ -1,6 +1,7 @@
 """The service's commands as people and programs call them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_credits_are_granted_and_shown(call) -> None:
 
 
 def test_maintenance_is_a_switch(call) -> None:
+    call("keys", "create", "--account", "me")
     assert call("maintenance", "on") == {"maintenance": "on"}
     assert call("maintenance", "off") == {"maintenance": "off"}
 
@@ -63,8 +65,9 @@ def test_maintenance_is_a_switch(call) -> None:
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(
-    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call, words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    call("keys", "create", "--account", "me")
     assert run([*words, "--data", str(tmp_path)]) == 1
     told = capsys.readouterr().err
     assert says in told
@@ -75,6 +78,56 @@ def test_taking_back_more_than_there_is_is_refused(call, tmp_path: Path, capsys:
     call("keys", "create", "--account", "me", "--credits", "1")
     assert run(["credits", "grant", "me", "-5", "--data", str(tmp_path)]) == 1
     assert "balance is 1" in capsys.readouterr().err
+
+
+def test_a_shell_gets_the_key_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create = ["keys", "create", "--account", "me", "--credits", "5", "--data", str(tmp_path)]
+    for said in ("This key of account me (balance 5)", "added 5 credits to the existing account me (balance 10)"):
+        assert run(create) == 0
+        told = capsys.readouterr()
+        assert re.fullmatch(r"sw_\S+\n", told.out)
+        assert said in told.err
+
+
+def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = call("keys", "create", "--account", "me")
+    assert run(["keys", "rotate", made["id"], "--data", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert re.fullmatch(r"sw_\S+\n", told.out)
+    assert made["id"] in told.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "abc"), ("PORT", "99999"), ("COST_SPLIT_STEM", "-5"), ("FORMATS", "mp3,exe")]
+)
+def test_a_bad_setting_is_named(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"STEMWRIGHT_{name}", value)
+    assert run(["serve", "--data", str(tmp_path / "new")]) == 1
+    told = capsys.readouterr().err
+    assert f"STEMWRIGHT_{name} is {value!r}: " in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_bad_port_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--port", "99999", "--data", str(tmp_path)]) == 1
+    assert "--port is 99999: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("account", ["", " ", "a/b", "a\\b", "a\nb", "a\x7f"])
+def test_an_account_needs_a_name_that_can_be_shown(account: str, tmp_path: Path) -> None:
+    assert run(["keys", "create", f"--account={account}", "--data", str(tmp_path / "new")]) == 2
+    assert run(["keys", "create", "--account", "me", "--credits=-1", "--data", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("words", [["worker"], ["credits", "balance"], ["keys", "list"], ["maintenance", "on"]])
+def test_a_mistyped_folder_is_not_made(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "--data", str(tmp_path / "dta")]) == 1
+    assert f"There is no Stemwright data in {tmp_path / 'dta'}" in capsys.readouterr().err
+    assert not (tmp_path / "dta").exists()
 
 
 @pytest.mark.slow

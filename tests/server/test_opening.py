@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,30 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotOpenData), opening.only_server(tmp_path / "file"):
         pass
+
+
+def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    opening.open_database(Settings(data=tmp_path / "new")).dispose()
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_a_folder_that_may_not_be_used_is_said(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    try:
+        with pytest.raises(CannotOpenData), opening.only_server(tmp_path):
+            pass
+        with pytest.raises(CannotOpenData):
+            opening.open_database(Settings(data=tmp_path))
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "stemwright.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(CannotOpenData, match="not a database"):
+        opening.open_database(Settings(data=tmp_path))
 
 
 def test_the_first_start_makes_the_admin_account_once(database: Database, settings: Settings) -> None:

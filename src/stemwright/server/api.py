@@ -32,7 +32,7 @@ Ready = Callable[[str, str | None], None]  # gets the address, and at the first 
 
 
 def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
-    """Serves until SIGTERM or SIGINT. Raises DataInUse, DataTooNew, PortInUse."""
+    """Serves until SIGTERM or SIGINT. Raises CannotOpenData, DataInUse, DataTooNew, PortInUse."""
     logs.configure(settings.log_level)
     with ExitStack() as stack:
         stack.enter_context(opening.only_server(settings.data))
@@ -40,9 +40,11 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
         database = opening.open_database(settings)
         stack.callback(database.dispose)
-        secret = opening.first_key(database, settings, now=now_ms())
+        with opening.telling(settings.data, database=settings.database):
+            secret = opening.first_key(database, settings, now=now_ms())
+            blobs = open_blobs(settings.blobs)
 
-        app = create_app(Api(settings, database, open_blobs(settings.blobs)))
+        app = create_app(Api(settings, database, blobs))
         supervisor = Supervisor(settings)
 
         def started() -> None:

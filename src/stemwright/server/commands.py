@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
+from pydantic import ValidationError
 
-from stemwright.errors import AccountNotFound, LedgerBroken
+from stemwright.errors import AccountNotFound, BadSetting, LedgerBroken
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Dialect, Settings
 
@@ -20,6 +22,12 @@ HOUR_MS = 3_600_000
 
 Data = Annotated[Path | None, Parameter(name="--data", help="The data folder; default: STEMWRIGHT_DATA, or ./data.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
+
+
+def _nameable(_type: object, name: str) -> None:
+    if not name.strip() or any(sign in "/\\" or unicodedata.category(sign) == "Cc" for sign in name):
+        raise ValueError("An account's name is not empty and has no slashes and no control characters.")
+
 
 keys = App(name="keys", help="API keys: create, list, rotate, revoke.")
 credits = App(name="credits", help="Credits: grant, balance, ledger, audit.")
@@ -66,13 +74,17 @@ def worker(*, data: Data = None) -> None:
 
 def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
     """Bring the database forward to this version's schema."""
-    from stemwright.server import workflows
+    from stemwright.server import opening, workflows
     from stemwright.server.store import migrations
     from stemwright.server.store.database import Database
 
-    database = Database(_settings(data).database)
-    migrations.migrate(database)
-    workflows.migrate(database)
+    settings = _settings(data)
+    if not settings.database_url:
+        opening.make(settings.data)
+    with opening.telling(settings.data, database=settings.database):
+        database = Database(settings.database)
+        migrations.migrate(database)
+        workflows.migrate(database)
     _say({"schema": migrations.HEAD}, "The database has schema {schema}.", as_json=as_json)
 
 
@@ -91,8 +103,8 @@ def maintenance(state: Literal["on", "off"], /, *, data: Data = None, as_json: A
 @keys.command
 def create(
     *,
-    account: str,
-    credits: int = 0,  # noqa: A002
+    account: Annotated[str, Parameter(validator=_nameable)],
+    credits: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,  # noqa: A002
     name: str = "",
     dialect: Dialect | None = None,
     expires_hours: float | None = None,
@@ -115,10 +127,13 @@ def create(
 
     now = now_ms()
     settings = _settings(data)
-    with _transaction(data) as tx:
+    remark = f"This key is shown only this once; added {credits} credits to the existing account "
+    remark += "{account} (balance {balance})."
+    with _transaction(data, begin=True) as tx:
         try:
             owner = accounts.by_name(tx, account)
         except AccountNotFound:
+            remark = "This key of account {account} (balance {balance}) is shown only this once."
             owner = accounts.create(tx, account, now=now)
         if credits:
             ledger.grant(tx, owner.id, credits, reason="keys create", now=now)
@@ -128,7 +143,7 @@ def create(
         )
         facts = {"balance": ledger.balance(tx, owner.id), "webhookSecret": owner.webhook_secret}
     shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires} | facts
-    _show_key(shown, "This key of account {account} (balance {balance}) is shown only this once.", as_json=as_json)
+    _show_key(shown, remark, as_json=as_json)
 
 
 @keys.command(name="list")
@@ -239,17 +254,26 @@ def audit(*, data: Data = None, as_json: AsJson = False) -> None:
 
 def _settings(data: Path | None, **given: Any) -> Settings:
     """The environment's settings, with what the command line gives instead."""
-    chosen = {"data": data, **given}
-    return Settings(**{name: value for name, value in chosen.items() if value is not None})
+    chosen = {name: value for name, value in {"data": data, **given}.items() if value is not None}
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        name = f"--{field}" if field in chosen else f"STEMWRIGHT_{field.upper()}"
+        value = ",".join(first["input"]) if isinstance(first["input"], tuple) else first["input"]
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BadSetting(name=name, value=value, reason=reason[:1].lower() + reason[1:]) from None
 
 
 @contextmanager
-def _transaction(data: Path | None) -> Iterator[sa.Connection]:
+def _transaction(data: Path | None, *, begin: bool = False) -> Iterator[sa.Connection]:
     from stemwright.server import opening
 
-    database = opening.open_database(_settings(data))
+    settings = _settings(data)
+    database = opening.open_database(settings, begin=begin)
     try:
-        with database.transaction() as tx:
+        with opening.telling(settings.data, database=settings.database), database.transaction() as tx:
             yield tx
     finally:
         database.dispose()

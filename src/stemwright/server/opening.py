@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError
 
-from stemwright.errors import AccountNotFound, CannotOpenData, DataInUse
+from stemwright.errors import AccountNotFound, CannotOpenData, DataInUse, NoData
 from stemwright.server import accounts, credits, keys, workflows
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
@@ -23,8 +25,9 @@ ADMIN = "admin"
 @contextmanager
 def only_server(data: Path) -> Iterator[None]:
     """Holds the folder for this process; raises DataInUse when another server has it. The system lets go at its end."""
-    _make(data)
-    descriptor = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    make(data)
+    with telling(data):
+        descriptor = os.open(data / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _lock(descriptor):
             raise DataInUse(path=data, pid=os.read(descriptor, 20).decode().strip() or "unknown")
@@ -35,11 +38,51 @@ def only_server(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def open_database(settings: Settings) -> Database:
-    """The database with its schema up to date; raises DataTooNew, and DataTooOld where another step must come first."""
+def open_database(settings: Settings, *, begin: bool = True) -> Database:
+    """The database with its schema up to date, a new one only if `begin`; raises CannotOpenData, NoData, DataTooNew,
+    and DataTooOld where another step must come first."""
+    if not begin:
+        require(settings)
     if not settings.database_url:
-        _make(settings.data)
-    database = Database(settings.database)
+        make(settings.data)
+    with telling(settings.data, database=settings.database):
+        return _opened(Database(settings.database))
+
+
+def require(settings: Settings) -> None:
+    """Raises NoData where a database in a file has no file: a mistyped folder is not made, and not filled."""
+    file = _file(settings.database)
+    with telling(settings.data):
+        if file and not file.exists():
+            raise NoData(path=file.parent)
+
+
+@contextmanager
+def telling(data: Path, *, database: str = "") -> Iterator[None]:
+    """Says what the system or SQLite does not allow in the data folder as CannotOpenData."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotOpenData(path=data, reason=error.strerror or error) from error
+    except (DatabaseError, sqlite3.DatabaseError) as error:  # prepared statements go past SQLAlchemy
+        fault = error.orig if isinstance(error, DatabaseError) else error
+        if type(fault) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            raise  # PostgreSQL's, or a broken rule of ours
+        raise CannotOpenData(path=(_file(database) or data / "stemwright.db").parent, reason=fault) from error
+
+
+def make(data: Path) -> None:
+    """Makes the data folder where there is none, for its owner alone; raises CannotOpenData."""
+    with telling(data):
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _file(database: str) -> Path | None:
+    url = sa.make_url(database) if database else None
+    return Path(url.database) if url and url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _opened(database: Database) -> Database:
     try:
         if database.sqlite or migrations.version(database) is None:
             migrations.migrate(database)
@@ -77,13 +120,6 @@ def _prepare_queue(database: Database) -> None:
     with database.transaction() as tx:
         tx.execute(sa.delete(switches).where(mine))
         tx.execute(sa.insert(switches).values(name="queue", value=wanted, since=0))
-
-
-def _make(data: Path) -> None:
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotOpenData(path=data, reason=error.strerror) from error
 
 
 def _lock(descriptor: int) -> bool:

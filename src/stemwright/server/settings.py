@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
+FORMATS = ("mp3", "wav", "flac", "opus", "m4a")
 
 
 class Settings(BaseSettings):
@@ -21,7 +22,7 @@ class Settings(BaseSettings):
     database_url: str = ""  # empty: SQLite in the data folder
     blobs_url: str = ""  # empty: a folder in the data folder
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = Field(default=8000, ge=0, le=65535)
     public_url: str = ""  # what clients reach us by; empty: taken from each request
 
     # the wire
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     callback_delays_seconds: Annotated[tuple[float, ...], NoDecode] = (0, 60, 300, 900)
 
     # the worker
-    formats: Annotated[tuple[str, ...], NoDecode] = ("mp3", "wav", "flac", "opus", "m4a")
+    formats: Annotated[tuple[str, ...], NoDecode] = FORMATS
     model: str = "twelve"
     device: str = "cpu"
     task_memory_bytes: PositiveInt = 4 << 30
@@ -80,6 +81,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not set(value) <= set(FORMATS):
+            raise ValueError(f"choose one or more of {','.join(FORMATS)}")
+        return value
 
     @property
     def database(self) -> str:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemwright.server import fleet, logs, parentage, workflows
+from stemwright.server import fleet, logs, opening, parentage, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
@@ -33,8 +33,10 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     told = _listen_to_signals()
     if supervised:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server decides
-    database = Database(settings.database)
-    migrations.check(database)
+    opening.require(settings)
+    with opening.telling(settings.data, database=settings.database):
+        database = Database(settings.database)
+        migrations.check(database)
     shop = open_workshop(settings, database)
     _sweep(shop)
     workflows.launch(shop)
@@ -73,7 +75,8 @@ def _sweep(shop: Workshop) -> None:
         count = workflows.take_over(shop.database, worker_id)
         with shop.database.transaction() as tx:
             fleet.forget(tx, worker_id)
-        log.info("took over %d workflows of dead worker %s", count, worker_id)
+        if count:
+            log.info("took over %d workflows of dead worker %s", count, worker_id)
     for child in shop.every_child:
         child.kill_when_idle(shop.settings.child_idle_seconds)
 

@@ -8,14 +8,18 @@ TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check fix lock clean train-system bench
+
+CONSOLE := src/stemwright/server/http/page/console
+CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shell find console/src -type f)
+
+.PHONY: help setup setup-dev console demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
-setup: $(VENV)/.core  ## the virtual environment with the product in it (no root, no torch)
+setup: $(VENV)/.core console  ## the virtual environment with the product in it (no root, no torch)
 
-setup-dev: $(VENV)/.dev  ## the same, plus what the tests and the training need
+setup-dev: $(VENV)/.dev console  ## the same, plus what the tests and the training need
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stemwright needs Python 3.11 or newer; give one with: make PYTHON=python3.12 …")'
@@ -33,10 +37,19 @@ $(VENV)/.dev: $(VENV)/.core
 	    || echo "No C compiler: pyworld is left out, and the tests of re-sung speech are skipped."
 	@touch $@
 
-demo: $(VENV)/.core  ## the main job, end to end, on the demo song or on yours: make demo SONG=/path/to/song.mp3
+console: $(CONSOLE)/index.html  ## the web console, from its sources; it needs npm, and nothing needs it
+
+# Whatever goes wrong here is a warning: the service runs without its console.
+$(CONSOLE)/index.html: $(CONSOLE_SOURCES)
+	@if ! command -v npm >/dev/null; then echo "npm is not there: the web console is left out."; \
+	elif echo "Building the web console …" && (cd console && npm ci --silent --no-fund --no-audit --fetch-retries=0 \
+	    && npm run --silent build) >console/build.log 2>&1; then touch $@; \
+	else echo "The web console could not be built (console/build.log says why); everything else works."; fi
+
+demo: $(VENV)/.core console  ## the main job, end to end, on the demo song or on yours: make demo SONG=/path/to/song.mp3
 	$(BIN)/python demo/run.py $(if $(SONG),"$(SONG)")
 
-serve: $(VENV)/.core  ## the service on http://127.0.0.1:8000 with its data in ./data
+serve: $(VENV)/.core console  ## the service on http://127.0.0.1:8000 with its data in ./data
 	$(BIN)/stemwright serve --data data
 
 check: $(VENV)/.dev  ## the quick half: format, lint, types, imports, unit tests (under a minute)
@@ -46,7 +59,7 @@ check: $(VENV)/.dev  ## the quick half: format, lint, types, imports, unit tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" tests/architecture tests/audio tests/engine
 
-test: $(VENV)/.dev  ## the whole suite
+test: $(VENV)/.dev console  ## the whole suite
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -66,4 +79,4 @@ lock: $(VENV)/.dev  ## write constraints.txt from what is installed
 	sort -f constraints.txt.new > constraints.txt && rm constraints.txt.new
 
 clean:           ## remove the virtual environment and every cache
-	rm -rf $(VENV) demo/out .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo/out console/node_modules $(CONSOLE) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from stemwright.errors import QueueFull, Superseded, TaskEnded, TaskNotFound
 from stemwright.server import accounts, credits, tracks
 from stemwright.server.store.prepared import Prepared
-from stemwright.server.store.tables import callbacks, stems
+from stemwright.server.store.tables import attempts, callbacks, stems
 from stemwright.server.store.tables import tasks as rows
 
 KINDS = ("separate_vocal", "split_stem", "split_stem_advanced")
@@ -81,6 +81,7 @@ class Task:
     completed: int | None
     expires: int | None
     gone: int | None
+    deleted: int | None
 
     @property
     def flag(self) -> str:
@@ -280,7 +281,10 @@ def delivered(
     state = "delivered" if good else "failed" if last else "pending"
     values = {"state": state, "attempts": number, "last_status": status, "last_error": error, "last_attempt": now}
     fresh = (callbacks.c.id == callback_id, callbacks.c.attempts < number)  # said twice after a crash: once counts
-    tx.execute(sa.update(callbacks).where(*fresh).values(**values))
+    if tx.execute(sa.update(callbacks).where(*fresh).values(**values)).rowcount:
+        tx.execute(
+            sa.insert(attempts).values(callback_id=callback_id, number=number, status=status, error=error, time=now)
+        )
     return state != "pending"
 
 

@@ -112,6 +112,7 @@ tasks = sa.Table(
     Column("completed", Milliseconds),
     Column("expires", Milliseconds),
     Column("gone", Milliseconds),
+    Column("deleted", Milliseconds),  # its owner wants to see it no more; the row stays for the ledger
     CheckConstraint(
         "state IN ('queued','fetching','separating','storing','finished','failed','cancelled')", name="tasks_states"
     ),
@@ -160,6 +161,25 @@ callbacks = sa.Table(
     Column("created", Milliseconds, nullable=False),
     Column("last_attempt", Milliseconds),
     CheckConstraint("state IN ('pending','delivered','failed')", name="callbacks_states"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    Column("callback_id", sa.String(40), ForeignKey("callbacks.id"), primary_key=True),
+    Column("number", sa.Integer, primary_key=True),
+    Column("status", sa.Integer),
+    Column("error", sa.Text),
+    Column("time", Milliseconds, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    Column("hash", sa.String(64), primary_key=True),  # of the secret in the cookie
+    Column("key_id", Id, ForeignKey("keys.id"), nullable=False, index=True),
+    Column("created", Milliseconds, nullable=False),
+    Column("expires", Milliseconds, nullable=False, index=True),
 )
 
 idempotency = sa.Table(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from stemwright.errors import DataTooNew, DataTooOld
 from stemwright.server.store.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def version(database: Database) -> str | None:

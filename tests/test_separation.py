@@ -203,3 +203,18 @@ def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match=r"song\.wav could not be written"):
         stemwright.separate_to(song, song, two=True)
     assert song.stat().st_size > 1000
+
+
+def test_the_song_itself_can_be_written_beside_its_stems(tmp_path: Path) -> None:
+    told: dict[str, int] = {}
+
+    def listen(name: str, block: np.ndarray) -> None:
+        told[name] = told.get(name, 0) + block.shape[1]
+
+    loud = stemwright.Audio(tune() * 4, RATE)
+    files = stemwright.separate_to(loud, tmp_path, format="wav", two=True, mix=True, listen=listen)
+    assert files.mix is not None
+    assert list(files.paths) == ["vocals", "instrumental"]
+    assert told == dict.fromkeys([*files.paths, "mix"], files.length)
+    stems = np.sum([heard(path) for path in files.paths.values()], axis=0)
+    np.testing.assert_allclose(heard(files.mix) / files.mix_factor, stems, atol=1e-3)

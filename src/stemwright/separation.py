@@ -27,6 +27,10 @@ from stemwright.zoo.choice import Choice, choose
 from stemwright.zoo.profiles import Run, running
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
+Listen = Callable[[str, Samples], None]
+
+MIX = "mix"
+"""What the song itself is called among the files of its stems."""
 
 # Work for a second of sound on one core, in milliseconds: what the net costs, what every stem adds to it, and encoding
 # it, with the spool. Only the proportions matter: they say how much of the bar is separating and how much is encoding.
@@ -81,10 +85,16 @@ class Separation(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class SeparatedFiles(Outcome):
-    """A song's stems as files, with the gain applied; `length` in samples at `rate`."""
+    """A song's stems as files, with the gain applied; `length` in samples at `rate`.
+
+    `mix` is the song's own file, if one was asked for: at the stems' gain times `mix_factor`, which is less than 1 only
+    where the sum of the stems would clip.
+    """
 
     paths: dict[str, Path]
     length: int
+    mix: Path | None = None
+    mix_factor: float = 1.0
 
 
 def separate(  # noqa: PLR0913  all but one are keywords, and each stands for itself
@@ -131,6 +141,8 @@ def separate_to(  # noqa: PLR0913  as above
     model: str = catalog.BUNDLED,
     rate: int | None = None,
     profile: str = "consistent",
+    mix: bool = False,
+    listen: Listen | None = None,
     limits: Limits = NO_LIMITS,
     on_progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
@@ -138,7 +150,8 @@ def separate_to(  # noqa: PLR0913  as above
     """Separates a song into `folder`/stem.format, in the memory of a few segments whatever its length.
 
     Finished stems wait in nameless files on the same disk until the common gain is known, then all are encoded at
-    once. At any error, cancellation or interrupt nothing is left behind. The other arguments are those of `separate`.
+    once. At any error, cancellation or interrupt nothing is left behind. `mix` writes the song itself too; `listen`
+    gets every file's blocks by name, before the gain, on several threads. The other arguments are those of `separate`.
     """
     format = format_named(format).name
     choice = choose(model, stems, two=two, rest=rest)
@@ -146,32 +159,46 @@ def separate_to(  # noqa: PLR0913  as above
     rate, run = _profile(profile, choice, source, rate)
     with (
         open_song(source, rate=rate, limits=limits) as song,
-        spools(Path(folder), choice.names) as waiting,
+        spools(Path(folder), [*choice.names, *([MIX] if mix else [])]) as waiting,
     ):
-        work = _Work(choice, song, Clock(on_progress, cancelled), run=run, encoding=_ENCODING[format])
+        tap = waiting.get(MIX)
+        work = _Work(choice, song, Clock(on_progress, cancelled), run=run, encoding=_ENCODING[format], tap=tap)
         for block in work.blocks():
-            work.each(Spool.write, waiting.values(), block)
+            work.each(Spool.write, [waiting[name] for name in choice.names], block)
         start = partial(_open, Path(folder), rate=song.rate, format=format, tags=song.tags)
         paths = write_files(
-            {name: spool.blocks() for name, spool in waiting.items()}, start, gain=work.gain, on_written=work.encoded
+            {
+                name: _heard(name, spool, listen, work.mix_factor if name == MIX else 1)
+                for name, spool in waiting.items()
+            },
+            start,
+            gain=work.gain,
+            on_written=work.encoded,
         )
-        return SeparatedFiles(paths=paths, length=work.samples, **work.outcome())
+        song_file = paths.pop(MIX, None) if mix else None
+        return SeparatedFiles(
+            paths=paths, length=work.samples, mix=song_file, mix_factor=work.mix_factor, **work.outcome()
+        )
 
 
 class _Work:
     """One song on its way through a separator: measured, counted and reported while it streams."""
 
-    def __init__(self, choice: Choice, song: Song, clock: Clock, *, run: Run, encoding: float = 0) -> None:
+    def __init__(
+        self, choice: Choice, song: Song, clock: Clock, *, run: Run, encoding: float = 0, tap: Spool | None = None
+    ) -> None:
         self._choice, self._song, self._clock, self._run = choice, song, clock, run
+        self._tap, self._mix_level = tap, Level(song.rate)
         self._levels = [Level(song.rate) for _ in choice.names]
         separating = _SEPARATING + _EACH_STEM * len(choice.names)
-        self._share = separating / (separating + encoding * len(choice.names))
+        self._files = len(choice.names) + (tap is not None)
+        self._share = separating / (separating + encoding * self._files)
         self.samples = 0
 
     def blocks(self) -> Iterator[Samples]:
         """Finished blocks [stems asked for, 2, n]."""
         self._report()
-        for block in self._run(self._choice.separator, self._song.blocks(), self._song.rate):
+        for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate):
             asked_for = block[: len(self._choice.names)]
             self.each(Level.add, self._levels, asked_for)
             yield asked_for
@@ -184,13 +211,18 @@ class _Work:
 
     def encoded(self, samples: int) -> None:
         """Reports how many samples of all stems are in their files."""
-        done = samples / max(1, self.samples * len(self._levels))
+        done = samples / max(1, self.samples * self._files)
         self._clock.at("encoding", self._share + (1 - self._share) * done)
 
     @property
     def gain(self) -> float:
         """The factor for all stems, known when the song has ended."""
         return common_gain([level.peak for level in self._levels])
+
+    @property
+    def mix_factor(self) -> float:
+        """What keeps the song itself within full scale beside the stems' gain."""
+        return common_gain([self._mix_level.peak * self.gain])
 
     def outcome(self) -> dict[str, Any]:
         """The fields of an Outcome."""
@@ -205,6 +237,14 @@ class _Work:
             "warnings": tuple(self._song.warnings),
         }
 
+    def _song_blocks(self) -> Iterator[Samples]:
+        """The song on its way to the separator, kept beside where its own file is wanted too."""
+        for block in self._song.blocks():
+            if self._tap is not None:
+                self._mix_level.add(block)
+                self._tap.write(block)
+            yield block
+
     def _stem(self, name: str, level: Level) -> Stem:
         return Stem(
             name=name,
@@ -218,6 +258,14 @@ class _Work:
         expected = self._song.length_hint or self._song.rate * (self._song.seconds_hint or 0)
         fraction = min(1.0, self.samples / expected) if expected else 0.0
         self._clock.at("separating", fraction * self._share)
+
+
+def _heard(name: str, spool: Spool, listen: Listen | None, factor: float) -> Iterator[Samples]:
+    """A spool's blocks times `factor`, each told to the listener first."""
+    for block in spool.blocks():
+        if listen is not None:
+            listen(name, block)
+        yield block if factor == 1 else block * np.float32(factor)
 
 
 def _profile(

@@ -53,7 +53,7 @@ def tiled(minutes: float, rate: int) -> Iterator[np.ndarray]:
 def measure(minutes: float, *, format: str, two: bool, rate: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         song = Path(scratch) / "song.mp3"
-        with open_stem(song, rate=rate, format="mp3", bitrate_kbps=192) as writer:
+        with open_stem(song, rate=rate, format="mp3-192") as writer:
             for block in tiled(minutes, rate):
                 writer.write(block)
         started = time.monotonic()

@@ -117,7 +117,7 @@ def test_files_hold_what_the_arrays_do(tmp_path: Path) -> None:
     assert files.facts == arrays.facts
     for name, path in files.paths.items():
         assert path == tmp_path / "out" / f"{name}.flac"
-        np.testing.assert_allclose(heard(path), arrays.stems[name], atol=1.01 / 32768)
+        np.testing.assert_allclose(heard(path), arrays.stems[name], atol=2.1 / 32768)  # dither, rounding, spool
 
 
 def test_stems_that_would_clip_share_one_gain(tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ class UnknownFormat(AudioError):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
 
+class BadSound(AudioError):
+    """{format} cannot be written with {wrong}. {choices}."""
+
+
+class BadTemplate(AudioError):
+    """The name template {template!r} cannot be used: {reason}. Write it like "{{title}} - {{stem}}.{{ext}}", with any
+    of: {fields}."""
+
+
+class BadManifest(AudioError):
+    """{path}, line {line}: {reason}."""
+
+
 class CannotWrite(AudioError):
     """{path} could not be written: {reason}. Nothing was left behind."""
 
@@ -121,6 +134,19 @@ class NoVoices(StemwrightError):
 
 class UnknownStem(StemwrightError):
     """There is no stem {stem!r} in the model {model}. Choose from: {choices}."""
+
+
+class NothingChosen(StemwrightError):
+    """No stem, group or mix is left to write. Choose at least one."""
+
+
+class SameNameTwice(StemwrightError):
+    """Two outputs would be called {name!r}. Give the group, mix or rest another name."""
+
+
+class BadMix(StemwrightError):
+    """The mix {mix!r} cannot be made: {reason}. Write it like --mix "practice=vocals:-6,bass:-inf,*": gains in dB by
+    stem or group, * for all others."""
 
 
 class UnknownModel(StemwrightError):
@@ -376,6 +402,18 @@ class FetchedPage(AddressError):
 
 class NoSuchRoute(ServiceError):
     """There is no {method} {path}."""
+
+
+class NotSignedIn(ServiceError):
+    """Nobody is signed in: the session has ended, or its key has. Sign in again."""
+
+
+class NotAllowed(ServiceError):
+    """This needs a key with the scope {scope}."""
+
+
+class ForgedRequest(ServiceError):
+    """This request does not come from a page of ours: its X-CSRF-Token is missing or wrong. Load the page again."""
 
 
 class BadJson(ServiceError):

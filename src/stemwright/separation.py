@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from stemwright.audio.decode import NO_LIMITS, Limits, Song, open_song
-from stemwright.audio.encode import StemWriter, format_named, open_stem
+from stemwright.audio.encode import Sound, StemWriter, format_named, open_stem
 from stemwright.audio.signal import Audio, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import write_files
@@ -76,7 +76,7 @@ class Separation(Outcome):
 
     stems: dict[str, Samples]
 
-    def save(self, folder: str | os.PathLike[str], *, format: str = "mp3", bits: int = 16) -> dict[str, Path]:
+    def save(self, folder: str | os.PathLike[str], *, format: str = "mp3", bits: int | None = None) -> dict[str, Path]:
         """Writes every stem to `folder`/name.format; raises UnknownFormat, CannotWrite, DiskFull."""
         start = partial(_open, Path(folder), rate=self.rate, format=format, bits=bits)
         blocks = {name: iter([stem]) for name, stem in self.stems.items()}
@@ -117,7 +117,7 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     `rate` is that of the stems, the song's own by default. `on_progress` gets `Progress` and may
     raise; `cancelled` is asked once a segment and ends the work with Cancelled.
     """
-    choice = choose(model, stems, two=two, rest=rest)
+    choice = choose(model, {"stems": stems, "two": two, "rest": rest})
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
     source = _song(source, rate)
     rate, run = _profile(profile, choice, source, rate)
@@ -154,7 +154,7 @@ def separate_to(  # noqa: PLR0913  as above
     gets every file's blocks by name, before the gain, on several threads. The other arguments are those of `separate`.
     """
     format = format_named(format).name
-    choice = choose(model, stems, two=two, rest=rest)
+    choice = choose(model, {"stems": stems, "two": two, "rest": rest})
     source = _song(source, rate)
     rate, run = _profile(profile, choice, source, rate)
     with (
@@ -199,7 +199,7 @@ class _Work:
         """Finished blocks [stems asked for, 2, n]."""
         self._report()
         for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate):
-            asked_for = block[: len(self._choice.names)]
+            asked_for = self._choice.of(block)
             self.each(Level.add, self._levels, asked_for)
             yield asked_for
             self.samples += block.shape[2]
@@ -291,6 +291,10 @@ def _song(source: Source, rate: int | None) -> str | os.PathLike[str] | BinaryIO
     return Audio(samples.astype(np.float32), rate)
 
 
-def _open(folder: Path, name: str, *, rate: int, format: str, bits: int = 16, tags: Tags = NO_TAGS) -> StemWriter:
+def _open(
+    folder: Path, name: str, *, rate: int, format: str, bits: int | None = None, tags: Tags = NO_TAGS
+) -> StemWriter:
     label = name.replace("_", " ").title()
-    return open_stem(folder / f"{name}.{format}", rate=rate, format=format, bits=bits, tags=tags.for_stem(label))
+    return open_stem(
+        folder / f"{name}.{format}", rate=rate, format=Sound.of(format, bits=bits), tags=tags.for_stem(label)
+    )

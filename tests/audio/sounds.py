@@ -55,10 +55,11 @@ def write_with_pyav(
 
 
 def write(
-    path: Path, samples: Samples, *, rate: int = RATE, bits: int = 16, block: int = 30011, tags: Tags = NO_TAGS
+    path: Path, samples: Samples, *, rate: int = RATE, bits: int | None = None, block: int = 30011, tags: Tags = NO_TAGS
 ) -> Path:
     """A file by our encoder, its format by its ending."""
-    with encode.open_stem(path, rate=rate, format=path.suffix, bits=bits, tags=tags) as writer:
+    sound = encode.Sound.of(path.suffix, bits=bits, dither=False)
+    with encode.open_stem(path, rate=rate, format=sound, tags=tags) as writer:
         for start in range(0, samples.shape[1], block):
             writer.write(samples[:, start : start + block])
     return path

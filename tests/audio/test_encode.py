@@ -73,7 +73,7 @@ def test_what_is_too_loud_for_integers_is_clipped_and_kept_in_floats(tmp_path: P
 def test_dither_turns_distortion_into_noise_and_is_the_same_each_time(tmp_path: Path) -> None:
     quiet = np.full((2, RATE), 0.3 / 32768, np.float32)
     for name in ("a.wav", "b.wav"):
-        with encode.open_stem(tmp_path / name, rate=RATE, format="wav", dither_seed=1) as writer:
+        with encode.open_stem(tmp_path / name, rate=RATE, format=encode.Sound.of("wav"), seed=1) as writer:
             writer.write(quiet)
     found = read(tmp_path / "a.wav")
     assert abs(found.mean() * 32768 - 0.3) < 0.02
@@ -128,11 +128,33 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.wav", "file"]
 
 
-@pytest.mark.parametrize(("name", "bits"), [("ogg", 16), ("", 16), ("wav", 8), ("flac", 32)])
-def test_unknown_formats_name_those_there_are(tmp_path: Path, name: str, bits: int) -> None:
-    with pytest.raises(errors.UnknownFormat, match=r"Choose one of: (mp3, wav, flac, opus, m4a|16, 24)"):
-        encode.open_stem(tmp_path / "a", rate=RATE, format=name, bits=bits)
+@pytest.mark.parametrize("name", ["ogg", "", "-", "wav-x", "wav-16f", "mp3-fast"])
+def test_unknown_formats_name_those_there_are(tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.UnknownFormat, match="Choose one of: mp3, wav, flac, opus, m4a"):
+        encode.open_stem(tmp_path / "a", rate=RATE, format=name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wav-8", "wav cannot be written with 8 bits. Choose one of these bits: 16, 24, 32f"),
+        ("flac-32f", "flac cannot be written with 32f bits"),
+        ("mp3-100", "mp3 cannot be written with 100 kbit/s. Choose one of these kbit/s: 32, 40"),
+        ("aac-600", "m4a cannot be written with 600 kbit/s. Choose from 32 to 512 kbit/s"),
+        ("opus-5", "from 6 to 510"),
+    ],
+)
+def test_numbers_that_a_format_does_not_have_are_told_with_those_it_has(name: str, words: str) -> None:
+    with pytest.raises(errors.BadSound, match=words):
+        encode.Sound.of(name)
+
+
+def test_a_lossy_format_has_no_bits_and_a_lossless_one_no_bitrate() -> None:
+    with pytest.raises(errors.BadSound, match="mp3 cannot be written with 24 bits"):
+        encode.Sound.of("mp3", bits=24)
+    with pytest.raises(errors.BadSound, match="flac cannot be written with 192 kbit/s"):
+        encode.Sound.of("flac", bitrate_kbps=192)
 
 
 def test_a_closed_writer_says_so(tmp_path: Path) -> None:

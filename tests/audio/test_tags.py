@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from io import BytesIO
 from pathlib import Path
 
 import av
+import mutagen
 import numpy as np
 import pytest
+import soundfile
+from mutagen.flac import Picture
 
-from stemwright.audio import tags
+from stemwright.audio import covers, tags
 from stemwright.audio.decode import open_song
+from stemwright.audio.encode import open_stem
 from stemwright.audio.tags import Tags
 from tests.audio.sounds import music, write, write_with_pyav
 
@@ -50,8 +56,8 @@ def test_texts_go_into_every_format_and_come_back(tmp_path: Path, ending: str) -
 
 
 @pytest.mark.parametrize("codec", ["png", "mjpeg"])
-@pytest.mark.parametrize("ending", ["mp3", "flac", "m4a"])
-def test_covers_go_into_the_formats_that_hold_them(tmp_path: Path, ending: str, codec: str) -> None:
+@pytest.mark.parametrize("ending", ["mp3", "flac", "opus", "m4a", "wav"])
+def test_covers_go_into_every_format(tmp_path: Path, ending: str, codec: str) -> None:
     cover = picture(codec)
     path = write(tmp_path / f"a.{ending}", music(5000), tags=Tags(TEXTS, cover))
     found = tags_of(path)
@@ -59,10 +65,41 @@ def test_covers_go_into_the_formats_that_hold_them(tmp_path: Path, ending: str, 
     assert found.texts == TEXTS
 
 
-@pytest.mark.parametrize("ending", ["wav", "opus"])
-def test_a_cover_does_no_harm_where_it_finds_no_place(tmp_path: Path, ending: str) -> None:
-    path = write(tmp_path / f"a.{ending}", music(5000), tags=Tags(TEXTS, picture("png")))
-    assert tags_of(path) == Tags(TEXTS)
+@pytest.mark.parametrize("ending", ["mp3", "flac", "opus", "m4a", "wav"])
+def test_a_second_program_finds_title_artist_and_cover(tmp_path: Path, ending: str) -> None:
+    cover = picture("mjpeg")
+    path = write(tmp_path / f"a.{ending}", music(5000), tags=Tags(TEXTS, cover))
+    found = mutagen.File(path).tags
+    pictures = {
+        "mp3": lambda: found["APIC:"].data,
+        "wav": lambda: found["APIC:"].data,
+        "flac": lambda: mutagen.File(path).pictures[0].data,
+        "opus": lambda: Picture(base64.b64decode(found["metadata_block_picture"][0])).data,
+        "m4a": lambda: bytes(found["covr"][0]),
+    }
+    assert pictures[ending]() == cover
+    names = {"m4a": ("\xa9nam", "\xa9ART")}.get(ending) or (
+        ("TIT2", "TPE1") if "TIT2" in found else ("title", "artist")
+    )
+    assert [str(found[name][0]) for name in names] == [TEXTS["title"], TEXTS["artist"]]
+
+
+@pytest.mark.parametrize("bits", ["16", "24", "32f"])
+def test_a_wav_with_a_tag_is_still_a_wav_of_its_length(tmp_path: Path, bits: str) -> None:
+    with open_stem(tmp_path / "a.wav", rate=44100, format=f"wav-{bits}", tags=Tags(TEXTS, picture("png"))) as writer:
+        writer.write(music(5001))
+    samples, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    assert (samples.shape, rate) == ((5001, 2), 44100)
+    assert np.abs(samples.T - music(5001)).max() < 1 / 32768
+    assert int.from_bytes((tmp_path / "a.wav").read_bytes()[4:8], "little") == (tmp_path / "a.wav").stat().st_size - 8
+
+
+def test_djs_find_tempo_key_and_isrc(tmp_path: Path) -> None:
+    texts = {"bpm": "128", "key": "Am", "isrc": "DEABC2400001", "disc": "1/2", "album_artist": "Various"}
+    for ending in ("mp3", "flac", "opus", "wav"):
+        assert tags_of(write(tmp_path / f"a.{ending}", music(5000), tags=Tags(texts))).texts == texts
+    found = mutagen.File(write(tmp_path / "a.m4a", music(5000), tags=Tags(texts))).tags
+    assert found["tmpo"] == [128]
 
 
 def test_a_stems_title_has_its_name() -> None:
@@ -87,15 +124,47 @@ def test_bytes_that_are_no_text_do_not_stop_a_song(tmp_path: Path) -> None:
     assert tags_of(path).title
 
 
+def bomb(side: int) -> bytes:
+    """A png that is whole and says that it has side × side pixels."""
+    header = b"IHDR" + side.to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    chunks = (header, b"IDAT" + zlib.compress(bytes(99)), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") for chunk in chunks
+    )
+
+
 @pytest.mark.parametrize(
-    "cover", [b"", b"GIF89a" + bytes(99), b"\x89PNG", b"\xff\xd8\xff\xe0", b"\x89PNG" + bytes(3 << 20)]
+    ("cover", "words"),
+    [
+        (b"", "not a jpeg or png"),
+        (b"GIF89a" + bytes(99), "not a jpeg or png"),
+        (b"\x89PNG", "not a jpeg or png"),
+        (b"\xff\xd8\xff\xe0", "not a jpeg or png"),
+        (b"<html>not found</html>", "not a jpeg or png"),
+        (b"\x89PNG" + bytes(9 << 20), "9.4 MB, more than 8 MB"),
+        (picture("png")[:-20], "not a jpeg or png"),
+        (picture("png").replace(b"IDAT", b"IDAX"), "not a jpeg or png"),
+        (picture("mjpeg")[:300], "not a jpeg or png"),
+        (bomb(50_000), "50000 × 50000 pixels are too many"),
+        (bomb(12_000), "12000 × 12000 pixels are too many"),
+    ],
 )
-def test_what_is_no_picture_or_too_big_is_no_cover(cover: bytes) -> None:
+def test_what_is_no_picture_or_a_bomb_is_no_cover(cover: bytes, words: str) -> None:
+    assert words in (covers.complaint(cover) or "")
     assert Tags({}).with_cover(cover).cover is None
 
 
+@pytest.mark.parametrize("cover", [b"<html>404</html>", bomb(50_000)])
+def test_a_song_whose_cover_is_none_is_read_with_a_note(tmp_path: Path, cover: bytes) -> None:
+    path = write(tmp_path / "a.mp3", music(20_000), tags=Tags(TEXTS, cover))
+    with open_song(path) as song:
+        assert sum(block.shape[1] for block in song.blocks()) == 20_000
+    assert song.tags == Tags(TEXTS)
+    assert [note for note in song.warnings if note.startswith("its cover was left out: ")] == song.warnings != []
+
+
 def test_the_size_of_a_picture_is_read_from_its_file() -> None:
-    assert tags.cover_size(picture("png", 40)) == tags.cover_size(picture("mjpeg", 40)) == (40, 40)
+    assert covers.cover_size(picture("png", 40)) == covers.cover_size(picture("mjpeg", 40)) == (40, 40)
 
 
 def test_a_songs_own_cover_is_no_sound_and_no_video(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from av.stream import Discard, Disposition, Stream
 
 from stemwright import errors
 from stemwright.audio import tags as tagging
+from stemwright.audio.covers import complaint
 from stemwright.audio.signal import Samples, channel_names
 
 # The demuxers that may be tried. Those that open other files or addresses (hls, dash, concat, image2, sdp, lavfi, …)
@@ -67,6 +68,7 @@ class Container:
     def __init__(self, file: BinaryIO, path: str) -> None:
         self.path = path
         self.damaged = self.decoded = 0  # packets, frames
+        self.notes: list[str] = []
         self._drop = 0
         self._container = _open(file, path)
         try:
@@ -173,8 +175,11 @@ class Container:
             self.damaged += 1
 
     def _keep_cover(self, packet: Packet) -> None:
-        if self.tags.cover is None and packet.size:
-            self.tags = self.tags.with_cover(bytes(packet))
+        if self.tags.cover is not None or not packet.size:
+            return
+        if reason := complaint(bytes(packet)):
+            self.notes.append(f"its cover was left out: {reason}")
+        self.tags = self.tags.with_cover(bytes(packet))
 
     def _note_delay(self, first: Packet) -> None:
         self._says_delay = first.has_sidedata("skip_samples")

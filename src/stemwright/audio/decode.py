@@ -120,6 +120,7 @@ class Song:
         container = self._container
         if container is None:
             return
+        self.warnings += container.notes
         if container.damaged:
             self.warnings.append(f"damaged packets that could not be decoded: {container.damaged}")
         missing = 0 if self.length_hint is None else self.length_hint - self.length

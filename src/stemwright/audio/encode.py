@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from stemwright import errors
-from stemwright.audio.formats import FORMATS, AvEncoder, Format, format_named
+from stemwright.audio.formats import FORMATS, Format, Sound, format_named
 from stemwright.audio.mp3 import Mp3Encoder
+from stemwright.audio.muxing import AvEncoder
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
-__all__ = ["FORMATS", "Format", "StemWriter", "format_named", "open_stem"]
+__all__ = ["FORMATS", "Format", "Sound", "StemWriter", "format_named", "open_stem"]
 
 
 class Encoder(Protocol):
@@ -96,29 +97,25 @@ def open_stem(
     path: str | os.PathLike[str],
     *,
     rate: int,
-    format: str,
+    format: str | Sound,
     file_rate: int | None = None,
-    bits: int = 16,
-    bitrate_kbps: int = 320,
     tags: Tags = NO_TAGS,
-    dither_seed: int | None = None,
+    seed: int = 0,
 ) -> StemWriter:
     """Starts a file of sound whose blocks come at `rate`; the folder is made if need be.
 
-    The file itself has `file_rate` (default `rate`) or what its format can hold nearest to that (opus: always 48000).
-    `bits`: 16, 24, or 32 (float, wav only), for lossless formats. `dither_seed` adds triangular dither to 16-bit files.
-    Raises UnknownFormat, CannotWrite, DiskFull.
+    `format` is a `Sound` or the name of one ("flac", "wav-24", "mp3-192": see `Sound.of`), which is not dithered. The
+    file itself has `file_rate` (default `rate`) or what its format can hold nearest to that (opus: always 48000).
+    `seed` is that of the dither. Raises UnknownFormat, BadSound, CannotWrite, DiskFull.
     """
-    kind, target = format_named(format), Path(path)
-    if not kind.is_lossy and bits not in kind.codecs:
-        raise errors.UnknownFormat(format=f"{kind.name} with {bits} bits", choices=", ".join(map(str, kind.codecs)))
-    out_rate = kind.rate_for(file_rate or rate)
+    sound = format if isinstance(format, Sound) else Sound.of(format, dither=False)
+    out_rate, target = sound.kind.rate_for(file_rate or rate), Path(path)
     file = _open_part(target)
     try:
         encoder = (
-            Mp3Encoder(file, rate=out_rate, kbps=bitrate_kbps, tags=tags)
-            if kind.name == "mp3"
-            else AvEncoder(file, kind, rate=out_rate, bits=bits, kbps=bitrate_kbps, tags=tags, seed=dither_seed)
+            Mp3Encoder(file, rate=out_rate, kbps=sound.kbps, tags=tags)
+            if sound.kind.name == "mp3"
+            else AvEncoder(file, sound, rate=out_rate, tags=tags, seed=seed)
         )
     except BaseException as error:
         file.close()
@@ -138,7 +135,7 @@ def _open_part(path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise errors.CannotWrite(path=path, reason="a folder has that name")
-        return _part(path).open("wb")
+        return _part(path).open("w+b")
     except OSError as error:
         raise _write_error(path, error) from error
 

@@ -1,28 +1,17 @@
-"""The kinds of file a stem can be written as, and PyAV's encoders for all of them but mp3."""
+"""The kinds of file a stem can be written as, and how its sound goes into one. No codec is loaded here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, BinaryIO, cast
+from typing import TypedDict
 
-import av
-import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import OutputContainer
-from av.packet import Packet
-from av.stream import Disposition
-from numpy.typing import NDArray
+from stemwright.errors import BadSound, UnknownFormat
 
-from stemwright import errors
-from stemwright.audio import mp3
-from stemwright.audio.signal import Samples
-from stemwright.audio.tags import Tags, cover_codec, cover_size
-
-_WRITE_BYTES = 1 << 17
+MP3_RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's field
+MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)
+_USUAL_BITS, _USUAL_KBPS, FLOAT_BITS = 16, 320, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +22,13 @@ class Format:
     muxer: str
     codecs: Mapping[int, tuple[str, str]]
     rates: tuple[int, ...] = ()
-    most_kbps: int | None = None  # lossy
-    holds_cover: bool = False
+    kbps: Collection[int] = ()  # lossy
     codec_options: Mapping[str, str] = field(default_factory=dict[str, str])
     muxer_options: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_lossy(self) -> bool:
-        return self.most_kbps is not None
+        return bool(self.kbps)
 
     def rate_for(self, rate: int) -> int:
         """The rate for sound at `rate`: the same if possible, else the next multiple or fraction of it, else 48000."""
@@ -51,91 +39,105 @@ class Format:
         return min(multiples) if multiples else max(fractions, default=48000)
 
 
-_AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)
 FORMATS = {
-    "mp3": Format("mp3", "", {16: ("lame", "s16")}, mp3.RATES, 320, holds_cover=True),
+    "mp3": Format("mp3", "", {16: ("lame", "s16")}, MP3_RATES, MP3_KBPS),
     "wav": Format(
         "wav",
         "wav",
-        {16: ("pcm_s16le", "s16"), 24: ("pcm_s24le", "s32"), 32: ("pcm_f32le", "flt")},
+        {16: ("pcm_s16le", "s16"), 24: ("pcm_s24le", "s32"), FLOAT_BITS: ("pcm_f32le", "flt")},
         muxer_options={"rf64": "auto"},
     ),
-    "flac": Format("flac", "flac", {16: ("flac", "s16"), 24: ("flac", "s32")}, holds_cover=True),
-    "opus": Format("opus", "ogg", {16: ("libopus", "flt")}, (48000,), 510, codec_options={"compression_level": "5"}),
+    "flac": Format("flac", "flac", {16: ("flac", "s16"), 24: ("flac", "s32")}),
+    "opus": Format(
+        "opus", "ogg", {16: ("libopus", "flt")}, (48000,), range(6, 511), codec_options={"compression_level": "5"}
+    ),
     "m4a": Format(
         "m4a",
         "mp4",
         {16: ("aac", "fltp")},
         _AAC_RATES,
-        512,
-        holds_cover=True,
+        range(32, 513),
         codec_options={"aac_coder": "fast"},
         muxer_options={"brand": "M4A "},
     ),
 }
+_ALIASES = {"aac": "m4a"}
 
 
 def format_named(name: str) -> Format:
     """The format of that name (case and a leading dot ignored). Raises UnknownFormat."""
-    found = FORMATS.get(name.lower().lstrip("."))
+    plain = name.lower().lstrip(".")
+    found = FORMATS.get(_ALIASES.get(plain, plain))
     if found is None:
-        raise errors.UnknownFormat(format=name, choices=", ".join(FORMATS))
+        raise UnknownFormat(format=name, choices=", ".join(FORMATS))
     return found
 
 
-class AvEncoder:
-    """PyAV's muxer and encoder around an open file."""
+class Written(TypedDict, total=False):
+    """How stems are written: fields of `Sound.of`."""
 
-    def __init__(self, file: BinaryIO, kind: Format, *, rate: int, bits: int, kbps: int, tags: Tags, seed: int | None):
-        codec, self._sample_format = kind.codecs.get(bits) or kind.codecs[16]
-        self._rate, self._position, self._bits = rate, 0, bits
-        self._dither = None if seed is None or bits != 16 or kind.is_lossy else np.random.default_rng(seed)
-        # An mp4's edit list counts in the movie's time scale: exact at the song's rate, not at the usual 1/1000 s.
-        timing = {"movie_timescale": str(rate)} if kind.muxer == "mp4" else {}
-        muxing = {**kind.muxer_options, **timing}
-        opened = av.open(file, "w", format=kind.muxer, container_options=muxing, buffer_size=_WRITE_BYTES)
-        self._container = cast(OutputContainer, opened)
-        self._container.metadata.update(tags.texts)
-        self._stream = cast(AudioStream, self._container.add_stream(codec, rate=rate, options=dict(kind.codec_options)))
-        self._stream.layout = "stereo"
-        self._stream.format = self._sample_format
-        if kind.is_lossy:
-            self._stream.bit_rate = min(kbps, kind.most_kbps or kbps) * 1000
-        if tags.cover is not None and kind.holds_cover:
-            self._add_cover(tags.cover)
+    format: str
+    bits: int | None
+    bitrate_kbps: int | None
+    dither: bool
 
-    def encode(self, block: Samples) -> None:
-        frame = AudioFrame.from_ndarray(self._as_codec_wants(block), format=self._sample_format, layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
-        self._position += block.shape[1]
-        self._container.mux(self._stream.encode(frame))
 
-    def close(self) -> None:
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """How a stem goes into a file: `bits` (32 is float) of a lossless one, `kbps` of a lossy one, dither at 16 bits."""
 
-    def abandon(self) -> None:
-        with suppress(Exception):
-            self._container.close()
+    kind: Format
+    bits: int = _USUAL_BITS
+    kbps: int = _USUAL_KBPS
+    dither: bool = True
 
-    def _add_cover(self, cover: bytes) -> None:
-        width, height = cover_size(cover)
-        stream = self._container.add_mux_stream(cover_codec(cover) or "mjpeg", width=width, height=height)
-        stream.disposition = Disposition.attached_pic
-        packet: Packet[Any] = Packet(cover)
-        packet.stream, packet.pts, packet.dts = stream, 0, 0
-        self._container.mux(packet)
+    @classmethod
+    def of(
+        cls, format: str = "mp3", *, bits: int | None = None, bitrate_kbps: int | None = None, dither: bool = True
+    ) -> Sound:
+        """A format and its numbers, which may stand in its name: "flac-24", "wav-32f", "opus-96".
 
-    def _as_codec_wants(self, block: Samples) -> NDArray[Any]:
-        """The block as planar or interleaved floats, or as interleaved integers, rounded and clipped."""
-        if self._sample_format == "fltp":
-            return np.ascontiguousarray(block, np.float32)
-        packed = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
-        if self._sample_format == "flt":
-            return packed
-        full = 2.0 ** (self._bits - 1)
-        scaled = packed.astype(np.float64) * full
-        if self._dither is not None:  # triangular, two steps wide: noise that neither follows the signal nor pulses
-            scaled += self._dither.random(scaled.shape) - self._dither.random(scaled.shape)
-        whole = np.clip(np.rint(scaled), -full, full - 1)
-        return whole.astype(np.int16) if self._bits == 16 else whole.astype(np.int32) << 8
+        Raises UnknownFormat and BadSound.
+        """
+        name, _, number = format.partition("-")
+        kind = format_named(name)
+        if number:
+            bits, bitrate_kbps = _numbers(kind, number, format)
+        if bits is not None and (kind.is_lossy or bits not in kind.codecs):
+            raise BadSound(format=kind.name, wrong=f"{_bits(bits)} bits", choices=_choices(kind))
+        if bitrate_kbps is not None and bitrate_kbps not in kind.kbps:
+            raise BadSound(format=kind.name, wrong=f"{bitrate_kbps} kbit/s", choices=_choices(kind))
+        return cls(kind, bits or _USUAL_BITS, bitrate_kbps or _USUAL_KBPS, dither)
+
+    @property
+    def format(self) -> str:
+        return self.kind.name
+
+    @property
+    def is_exact(self) -> bool:
+        """More than 16 bits can tell."""
+        return not self.kind.is_lossy and self.bits > _USUAL_BITS
+
+    @property
+    def is_dithered(self) -> bool:
+        return self.dither and not self.kind.is_lossy and self.bits == _USUAL_BITS
+
+
+def _numbers(kind: Format, text: str, format: str) -> tuple[int | None, int | None]:
+    """What stands behind the format's name, as bits or as kbit/s."""
+    number = text.removesuffix("f") if text == f"{FLOAT_BITS}f" else text
+    if not number.isdecimal():
+        raise UnknownFormat(format=format, choices=", ".join(FORMATS))
+    return (None, int(number)) if kind.is_lossy else (int(number), None)
+
+
+def _bits(bits: int) -> str:
+    return f"{bits}f" if bits == FLOAT_BITS else str(bits)
+
+
+def _choices(kind: Format) -> str:
+    if isinstance(kind.kbps, range):
+        return f"Choose from {kind.kbps.start} to {kind.kbps.stop - 1} kbit/s"
+    if kind.is_lossy:
+        return f"Choose one of these kbit/s: {', '.join(map(str, kind.kbps))}"
+    return f"Choose one of these bits: {', '.join(map(_bits, kind.codecs))}"

@@ -11,33 +11,24 @@ from typing import BinaryIO
 import lameenc
 import numpy as np
 
+from stemwright.audio.formats import MP3_KBPS as KBPS
+from stemwright.audio.formats import MP3_RATES as RATES
+from stemwright.audio.id3 import id3
 from stemwright.audio.signal import Samples
-from stemwright.audio.tags import Tags, cover_codec
+from stemwright.audio.tags import Tags
 
-RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's field
-KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 FRAME = 1152
 ENCODER_DELAY = 576  # LAME's; a decoder adds 529
 
 _TAG_BYTES = 192  # header, side information, Info and LAME fields
-_ID3_TEXTS = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "album": "TALB",
-    "album_artist": "TPE2",
-    "composer": "TCOM",
-    "genre": "TCON",
-    "date": "TYER",
-    "track": "TRCK",
-}
 
 
 class Mp3Encoder:
-    """Encodes float32 [2, n] at one of `RATES` with a constant bit rate into an open, seekable file."""
+    """Encodes float32 [2, n] at one of `RATES` with one of the bit rates `KBPS` into an open, seekable file."""
 
     def __init__(self, file: BinaryIO, *, rate: int, kbps: int, tags: Tags) -> None:
         self._file, self._rate = file, rate
-        self._kbps = min(KBPS, key=lambda known: abs(known - kbps))
+        self._kbps = kbps
         self._length = self._frames = self._bytes = 0
         self._unread = b""  # the start of a frame whose header is not complete
         self._skip = 0  # bytes of the current frame that are still to come
@@ -120,31 +111,6 @@ def crc16(data: bytes) -> int:
         for _ in range(8):
             crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
     return crc
-
-
-def id3(tags: Tags) -> bytes:
-    """The tags as ID3v2.3 (UTF-16, which every player reads), or nothing when there are none."""
-    frames = b"".join(_text_frame(_ID3_TEXTS[name], text) for name, text in tags.texts.items() if name in _ID3_TEXTS)
-    if "comment" in tags.texts:
-        frames += _id3_frame("COMM", b"\x01und" + _utf16("") + _utf16(tags.texts["comment"]))
-    if tags.cover is not None:
-        kind = b"image/png" if cover_codec(tags.cover) == "png" else b"image/jpeg"
-        frames += _id3_frame("APIC", b"\0" + kind + b"\0\x03\0" + tags.cover)
-    size = len(frames)
-    synchsafe = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
-    return b"ID3\x03\0\0" + synchsafe + frames if frames else b""
-
-
-def _text_frame(name: str, text: str) -> bytes:
-    return _id3_frame(name, b"\x01" + _utf16(text[:4] if name == "TYER" else text)[:-2])
-
-
-def _id3_frame(name: str, body: bytes) -> bytes:
-    return name.encode() + struct.pack(">IH", len(body), 0) + body
-
-
-def _utf16(text: str) -> bytes:
-    return b"\xff\xfe" + text.encode("utf-16-le", "replace") + b"\0\0"
 
 
 def _lame(rate: int, kbps: int) -> lameenc.Encoder:

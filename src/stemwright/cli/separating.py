@@ -58,7 +58,7 @@ def separate(
         raise CycloptsError(msg="Give at least one song or folder.")
     wanted = [name.strip() for name in stems.split(",") if name.strip()] if stems is not None else None
     format = format_named(format).name
-    choose(model, wanted, two=two, rest=rest)  # a name that does not exist is one error, not one for every song
+    choose(model, {"stems": wanted, "two": two, "rest": rest})  # a name that does not exist is one error, not one for every song
     work = jobs(songs, out)
     with report(len(work), as_json=json) as told:
         for job in work:

@@ -12,7 +12,7 @@ from stemwright.engine.separator import Grouping, Groups, Separator
 
 def grouped(separator: Separator, groups: Groups) -> Separator:
     """A separator whose stems are sums of another's; masks are added before the inverse STFT where there are masks."""
-    if groups == {name: (name,) for name in separator.stems}:
+    if list(groups.items()) == [(name, (name,)) for name in separator.stems]:
         return separator
     return separator.grouped(groups) if isinstance(separator, Grouping) else Grouped(separator, groups)
 

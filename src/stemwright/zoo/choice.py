@@ -1,62 +1,66 @@
-"""Which stems somebody asked for, and the separator that makes just those."""
+"""The outputs that somebody asked for, and the separator that makes just what they need."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.wrappers import grouped
-from stemwright.errors import UnknownStem
 from stemwright.zoo import loading
+from stemwright.zoo.wanted import Gains, Wanted, outputs
 
-VOICES = ("vocals", "backing_vocals")
 LEFT_OVER = "left over"
 """What nobody asked for is made too, as one stem, and dropped: without it the others could not sum to the mix."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A separator whose first stems are `names`; those of `experimental` hold nothing but experimental stems."""
+    """A separator, and how its stems become the outputs `names`; those of `experimental` hold only such stems."""
 
     model: str
     separator: Separator
     names: tuple[str, ...]
     experimental: frozenset[str]
+    gains: NDArray[np.float32] | None = None
+    """[outputs, parts], or None where the separator's first stems are the outputs."""
+
+    def of(self, stems: Samples) -> Samples:
+        """The separator's stems [stems, 2, n] as outputs [names, 2, n]."""
+        if self.gains is None:
+            return stems[: len(self.names)]
+        return np.einsum("op,pcn->ocn", self.gains, stems[: self.gains.shape[1]], optimize=True)
 
 
-def choose(model: str, stems: Sequence[str] | None = None, *, two: bool = False, rest: str | None = None) -> Choice:
-    """The stems asked for (default all) of a model, or of its vocals and instrumental when `two`.
-
-    `rest` names one more stem: the sum of everything that was not asked for. Raises UnknownModel, UnknownStem.
-    """
+def choose(model: str, wanted: Wanted) -> Choice:
+    """The outputs asked for of a model; raises UnknownModel and what `wanted.outputs` does."""
     own, doubtful = loading.offered(model)
-    offered = two_stems(own) if two else {name: (name,) for name in own}
-    if two and not offered["vocals"]:
-        raise UnknownStem(stem="vocals", model=model, choices=", ".join(own))
-    for name in stems or ():
-        if name not in offered:
-            raise UnknownStem(stem=name, model=model, choices=", ".join(offered))
-    groups = wanted(offered, stems or tuple(offered), rest=rest or LEFT_OVER)
-    experimental = {name for name, members in groups.items() if set(members) <= set(doubtful)}
-    names = tuple(name for name in groups if name != LEFT_OVER)
-    return Choice(model, grouped(loading.load(model), groups), names, frozenset(experimental))
+    made = outputs(own, model, wanted)
+    groups, gains = parts(own, made)
+    experimental = {name for name, heard in made.items() if set(heard) <= set(doubtful)}
+    separator = grouped(loading.load(model), groups)
+    return Choice(model, separator, tuple(made), frozenset(experimental), gains)
 
 
-def wanted(offered: Groups, stems: Sequence[str], *, rest: str) -> Groups:
-    """Those of the offered groups that are asked for, in their order, and `rest` of what is left, if anything is.
+def parts(own: Sequence[str], made: Mapping[str, Gains]) -> tuple[Groups, NDArray[np.float32] | None]:
+    """The fewest sums of a model's stems from which the outputs can be mixed, and the gains [outputs, sums].
 
-    >>> wanted({"vocals": ("vocals",), "drums": ("drums",), "bass": ("bass",)}, ["bass"], rest="others")
-    {'bass': ('bass',), 'others': ('vocals', 'drums')}
+    Stems that have the same gain in every output never need to be apart: adding them up before the inverse STFT is
+    what makes two stems cheaper than twelve.
+
+    >>> parts(["vocals", "drums", "bass"], {"vocals": {"vocals": 1.0}, "practice": {"drums": 0.5, "bass": 0.5}})[0]
+    {'vocals': ('vocals',), 'drums+bass': ('drums', 'bass')}
     """
-    left = [member for name, members in offered.items() if name not in stems for member in members]
-    groups = {name: members for name, members in offered.items() if name in stems}
-    return groups | ({rest: tuple(left)} if left else {})
-
-
-def two_stems(own: tuple[str, ...]) -> Groups:
-    """Vocals and everything else."""
-    return {
-        "vocals": tuple(name for name in own if name in VOICES),
-        "instrumental": tuple(name for name in own if name not in VOICES),
-    }
+    columns: dict[tuple[float, ...], list[str]] = {}
+    for name in own:
+        columns.setdefault(tuple(gains.get(name, 0.0) for gains in made.values()), []).append(name)
+    left = columns.pop((0.0,) * len(made), [])
+    ordered = sorted(columns.items(), key=lambda item: next(n for n, gain in enumerate(item[0]) if gain))
+    groups = {"+".join(members): tuple(members) for _, members in ordered}
+    gains = np.array([column for column, _ in ordered], np.float32).T
+    is_plain = gains.shape[0] == gains.shape[1] and np.array_equal(gains, np.eye(len(gains)))
+    return groups | ({LEFT_OVER: tuple(left)} if left else {}), None if is_plain else gains

@@ -1,0 +1,122 @@
+"""Files of every format but mp3, by PyAV's encoders and muxers."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from fractions import Fraction
+from typing import Any, BinaryIO, cast
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from stemwright.audio.covers import cover_codec, cover_size, flac_picture
+from stemwright.audio.formats import Sound
+from stemwright.audio.id3 import wav_chunk
+from stemwright.audio.signal import Samples
+from stemwright.audio.tags import Tags
+
+_WRITE_BYTES = 1 << 17
+
+
+class AvEncoder:
+    """PyAV's muxer and encoder around an open, seekable file; `seed` is that of the dither."""
+
+    def __init__(self, file: BinaryIO, sound: Sound, *, rate: int, tags: Tags, seed: int) -> None:
+        kind = sound.kind
+        codec, self._sample_format = kind.codecs[16 if kind.is_lossy else sound.bits]
+        self._rate, self._position, self._bits = rate, 0, sound.bits
+        self._file, self._last_chunk = file, wav_chunk(tags) if kind.muxer == "wav" else b""
+        self._dither = np.random.default_rng(seed) if sound.is_dithered else None
+        # An mp4's edit list counts in the movie's time scale: exact at the song's rate, not at the usual 1/1000 s.
+        timing = {"movie_timescale": str(rate)} if kind.muxer == "mp4" else {}
+        muxing = {**kind.muxer_options, **timing}
+        opened = av.open(file, "w", format=kind.muxer, container_options=muxing, buffer_size=_WRITE_BYTES)
+        self._container = cast(OutputContainer, opened)
+        self._container.metadata.update(_texts(tags, kind.muxer))
+        self._stream = cast(AudioStream, self._container.add_stream(codec, rate=rate, options=dict(kind.codec_options)))
+        self._stream.layout = "stereo"
+        self._stream.format = self._sample_format
+        if kind.is_lossy:
+            self._stream.bit_rate = sound.kbps * 1000
+        if tags.cover is not None and kind.muxer in ("flac", "mp4"):
+            self._add_cover(tags.cover)
+
+    def encode(self, block: Samples) -> None:
+        frame = AudioFrame.from_ndarray(self._as_codec_wants(block), format=self._sample_format, layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
+        self._position += block.shape[1]
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        if self._last_chunk:
+            _append_chunk(self._file, self._last_chunk)
+
+    def abandon(self) -> None:
+        with suppress(Exception):
+            self._container.close()
+
+    def _add_cover(self, cover: bytes) -> None:
+        width, height = cover_size(cover)
+        stream = self._container.add_mux_stream(cover_codec(cover) or "mjpeg", width=width, height=height)
+        stream.disposition = Disposition.attached_pic
+        packet: Packet[Any] = Packet(cover)
+        packet.stream, packet.pts, packet.dts = stream, 0, 0
+        self._container.mux(packet)
+
+    def _as_codec_wants(self, block: Samples) -> NDArray[Any]:
+        """The block as planar or interleaved floats, or as interleaved integers, rounded and clipped."""
+        if self._sample_format == "fltp":
+            return np.ascontiguousarray(block, np.float32)
+        packed = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
+        if self._sample_format == "flt":
+            return packed
+        full = 2.0 ** (self._bits - 1)
+        scaled = packed.astype(np.float64) * full
+        if self._dither is not None:
+            scaled += _triangular(self._dither, packed)
+        whole = np.clip(np.rint(scaled), -full, full - 1)
+        return whole.astype(np.int16) if self._bits == 16 else whole.astype(np.int32) << 8
+
+
+def _triangular(dither: np.random.Generator, packed: Samples) -> Samples:
+    """Noise of two steps' width, which neither follows the signal nor pulses with it; none where there is silence.
+
+    Two numbers are drawn a sample, one after the other: the noise does not depend on how the stem was cut into blocks.
+    """
+    drawn = dither.random((packed.shape[1], 2), np.float32)
+    return (drawn[:, 0] - drawn[:, 1]) * (packed != 0)
+
+
+def _texts(tags: Tags, muxer: str) -> dict[str, str]:
+    """The texts as the muxer knows them; an Ogg file has its cover among them."""
+    texts = dict(tags.texts)
+    if muxer == "mp4" and "bpm" in texts:
+        texts["tmpo"] = texts.pop("bpm")
+    if muxer == "ogg" and tags.cover is not None:
+        texts["METADATA_BLOCK_PICTURE"] = flac_picture(tags.cover)
+    return texts
+
+
+def _append_chunk(file: BinaryIO, chunk: bytes) -> None:
+    """Puts a chunk at the end of a wav file, whose header counts it; FFmpeg's muxer has no place for a cover."""
+    end = file.seek(0, 2)
+    file.write(bytes(end % 2) + chunk)
+    size = file.tell() - 8
+    file.seek(0)
+    if file.read(4) == b"RF64":
+        file.seek(20)
+        file.write(struct.pack("<Q", size))
+    elif size < 1 << 32:
+        file.write(struct.pack("<I", size))
+    else:  # the tag does not fit in a file of this kind: the sound alone is a whole file
+        file.truncate(end)
+    file.seek(0, 2)

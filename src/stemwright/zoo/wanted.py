@@ -1,0 +1,119 @@
+"""What somebody wants of a song: single stems, sums of several, the song without some, mixes with gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import TypedDict
+
+from stemwright.errors import BadMix, NothingChosen, SameNameTwice, UnknownStem
+
+VOICES = ("vocals", "backing_vocals")
+OTHERS = "*"
+"""In a mix: every stem that it does not name."""
+
+Gains = dict[str, float]
+"""A linear factor for each of a model's own stems that is heard in an output."""
+
+
+class Wanted(TypedDict, total=False):
+    """What may be asked for; every field can be left out.
+
+    `stems` are the single ones (default all; an empty list is none), `two` offers vocals and instrumental instead of
+    the model's own. `without` takes stems away and adds the sum of all others, the karaoke track, as "no_vocals".
+    `groups` put the sum of several in their place. `mixes` have gains in dB by stem or group; "*" stands for all that
+    a mix does not name. `rest` names one more output: the sum of what is in no single stem and no group.
+    """
+
+    stems: Sequence[str] | None
+    without: Sequence[str]
+    two: bool
+    rest: str | None
+    groups: Mapping[str, Sequence[str]]
+    mixes: Mapping[str, Mapping[str, float]]
+
+
+def outputs(own: Sequence[str], model: str, wanted: Wanted) -> dict[str, Gains]:
+    """The outputs by name, in the order: single stems as the model has them, groups, rest, without, mixes.
+
+    Raises UnknownStem, SameNameTwice, BadMix, NothingChosen.
+
+    >>> outputs(["vocals", "drums", "bass"], "three", {"groups": {"rhythm": ["drums", "bass"]}})
+    {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
+    """
+    offered = _offered(own, model, two=wanted.get("two", False))
+    groups = {name: _sum(offered, model, members) for name, members in wanted.get("groups", {}).items()}
+    known = offered | groups
+    without, mixes = wanted.get("without", ()), wanted.get("mixes", {})
+    singles = _singles(offered, model, wanted)
+    made = [*singles.items(), *groups.items()]
+    if (rest := wanted.get("rest")) is not None:
+        heard = {name for gains in [*singles.values(), *groups.values()] for name in gains}
+        made += [(rest, {name: 1.0 for name in own if name not in heard})]
+    if without:
+        gone = _sum(known, model, without)
+        made += [("no_" + "_".join(without), {name: 1.0 for name in own if name not in gone})]
+    made += [(name, _mix(known, model, name, gains)) for name, gains in mixes.items()]
+    return _checked([(name, gains) for name, gains in made if gains or name in mixes])
+
+
+def _offered(own: Sequence[str], model: str, *, two: bool) -> dict[str, Gains]:
+    if not two:
+        return {name: {name: 1.0} for name in own}
+    if not set(own) & set(VOICES):
+        raise UnknownStem(stem="vocals", model=model, choices=", ".join(own))
+    return {
+        "vocals": {name: 1.0 for name in own if name in VOICES},
+        "instrumental": {name: 1.0 for name in own if name not in VOICES},
+    }
+
+
+def _singles(offered: dict[str, Gains], model: str, wanted: Wanted) -> dict[str, Gains]:
+    chosen, without = wanted.get("stems"), wanted.get("without", ())
+    grouped = {member for members in wanted.get("groups", {}).values() for member in members}
+    _sum(offered, model, chosen or ())  # for its complaint
+    return {
+        name: gains
+        for name, gains in offered.items()
+        if name not in without and (name not in grouped if chosen is None else name in chosen)
+    }
+
+
+def _sum(known: dict[str, Gains], model: str, members: Iterable[str]) -> Gains:
+    """All that is in at least one of the members."""
+    for member in members:
+        if member not in known:
+            raise UnknownStem(stem=member, model=model, choices=", ".join(known))
+    return {name: 1.0 for member in members for name in known[member]}
+
+
+def _mix(known: dict[str, Gains], model: str, title: str, gains_db: Mapping[str, float]) -> Gains:
+    named = _sum(known, model, [name for name in gains_db if name != OTHERS])
+    mix = dict.fromkeys(_own(known), _factor(title, gains_db[OTHERS])) if OTHERS in gains_db else {}
+    mix = {name: factor for name, factor in mix.items() if name not in named}
+    for part, gain_db in gains_db.items():
+        for name in known[part] if part != OTHERS else ():
+            mix[name] = mix.get(name, 0.0) + _factor(title, gain_db)
+    return {name: factor for name, factor in mix.items() if factor}
+
+
+def _own(known: dict[str, Gains]) -> Iterable[str]:
+    return (name for gains in known.values() for name in gains)
+
+
+def _factor(title: str, gain_db: float) -> float:
+    if not -inf <= gain_db <= 40:  # false for NaN too
+        raise BadMix(mix=title, reason=f"{gain_db} dB is not a gain from -inf to 40")
+    return 10 ** (gain_db / 20)
+
+
+def _checked(made: list[tuple[str, Gains]]) -> dict[str, Gains]:
+    chosen = dict(made)
+    if not chosen:
+        raise NothingChosen
+    for name, gains in made:
+        if [other for other, _ in made].count(name) > 1:
+            raise SameNameTwice(name=name)
+        if not gains:
+            raise BadMix(mix=name, reason="there is nothing to hear in it")
+    return chosen

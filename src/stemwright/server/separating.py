@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import signal
@@ -40,6 +41,8 @@ LOOK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # how often the task's row hears of progress
 CANCEL_SECONDS = 15.0  # a child that has not given up by then is killed
 
+log = logging.getLogger("stemwright.child")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,6 +56,8 @@ class Job:
     format: str
     model: str
     max_seconds: float
+    ids: tuple[str, ...] = ()  # of the blobs to be; without them nothing is made for the player
+    request_id: str | None = None  # for the logs
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,22 @@ class Part:
     experimental: bool
     loudness_dbfs: float | None
 
+    def blob(self, stem_id: str) -> str:
+        """What its file is called among the blobs."""
+        return f"{stem_id}_{self.label}{Path(self.file).suffix}"
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the child says of a finished separation."""
+    """What the child says of a finished separation; `peaks` and `mix` are files for the player."""
 
     parts: tuple[Part, ...]
     model: str
     device: str
     duration_seconds: float
     gain_db: float
+    peaks: str | None = None
+    mix: str | None = None
 
 
 # ---- the worker's end -----------------------------------------------------------------------------------------------
@@ -100,6 +111,7 @@ class Child:
         self._process: subprocess.Popen[str] | None = None
         self._events: Queue[dict[str, Any] | None] = Queue()
         self._busy = threading.Lock()
+        self._about: dict[str, str | None] = {}  # the task that it works on, or worked on last
         # Linux ends a child with the thread that started it, so that thread has to live as long as this object.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="child-starter")
         self.used = time.monotonic()
@@ -110,6 +122,7 @@ class Child:
         Raises InputRefused, SeparationFailed, ChildDied (also beyond a limit) and Superseded (told to stop).
         """
         with self._busy:
+            self._about = {"task_id": job.task_id, "request_id": job.request_id}
             self._start()
             self._say({"job": asdict(job)})
             try:
@@ -127,7 +140,7 @@ class Child:
             return
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             with contextlib.suppress(OSError):
                 if pipe:
                     pipe.close()
@@ -160,8 +173,8 @@ class Child:
         self.kill()
         self._events = Queue()
         self._process = self._starter.submit(self._spawn).result()
-        reading = threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True)
-        reading.start()
+        threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True).start()
+        threading.Thread(target=self._overhear, args=(self._process.stderr,), daemon=True).start()
 
     def _spawn(self) -> subprocess.Popen[str]:
         environment = os.environ | {
@@ -169,8 +182,15 @@ class Child:
             "MALLOC_ARENA_MAX": "4",  # glibc reserves address space for every thread otherwise
             "STEMWRIGHT_PARENT_PID": str(os.getpid()),
         }
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, env=environment, encoding="utf-8")
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(self._command, **pipes, text=True, env=environment, encoding="utf-8", errors="replace")
+
+    def _overhear(self, pipe: IO[str]) -> None:
+        """What the child or a library in it complains of becomes lines of our log, with the task it is about."""
+        with contextlib.suppress(ValueError, OSError):
+            for line in pipe:
+                if text := line.strip():
+                    log.warning("%s", text, extra=self._about)
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self._process is not None
@@ -250,7 +270,8 @@ def _read(pipe: IO[str], events: Queue[dict[str, Any] | None]) -> None:
 def _result(event: dict[str, Any], job: Job) -> Outcome:
     if "error" not in event:
         parts = tuple(Part(**part) for part in event.pop("parts"))
-        return Outcome(parts, event["model"], event["device"], event["duration_seconds"], event["gain_db"])
+        facts = {name: event.get(name) for name in Outcome.__dataclass_fields__ if name != "parts"}
+        return Outcome(parts, **facts)  # pyright: ignore[reportArgumentType]
     if event["failure"] == "cancelled":
         raise Superseded(task_id=job.task_id, attempt="which was told to stop")
     error = InputRefused if event["failure"] == "input" else SeparationFailed
@@ -361,13 +382,17 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
     # Loaded here: the worker imports this file too, and has no use for the codecs and the model.
     from stemwright.audio.decode import Limits as SongLimits
     from stemwright.separation import separate_to
+    from stemwright.server.drawing import Drawing
 
+    drawing = Drawing()
     done = separate_to(
         job.source,
         job.folder,
         **_wanted(job),
         format=job.format,
         model=job.model,
+        mix=bool(job.ids),
+        listen=drawing.listen if job.ids else None,
         limits=SongLimits(max_seconds=job.max_seconds),
         on_progress=lambda progress: on_progress(progress.fraction),
         cancelled=cancelled,
@@ -385,7 +410,9 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
         )
         for fact, said in zip(done.facts.values(), labels, strict=True)
     )
-    return Outcome(parts, done.model, done.device, done.seconds, done.gain_db)
+    drawn = drawing.write(Path(job.folder), done, parts, job.ids) if job.ids else None
+    song = str(done.mix) if done.mix else None
+    return Outcome(parts, done.model, done.device, done.seconds, done.gain_db, peaks=drawn, mix=song)
 
 
 def _wanted(job: Job) -> dict[str, Any]:

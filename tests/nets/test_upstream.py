@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 from filled import BS, CASES, DEMUCS, MEL, filled, tones  # noqa: E402
 
-from stemwright.nets.roformer import RoformerConfig, halve  # noqa: E402
+from stemwright.nets.dense import lowered  # noqa: E402
+from stemwright.nets.roformer import RoformerConfig  # noqa: E402
 
 PINNED = json.loads((Path(__file__).parent / "upstream.json").read_text())
 
@@ -51,6 +52,6 @@ def test_mel_bands_cover_every_bin_and_overlap() -> None:
 def test_half_precision_keeps_40_db_with_the_residual_in_fp32(config: RoformerConfig) -> None:
     mix, wide = tones(11025), replace(config, dim=96, depth=1, heads=3, dim_head=32, stems=1)
     with torch.inference_mode():
-        full, half = filled(wide)(mix), halve(filled(wide), torch.bfloat16)(mix)  # type: ignore[arg-type]
+        full, half = filled(wide)(mix), lowered(filled(wide), torch.bfloat16)(mix)
     assert half.dtype == torch.float32
     assert 20 * torch.log10(full.norm() / (half - full).norm()) > 40

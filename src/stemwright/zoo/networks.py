@@ -191,10 +191,10 @@ def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
 def _lowered(net: nn.Module, precision: str) -> nn.Module:
     import torch
 
-    from stemwright.nets.roformer import Roformer, halve
+    from stemwright.nets.dense import lowered
 
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    return halve(net, dtypes[precision]) if precision in dtypes and isinstance(net, Roformer) else net
+    return lowered(net, dtypes[precision]) if precision in dtypes else net
 
 
 def build(architecture: str, sizes: dict[str, Any], stems: int) -> nn.Module:

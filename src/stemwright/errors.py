@@ -87,6 +87,10 @@ class UnknownFormat(AudioError):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
 
+class BadPreview(AudioError):
+    """There is no preview of {seconds} s. Give a number of seconds above 0, such as 30."""
+
+
 class BadSound(AudioError):
     """{format} cannot be written with {wrong}. {choices}."""
 
@@ -354,7 +358,20 @@ class InputRefused(ServiceError):
 
 
 class UnknownBlobs(ServiceError):
-    """There is no blob store for {url}. Use file:///folder."""
+    """There is no blob store for {url}. STEMWRIGHT_BLOBS_URL takes file:///folder, s3://bucket/prefix, gs://… or az://…,
+    with options of the provider in its query: s3://bucket?endpoint=https://…"""
+
+
+class CannotOpenBlobs(ServiceError):
+    """Nothing can be stored in {url}: {reason}. Check STEMWRIGHT_BLOBS_URL and who may write there."""
+
+
+class BlobsAway(ServiceError):
+    """The blob store did not do what it was asked: {reason}. It is tried again; check STEMWRIGHT_BLOBS_URL."""
+
+
+class CannotReachDatabase(ServiceError):
+    """The database {url} cannot be used: {reason}. Check STEMWRIGHT_DATABASE_URL, and that its server runs."""
 
 
 # ---- service: outbound HTTP -----------------------------------------------------------------------------------------
@@ -410,6 +427,18 @@ class NotSignedIn(ServiceError):
 
 class NotAllowed(ServiceError):
     """This needs a key with the scope {scope}."""
+
+
+class SongGone(ServiceError):
+    """The song of this task is no longer here, so it cannot be separated again. Upload it once more."""
+
+
+class NoCallback(ServiceError):
+    """Task {task_id} has no callback that could be sent again: it is unfinished, or none was asked for."""
+
+
+class StillDelivering(ServiceError):
+    """The callback of task {task_id} is still being delivered; wait until its attempts have ended."""
 
 
 class ForgedRequest(ServiceError):

@@ -13,7 +13,7 @@ from stemwright.server.http import errors, wire
 from stemwright.server.http.app import create_app
 from stemwright.server.http.calls import Api
 from stemwright.server.http.errors import Meaning
-from stemwright.server.http.routes.contract import document
+from stemwright.server.http.routes.contract import console, document
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import NEAREST
 from stemwright.server.store.blobs import Folder
@@ -43,10 +43,11 @@ def test_every_reference_leads_somewhere() -> None:
         assert CONTRACT.follow({"$ref": reference})
 
 
-def test_nothing_in_it_is_unused() -> None:
-    used = {reference.removeprefix("#/components/") for reference in references(document())}
+@pytest.mark.parametrize("written", [document(), console()], ids=["service", "console"])
+def test_nothing_in_it_is_unused(written: dict[str, Any]) -> None:
+    used = {reference.removeprefix("#/components/") for reference in references(written)}
     kinds = ("schemas", "responses", "parameters", "headers", "examples")
-    defined = {f"{kind}/{name}" for kind in kinds for name in document()["components"][kind]}
+    defined = {f"{kind}/{name}" for kind in kinds for name in written["components"].get(kind, ())}
     assert defined == used
 
 
@@ -64,7 +65,8 @@ def test_examples_are_true(path: str, content: dict[str, Any]) -> None:
 def test_there_is_an_operation_for_every_route_and_no_other(tmp_path: Path) -> None:
     app = create_app(Api(Settings(data=tmp_path), Database(f"sqlite:///{tmp_path}/x.db"), Folder(tmp_path)))
     routes = {route.path for route in app.routes if isinstance(route, Route)}
-    assert routes == set(document()["paths"])
+    written = {*document()["paths"], *console()["paths"]}
+    assert {path.replace(":path}", "}") for path in routes} == written
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_the_defaults_it_tells_are_the_settings() -> None:
 
 
 def test_the_published_files_are_the_served_ones() -> None:
-    for name in ("openapi.yaml", "llms.txt"):
+    for name in ("openapi.yaml", "console.yaml", "llms.txt"):
         assert (ROOT / "contract" / name).resolve().parent == ROOT / "src/stemwright/server/http/page"
     assert yaml.safe_load((ROOT / "contract/openapi.yaml").read_text()) == document()
 

@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from stemwright.server.http import errors
-from stemwright.server.http.routes.contract import document
+from stemwright.server.http.routes import contract
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 
@@ -28,6 +28,10 @@ class Operation:
     method: str
     described: dict[str, Any]
 
+    def matches(self, path: str) -> bool:
+        one = re.sub(r"\\\{[^}]+\}", ".+" if "{path}" in self.path else "[^/]+", re.escape(self.path))
+        return re.fullmatch(one, path) is not None
+
     @property
     def is_open(self) -> bool:
         return self.described.get("security") == []
@@ -35,14 +39,16 @@ class Operation:
 
 @dataclass
 class Contract:
-    """The contract, its schemas closed: a field that it does not name is an error in an answer of ours."""
+    """A contract, its schemas closed: a field that it does not name is an error in an answer of ours."""
 
+    written: dict[str, Any]
+    root: str  # what begins the paths whose every answer is an envelope
     statuses: set[tuple[str, str]] = field(default_factory=set)
     codes: set[tuple[str, str, int]] = field(default_factory=set)
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        closed = copy.deepcopy(document())
+        closed = copy.deepcopy(self.written)
         _close(closed)
         return closed
 
@@ -73,17 +79,16 @@ class Contract:
         Draft202012Validator(absolute, registry=self._registry).validate(value)
 
     def find(self, method: str, path: str) -> Operation | None:
-        for operation in self.operations:
-            pattern = re.sub(r"\{[^}]+\}", "[^/]+", operation.path)
-            if operation.method == method.lower() and re.fullmatch(pattern, path):
-                return operation
-        return None
+        found = [each for each in self.operations if each.method == method.lower() and each.matches(path)]
+        return min(found, key=lambda each: (each.path.count("{"), -len(each.path)), default=None)
 
     def check(self, answer: httpx2.Response, *, dialect: str, always_200: bool = False) -> None:
         """Fail unless the contract foresees this answer to this request."""
         method, path = answer.request.method, answer.request.url.path
         operation = self.find(method, path)
-        envelope = answer.json() if path.startswith("/api/") and answer.content else None
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        envelope = answer.json() if path.startswith(self.root) and answer.content and is_json else None
+        envelope = envelope if envelope and "code" in envelope else None
         status = answer.status_code
         if envelope is not None:
             status = errors.status(envelope["code"])
@@ -95,7 +100,7 @@ class Contract:
         assert str(status) in operation.described["responses"], f"{operation.id} answers {status}, undocumented"
         self._check_body(answer, self.follow(operation.described["responses"][str(status)]))
         self.statuses.add((operation.id, str(status)))
-        if envelope is not None:
+        if envelope is not None and "x-codes" in operation.described:
             assert envelope["code"] in operation.described["x-codes"][dialect], f"{operation.id}: {envelope}"
             self.codes.add((operation.id, dialect, envelope["code"]))
 
@@ -107,7 +112,7 @@ class Contract:
         if method != "HEAD":
             self.validate(answer.json(), {"$ref": "#/components/schemas/Error"})
         for operation in self.operations:  # a method that a known path does not have
-            if operation.path == path and path.startswith("/api/"):
+            if operation.path == path and path.startswith(self.root) and "x-codes" in operation.described:
                 self.codes.add((operation.id, dialect, 404))
                 self.statuses.add((operation.id, "404"))
 
@@ -145,4 +150,10 @@ def references(node: object) -> Iterator[str]:
             yield from references(value)
 
 
-CONTRACT = Contract()
+CONTRACT = Contract(contract.document(), "/api/")
+CONSOLE = Contract(contract.console(), "/console/api/")
+
+
+def contract_of(path: str) -> Contract:
+    """Whose path it is: the service's, or the console's own."""
+    return CONSOLE if path == "/" or path.startswith("/console/") else CONTRACT

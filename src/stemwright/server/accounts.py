@@ -21,6 +21,7 @@ class Account:
     name: str
     webhook_secret: str
     created: int
+    share: int = 1  # how many slots of the fleet for each one of an account with share 1
 
 
 _lock = Prepared(sa.select(accounts.c.id).where(accounts.c.id == sa.bindparam("id")).with_for_update())
@@ -30,8 +31,7 @@ def create(tx: sa.Connection, name: str, *, now: int) -> Account:
     """Stores a new account; raises AccountExists when the name is taken."""
     if tx.execute(sa.select(accounts.c.id).where(accounts.c.name == name)).first():
         raise AccountExists(name=name)
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    account = Account(id=secrets.token_hex(16), name=name, webhook_secret=secret, created=now)
+    account = Account(id=secrets.token_hex(16), name=name, webhook_secret=_new_secret(), created=now)
     tx.execute(sa.insert(accounts).values(**vars(account)))
     return account
 
@@ -51,10 +51,27 @@ def listing(tx: sa.Connection) -> list[Account]:
     return [Account(**row) for row in tx.execute(sa.select(accounts).order_by(accounts.c.created)).mappings()]
 
 
+def renew_secret(tx: sa.Connection, account_id: str) -> str:
+    """A new webhook secret, valid from the next callback on; returns it. Raises AccountNotFound."""
+    get(tx, account_id)
+    secret = _new_secret()
+    tx.execute(sa.update(accounts).where(accounts.c.id == account_id).values(webhook_secret=secret))
+    return secret
+
+
+def set_share(tx: sa.Connection, account_id: str, share: int) -> None:
+    """Gives the account so many slots of the fleet for each one of an account with share 1."""
+    tx.execute(sa.update(accounts).where(accounts.c.id == account_id).values(share=share))
+
+
 def lock(tx: sa.Connection, account_id: str) -> None:
     """Makes other transactions about this account wait (PostgreSQL; SQLite has one writer anyway)."""
     if not _lock(tx, id=account_id):
         raise AccountNotFound(name=account_id)
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _one(tx: sa.Connection, where: sa.ColumnElement[bool], name: str) -> Account:

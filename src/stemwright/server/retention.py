@@ -39,6 +39,28 @@ def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[st
     return list(tx.execute(query).scalars())
 
 
+def delete_task(database: Database, blobs: Blobs, task_id: str, *, now: int) -> None:
+    """Deletes an ended task's files at once, and its song where no other task of the account has it; hides its row.
+
+    The times go first: what a crash leaves undone, the next purge does.
+    """
+    with database.transaction() as tx:
+        row = tx.execute(
+            sa.update(tasks).where(tasks.c.id == task_id).values(deleted=now, expires=now).returning(tasks)
+        ).one()
+        same_song = (tasks.c.account_id == row.account_id, tasks.c.audio_id == row.audio_id, tasks.c.deleted.is_(None))
+        shared = tx.execute(sa.select(tasks.c.id).where(*same_song)).first()
+        track = tracks.by_blob(tx, row.source) if row.source and not shared else None
+        mine = track is not None and track.account_id == row.account_id and track.gone is None
+        if track and mine:
+            tracks.expire(tx, track.audio_id, now=now)
+    _delete_stems(database, blobs, task_id, now=now)
+    if track and mine:
+        blobs.delete(track.blob)
+        with database.transaction() as tx:
+            tracks.forget_bytes(tx, track.audio_id, now=now)
+
+
 def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:
     count = 0
     while found := _read(database, tracks.expired, limit=BATCH, now=now):
@@ -58,14 +80,19 @@ def _purge_tasks(database: Database, blobs: Blobs, *, now: int) -> int:
     count = 0
     while found := _read(database, expired_tasks, now=now):
         for task_id in found:
-            with database.read() as tx:
-                names = list(tx.execute(sa.select(stems.c.blob).where(stems.c.task_id == task_id)).scalars())
-            for name in names:
-                blobs.delete(name)
-            with database.transaction() as tx:
-                tx.execute(sa.update(tasks).where(tasks.c.id == task_id).values(gone=now))
+            _delete_stems(database, blobs, task_id, now=now)
         count += len(found)
     return count
+
+
+def _delete_stems(database: Database, blobs: Blobs, task_id: str, *, now: int) -> None:
+    with database.read() as tx:
+        names = list(tx.execute(sa.select(stems.c.blob).where(stems.c.task_id == task_id)).scalars())
+        beside = tx.execute(sa.select(tasks.c.peaks, tasks.c.mix).where(tasks.c.id == task_id)).one()
+    for name in [*names, *filter(None, beside)]:
+        blobs.delete(name)
+    with database.transaction() as tx:
+        tx.execute(sa.update(tasks).where(tasks.c.id == task_id).values(gone=now))
 
 
 def _purge_answers(database: Database, before: int) -> int:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=14, gt=0)
     upload_days: float = Field(default=3, gt=0)
     idempotency_hours: float = Field(default=24, gt=0)
+    session_hours: float = Field(default=12, gt=0)  # from signing in to the console until the key is asked for again
 
     # limits on clients
     rate_limit_creates: PositiveInt = 20
@@ -51,6 +52,10 @@ class Settings(BaseSettings):
     max_duration_seconds: float = Field(default=2 * 3600, gt=0)
     max_queued_per_account: PositiveInt = 1000
     max_running_per_account: PositiveInt = 4
+    short_slots: int = Field(default=0, ge=0)  # of the whole fleet, for two-stem tasks alone; one is left to the others
+
+    # inbound traffic
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()  # whose X-Forwarded-… fields count
 
     # outbound traffic
     allow_networks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -75,9 +80,12 @@ class Settings(BaseSettings):
     dead_after_seconds: float = Field(default=45, gt=0)
     sweep_seconds: float = Field(default=10, gt=0)
     retention_cron: str = "*/5 * * * *"
+    worker_port: int = Field(default=0, ge=0, le=65535)  # for health and figures of a worker; 0: none
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    otel: bool = False  # export spans; needs stemwright[otel]
 
-    @field_validator("allow_networks", "formats", "callback_delays_seconds", "separator_command", mode="before")
+    @field_validator("allow_networks", "trusted_proxies", "formats", "callback_delays_seconds", "separator_command", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

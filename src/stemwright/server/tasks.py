@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stemwright.errors import QueueFull, Superseded, TaskEnded, TaskNotFound
+from stemwright.errors import NoCallback, QueueFull, StillDelivering, Superseded, TaskEnded, TaskNotFound
 from stemwright.server import accounts, credits, tracks
 from stemwright.server.store.prepared import Prepared
-from stemwright.server.store.tables import attempts, callbacks, stems
+from stemwright.server.store.tables import attempts, callbacks, stems, workers
 from stemwright.server.store.tables import tasks as rows
 
 KINDS = ("separate_vocal", "split_stem", "split_stem_advanced")
@@ -46,6 +46,9 @@ class Submission:
     stem_name: str | None = None
     callback_url: str | None = None
     key_id: str | None = None
+    priority: int = 0
+    base_url: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Task:
     expires: int | None
     gone: int | None
     deleted: int | None
+    priority: int
+    base_url: str | None
+    request_id: str | None
+    released: int | None
+    peaks: str | None
+    mix: str | None
+
+    @property
+    def beside(self) -> list[str]:
+        """The blobs for the player: the stems' peaks and the song itself."""
+        return [name for name in (self.peaks, self.mix) if name]
 
     @property
     def flag(self) -> str:
@@ -123,7 +137,8 @@ class Delivery:
     last_attempt: int | None
 
 
-_EMPTY: dict[str, Any] = dict.fromkeys(Task.__dataclass_fields__) | {"music_index": 0, "progress": 0.0, "attempt": 0}
+_ZERO: dict[str, Any] = {"music_index": 0, "progress": 0.0, "attempt": 0, "priority": 0}
+_EMPTY: dict[str, Any] = dict.fromkeys(Task.__dataclass_fields__) | _ZERO
 _insert = Prepared(sa.insert(rows).values({name: sa.bindparam(name) for name in Task.__dataclass_fields__}))
 _find = Prepared(
     sa.select(*(rows.c[name] for name in Task.__dataclass_fields__)).where(rows.c.id == sa.bindparam("id"))
@@ -152,7 +167,7 @@ _delivery = Prepared(
 
 
 def submit(tx: sa.Connection, asked: Submission, *, max_queued: int = 1000, now: int) -> Task:
-    """Stores the task and takes its price; raises OutOfCredits and QueueFull. The caller enqueues the workflow."""
+    """Stores the task and takes its price; raises OutOfCredits and QueueFull. From then on it waits for its turn."""
     accounts.lock(tx, asked.account_id)
     if (queued := unfinished(tx, asked.account_id)) >= max_queued:
         raise QueueFull(queued=queued, limit=max_queued)
@@ -160,6 +175,12 @@ def submit(tx: sa.Connection, asked: Submission, *, max_queued: int = 1000, now:
     _insert(tx, **vars(task))
     credits.charge(tx, asked.account_id, asked.cost, task_id=task.id, now=now)
     return task
+
+
+def example(account_id: str, *, dialect: str, now: int) -> Task:
+    """A finished task that never was, to try a callback with."""
+    told = {"id": tracks.new_task_id(), "account_id": account_id, "kind": "separate_vocal", "audio_id": "", "cost": 0}
+    return Task(**_EMPTY | told | {"format": "mp3", "dialect": dialect, "state": "finished", "created": now})
 
 
 def get(tx: sa.Connection, account_id: str, task_id: str) -> Task:
@@ -182,10 +203,10 @@ def unfinished(tx: sa.Connection, account_id: str) -> int:
     return _count_unfinished(tx, account_id=account_id)[0][0]
 
 
-def unfinished_since(tx: sa.Connection, before: int, *, limit: int = 1000) -> list[str]:
-    """Tasks from before that time which have not ended, oldest first."""
-    query = sa.select(rows.c.id).where(rows.c.completed.is_(None), rows.c.created < before)
-    return list(tx.execute(query.order_by(rows.c.created).limit(limit)).scalars())
+def released_before(tx: sa.Connection, before: int, *, limit: int = 1000) -> list[str]:
+    """Unfinished tasks whose turn came before that time, oldest first."""
+    query = sa.select(rows.c.id).where(rows.c.completed.is_(None), rows.c.released < before)
+    return list(tx.execute(query.order_by(rows.c.released).limit(limit)).scalars())
 
 
 def created_since(tx: sa.Connection, account_id: str, since: int) -> list[int]:
@@ -214,6 +235,12 @@ def by_stem(tx: sa.Connection, blob: str) -> tuple[Task, Stem] | None:
     return find(tx, row["task_id"]), Stem(**{name: row[name] for name in Stem.__dataclass_fields__})
 
 
+def by_file_beside(tx: sa.Connection, blob: str) -> Task | None:
+    """The task for whose player this file was made."""
+    row = tx.execute(sa.select(rows).where(sa.or_(rows.c.peaks == blob, rows.c.mix == blob))).mappings().first()
+    return None if row is None else Task(**row)
+
+
 def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
     """The callback of a task; None while it is unfinished or when nobody asked for one."""
     return next((Delivery(*row) for row in _delivery(tx, task_id=task_id)), None)
@@ -223,14 +250,15 @@ def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
 
 
 def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, now: int) -> Task:
-    """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile."""
+    """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile, and
+    Superseded when the worker was declared dead: one that comes back late must not take the task from the next one."""
     values = {
         "state": state,
         "attempt": rows.c.attempt + 1,
         "worker": worker,
         "started": sa.func.coalesce(rows.c.started, now),
     }
-    return _enter(tx, task_id, state, attempt=None, values=values)
+    return _enter(tx, task_id, state, attempt=None, values=values, by=worker)
 
 
 def advance(tx: sa.Connection, task_id: str, state: str, *, attempt: int) -> Task:
@@ -273,6 +301,18 @@ def cancel(tx: sa.Connection, task_id: str, *, now: int) -> Task:
     return _end(tx, task_id, "cancelled", failure="cancelled", error="The task was cancelled.", attempt=None, now=now)
 
 
+def resend(tx: sa.Connection, task_id: str) -> Delivery:
+    """The callback of an ended task, to be delivered once more; raises NoCallback, StillDelivering."""
+    told = (callbacks.c.task_id == task_id, callbacks.c.state != "pending")
+    if tx.execute(sa.update(callbacks).where(*told).values(state="pending")).rowcount:
+        found = delivery(tx, task_id)
+        assert found
+        return found
+    if delivery(tx, task_id) is None:
+        raise NoCallback(task_id=task_id)
+    raise StillDelivering(task_id=task_id)
+
+
 def delivered(
     tx: sa.Connection, callback_id: str, *, number: int, status: int | None, error: str | None, last: bool, now: int
 ) -> bool:
@@ -307,15 +347,22 @@ def _end(
     return task
 
 
-def _enter(tx: sa.Connection, task_id: str, state: str, *, attempt: int | None, values: dict[str, Any]) -> Task:
-    """The only statement that changes a state: the guard and the change are one."""
+def _enter(
+    tx: sa.Connection, task_id: str, state: str, *, attempt: int | None, values: dict[str, Any], by: str | None = None
+) -> Task:
+    """The only statement that changes a state: the guards and the change are one."""
     where = [rows.c.id == task_id, rows.c.state.in_(ENTERED_FROM[state])]
     if attempt is not None:
         where.append(rows.c.attempt == attempt)
+    if by is not None:
+        declared_dead = sa.or_(workers.c.sweeper.is_not(None), workers.c.ended.is_not(None))
+        where.append(~sa.exists().where(workers.c.id == by, declared_dead))
     row = tx.execute(sa.update(rows).where(*where).values(**values).returning(rows)).mappings().first()
     if row is not None:
         return Task(**row)
     task = find(tx, task_id)
+    if by is not None and task.state in ENTERED_FROM[state]:
+        raise Superseded(task_id=task_id, attempt=task.attempt)
     if task.state in ENDED or attempt is None or task.attempt == attempt:
         raise TaskEnded(task_id=task_id, state=task.state, wanted=state)
     raise Superseded(task_id=task_id, attempt=attempt)

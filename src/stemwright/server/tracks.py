@@ -114,6 +114,11 @@ def expired(tx: sa.Connection, *, limit: int = 100, now: int) -> list[Track]:
     return [Track(**row) for row in tx.execute(query).mappings()]
 
 
+def expire(tx: sa.Connection, audio_id: str, *, now: int) -> None:
+    """Ends the time that the song is kept for."""
+    tx.execute(sa.update(tracks).where(tracks.c.audio_id == audio_id).values(expires=now))
+
+
 def forget_bytes(tx: sa.Connection, audio_id: str, *, now: int) -> None:
     """Notes that the bytes are gone; the row stays."""
     tx.execute(sa.update(tracks).where(tracks.c.audio_id == audio_id, tracks.c.gone.is_(None)).values(gone=now))

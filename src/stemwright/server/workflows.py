@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from stemwright.server import retention, running, tasks
+from stemwright.server import fleet, logs, retention, running, tasks, tracing, turns
 from stemwright.server.clock import now_ms
 from stemwright.server.running import Workshop
+from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
 
 if TYPE_CHECKING:
@@ -36,9 +38,18 @@ _clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
 # ---- asking: joins the caller's transaction -------------------------------------------------------------------------
 
 
-def enqueue_separation(tx: sa.Connection, task: tasks.Task) -> None:
-    """Lets a worker take the task, from the moment `tx` commits."""
-    _enqueue(tx, "separation", SEPARATIONS, task.id, workflow_id=f"separation-{task.id}", partition=task.account_id)
+def release(database: Database, settings: Settings) -> list[str]:
+    """Hands the tasks whose turn it is to the workers' free slots; returns their ids. Any worker may do it."""
+    with database.read() as tx:
+        if not turns.is_anyone_waiting(tx):
+            return []
+    rules = turns.Rules(settings.max_running_per_account, settings.short_slots)
+    with database.transaction() as tx:
+        slots = fleet.slots(tx, dead_after_ms=int(settings.dead_after_seconds * 1000), now=fleet.clock(tx))
+        released = turns.release(tx, fleet=slots, rules=rules, now=now_ms())
+        for task_id in released:
+            _enqueue(tx, "separation", SEPARATIONS, task_id, workflow_id=f"separation-{task_id}")
+    return released
 
 
 def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
@@ -53,6 +64,13 @@ def cancel(tx: sa.Connection, task_id: str) -> tasks.Task:
     if delivery := tasks.delivery(tx, task_id):
         enqueue_callback(tx, delivery.id)
     return task
+
+
+def resend(tx: sa.Connection, task_id: str) -> tasks.Delivery:
+    """Lets a worker deliver an ended task's callback once more; raises NoCallback, StillDelivering."""
+    delivery = tasks.resend(tx, task_id)
+    enqueue_callback(tx, delivery.id, number=delivery.attempts + 1)
+    return delivery
 
 
 def warm_up() -> None:
@@ -73,7 +91,6 @@ def _enqueue(
     queue: str,
     *args: Any,
     workflow_id: str,
-    partition: str | None = None,
     delay_seconds: float = 0,
 ) -> None:
     options: dict[str, Any] = {
@@ -83,8 +100,6 @@ def _enqueue(
         "app_version": SHAPE,
         "application_name": APPLICATION,
     }
-    if partition:
-        options["queue_partition_key"] = partition
     if delay_seconds:
         options["delay_seconds"] = delay_seconds
     _joining(tx.engine).enqueue_in_transaction(tx, options, *args)  # type: ignore[arg-type]
@@ -139,7 +154,6 @@ def launch(shop: Workshop) -> None:
     DBOS.register_queue(
         SEPARATIONS,
         worker_concurrency=settings.concurrent_tasks,
-        partition_concurrency=max(settings.max_running_per_account, settings.concurrent_tasks),
         polling_interval_sec=POLL_SECONDS,
         on_conflict="always_update",
     )
@@ -164,7 +178,7 @@ def stop(seconds: float) -> None:
     """Takes no new tasks and waits for the running ones for so long."""
     from dbos import DBOS
 
-    DBOS.destroy(workflow_completion_timeout_sec=int(seconds))
+    DBOS.destroy(workflow_completion_timeout_sec=math.ceil(seconds))
 
 
 def take_over(database: Database, worker_id: str) -> int:
@@ -186,24 +200,29 @@ def _separation(shop: Workshop, task_id: str) -> str:
     from dbos import DBOS
 
     def step(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
-        return DBOS.run_step(_step(name), function, *args, **kwargs)
+        with tracing.span(name):
+            return DBOS.run_step(_step(name), function, *args, **kwargs)
 
-    ids = step("draw", running.draw_ids)
-    answer = step("fetch", running.fetch, shop, task_id)
-    if "source" in answer:
-        answer = step("separate", running.separate, shop, task_id, answer["source"], ids)
-    state = "over"
-    if "over" not in answer:
-        state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
-    step("tidy", running.tidy, shop, task_id, ids)
-    return state
+    with logs.about(task_id=task_id, request_id=running.request_id(shop, task_id)), tracing.of_task(task_id):
+        ids = step("draw", running.draw_ids)
+        answer = step("fetch", running.fetch, shop, task_id)
+        if "source" in answer:
+            answer = step("separate", running.separate, shop, task_id, answer["source"], ids)
+        state = "over"
+        if "over" not in answer:
+            state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
+        step("tidy", running.tidy, shop, task_id, ids)
+        return state
 
 
 def _callback(shop: Workshop, callback_id: str, number: int) -> None:
     from dbos import DBOS
 
-    answer = DBOS.run_step(_step("deliver"), running.deliver, shop, callback_id)
-    DBOS.run_step(_step("note"), running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback)
+    task_id = running.task_of(shop, callback_id)
+    about = logs.about(callback_id=callback_id, task_id=task_id, request_id=running.request_id(shop, task_id))
+    with about, tracing.of_task(task_id), tracing.span("callback"):
+        answer = DBOS.run_step(_step("deliver"), running.deliver, shop, callback_id)
+        DBOS.run_step(_step("note"), running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback)
 
 
 def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
@@ -219,7 +238,7 @@ def _rescue(shop: Workshop) -> list[str]:
     from dbos import DBOS
 
     with shop.database.read() as tx:
-        waiting = tasks.unfinished_since(tx, now_ms() - 60_000)
+        waiting = tasks.released_before(tx, now_ms() - 60_000)
     alive = {"ENQUEUED", "PENDING", "DELAYED"}
     lost = []
     for task_id in waiting:
@@ -247,7 +266,8 @@ def _bound(workflow: Any, shop: Workshop) -> Any:
 
     @functools.wraps(workflow)
     def run(*args: Any) -> Any:
-        return workflow(shop, *args)
+        with shop.running():
+            return workflow(shop, *args)
 
     run.__qualname__ = workflow.__name__
     del run.__wrapped__  # or its signature would be taken for this one's

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
 from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded
-from stemwright.server.http.routes import contract, credit, files, health, separation, uploads
+from stemwright.server.http.routes import console, contract, credit, files, health, separation, uploads
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
@@ -49,15 +49,15 @@ def _routes(api: Api) -> list[Route]:
         _route(api, "GET", path, handle, is_open=True)
         for path, handle in (
             ("/s/{name}", files.download),
-            ("/health", health.health),
-            ("/ready", health.ready),
+            ("/livez", health.live),
+            ("/readyz", health.ready),
             ("/metrics", health.figures),
             ("/openapi.json", contract.openapi),
             ("/docs", contract.docs),
             ("/llms.txt", contract.llms),
         )
     ]
-    return keyed + opened
+    return keyed + opened + _console(api)
 
 
 def _route(
@@ -70,20 +70,27 @@ def _route(
     is_open: bool = False,
     seats: bool = False,
 ) -> Route:
-    endpoint = Endpoint(api, handle, name=path, read=read, is_open=is_open, seats=seats)
-    return Route(path, _Only(method, endpoint))
+    admit = None if is_open else Call.authenticate
+    return Route(path, _Methods(api, {method: Endpoint(api, handle, name=path, read=read, admit=admit, seats=seats)}))
 
 
-class _Only:
-    """Lets one method through (and HEAD where there is GET); any other one is no route of ours."""
+def _console(api: Api) -> list[Route]:
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for each in console.routes(api):
+        endpoint = Endpoint(api, each.handle, name=each.path, read=each.read, admit=each.admit, seats=each.seats)
+        paths.setdefault(each.path, {})[each.method] = endpoint
+    return [Route(path, _Methods(api, methods)) for path, methods in paths.items()]
 
-    def __init__(self, method: str, endpoint: Endpoint) -> None:
-        self._methods = {"GET", "HEAD"} if method == "GET" else {method}
-        self._endpoint = endpoint
+
+class _Methods:
+    """Each method's endpoint (HEAD where there is GET); any other method is no route of ours."""
+
+    def __init__(self, api: Api, methods: dict[str, Endpoint]) -> None:
+        self._none = _NoRoute(api)
+        self._methods: dict[str, ASGIApp] = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._endpoint if scope["method"] in self._methods else _NoRoute(self._endpoint.api)
-        await app(scope, receive, send)
+        await self._methods.get(scope["method"], self._none)(scope, receive, send)
 
 
 class _NoRoute:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -15,14 +17,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
-from stemwright.server import network
+from stemwright.server import metrics, network
 from stemwright.server.clock import now_ms
-from stemwright.server.http import answers, metrics
+from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
 from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
 from stemwright.server.http.limits import Burst, Creates
+from stemwright.server.http.live import Live
+from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
+from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
@@ -31,6 +36,7 @@ log = logging.getLogger("stemwright.http")
 
 # A body that is refused is still read, up to this much: a client that is cut off while sending never sees the answer.
 FORGOTTEN_BYTES = 64 << 20
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 class Api:
@@ -44,6 +50,7 @@ class Api:
         self.blobs = blobs
         self.clock = clock or now_ms
         self.network = network.Client(network.parse_networks(",".join(settings.allow_networks)))
+        self.proxies = Proxies(network.parse_networks(",".join(settings.trusted_proxies)))
         self.gate = Gate(database)
         self.burst = Burst(settings.rate_limit_burst)
         self.creates = Creates(settings)
@@ -51,6 +58,7 @@ class Api:
         self.counts = metrics.Counts()
         self.always_200 = settings.http_status == "always-200"
         self.uploads = settings.data.resolve() / "uploads"  # files still arriving
+        self.live = Live(database, clock=self.clock)
         self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
 
 
@@ -63,6 +71,7 @@ class Call:
     now: int
     body: bytes = b""
     principal: Principal | None = None
+    session: Session | None = None  # of the console, which has no key in its requests
     headers: dict[str, str] = field(default_factory=dict)  # of the answer, whatever it is
     received: Any = None  # what a streaming reader made of the body
     beside: dict[str, Any] = field(default_factory=dict)  # fields beside code and msg in an error
@@ -86,13 +95,23 @@ class Call:
 
     @property
     def dialect(self) -> str:
-        """The caller's dialect, or the server's as long as nobody is known."""
+        """The caller's dialect, or the server's as long as nobody is known; the console has but one."""
+        if self.scope["path"].startswith("/console/"):
+            return "apikley"
         return self.principal.dialect if self.principal else self.api.settings.dialect
 
     @property
     def base_url(self) -> str:
         """What clients reach us by: the setting, or what this one used."""
-        return self.api.settings.public_url or f"{self.scope['scheme']}://{self.sent.get('host', 'localhost')}"
+        return self.api.settings.public_url or self.api.proxies.base_url(self.scope)
+
+    @property
+    def request_id(self) -> str:
+        """What the log calls this request: the caller's name for it when it is a plain one, or a new one."""
+        if "X-Request-Id" not in self.headers:
+            sent = self.sent.get("x-request-id", "")
+            self.headers["X-Request-Id"] = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        return self.headers["X-Request-Id"]
 
     def authenticate(self) -> None:
         """Find out who calls; raises InvalidKey and TooFrequent."""
@@ -103,19 +122,22 @@ class Call:
     def failed(self, fault: Exception) -> answers.Answer:
         """The answer to an error; a fault of ours goes to the log with its request id."""
         files = not self.scope["path"].startswith("/api/")
-        answer, request_id = answers.failure(
+        answer = answers.failure(
             fault,
+            request_id=self.request_id,
             dialect=self.dialect,
             always_200=self.api.always_200 and not files,
             headers=self.headers,
             **self.beside,
         )
         if meaning(fault) is Meaning.UNEXPECTED:
-            log.error("request %s to %s went wrong", request_id, self.scope["path"], exc_info=fault)
+            about = {"request_id": self.request_id}
+            log.error("a request to %s went wrong", self.scope["path"], exc_info=fault, extra=about)
         return answer
 
 
 Handle = Callable[[Call], ASGIApp]
+Admit = Callable[[Call], None]
 Read = Callable[[Call, Receive], Awaitable[None]]
 
 
@@ -129,14 +151,14 @@ class Endpoint:
         *,
         name: str,
         read: Read | None = None,
-        is_open: bool = False,
+        admit: Admit | None = Call.authenticate,
         seats: bool = False,
     ) -> None:
         self.api = api
         self.handle = handle
         self.name = name
         self.read = read
-        self.is_open = is_open
+        self.admit = admit
         self.seats = api.fetch_seats if seats else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,8 +182,8 @@ class Endpoint:
 
     def _answer(self, call: Call) -> ASGIApp:
         try:
-            if not self.is_open:
-                call.authenticate()
+            if self.admit is not None:
+                self.admit(call)
             return self.handle(call)
         except Exception as fault:  # noqa: BLE001  told to the client, or logged
             return call.failed(fault)

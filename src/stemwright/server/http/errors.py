@@ -18,6 +18,7 @@ class Meaning(Enum):
     NO_CREDITS = (402, 429)
     NOT_FOUND = (404, 404)
     CONFLICT = (409, 409)
+    FORBIDDEN = (403, 403)
     GONE = (410, 410)
     TOO_LARGE = (413, 413)
     INVALID = (422, 400)
@@ -34,6 +35,9 @@ class Meaning(Enum):
 MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     # what a client can do something about
     errors.InvalidKey: Meaning.NO_ACCESS,
+    errors.NotSignedIn: Meaning.NO_ACCESS,
+    errors.NotAllowed: Meaning.FORBIDDEN,
+    errors.ForgedRequest: Meaning.FORBIDDEN,
     errors.OutOfCredits: Meaning.NO_CREDITS,
     errors.BadJson: Meaning.BAD_JSON,
     errors.InvalidRequest: Meaning.INVALID,
@@ -44,9 +48,15 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.IdempotencyReused: Meaning.INVALID,
     errors.TaskNotFound: Meaning.NOT_FOUND,
     errors.NoSuchRoute: Meaning.NOT_FOUND,
+    errors.KeyNotFound: Meaning.NOT_FOUND,
+    errors.AccountNotFound: Meaning.NOT_FOUND,
+    errors.AccountExists: Meaning.CONFLICT,
     errors.BlobNotFound: Meaning.NOT_FOUND,
     errors.FileGone: Meaning.GONE,
     errors.RequestRunning: Meaning.CONFLICT,
+    errors.SongGone: Meaning.GONE,
+    errors.NoCallback: Meaning.CONFLICT,
+    errors.StillDelivering: Meaning.CONFLICT,
     errors.TaskEnded: Meaning.CONFLICT,
     errors.BodyTooLarge: Meaning.TOO_LARGE,
     errors.TooLarge: Meaning.TOO_LARGE,
@@ -69,16 +79,16 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
         (
             errors.StemwrightError,
             errors.ServiceError,
-            errors.AccountExists,
-            errors.AccountNotFound,
             errors.BadSetting,
+            errors.BlobsAway,
+            errors.CannotOpenBlobs,
+            errors.CannotReachDatabase,
             errors.CannotOpenData,
             errors.ChildDied,
             errors.DataInUse,
             errors.DataTooNew,
             errors.DataTooOld,
             errors.InputRefused,
-            errors.KeyNotFound,
             errors.LedgerBroken,
             errors.LimitExceeded,
             errors.NoData,

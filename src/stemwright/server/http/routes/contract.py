@@ -33,8 +33,18 @@ def llms(_call: Call) -> Answer:
 @functools.cache
 def document() -> dict[str, Any]:
     """The contract as written in `contract/openapi.yaml`."""
+    return _written("openapi.yaml")
+
+
+@functools.cache
+def console() -> dict[str, Any]:
+    """The contract of the console's own API, as written in `contract/console.yaml`."""
+    return _written("console.yaml")
+
+
+def _written(name: str) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(_packaged("openapi.yaml"), Loader=loader)  # noqa: S506, TID251  the safe one, in C; the file is ours
+    return yaml.load(_packaged(name), Loader=loader)  # noqa: S506, TID251  the safe one, in C; the file is ours
 
 
 @functools.cache

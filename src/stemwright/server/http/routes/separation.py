@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from stemwright import errors
-from stemwright.server import maintenance, tasks, tracks, workflows
+from stemwright.server import maintenance, tasks, tracks
 from stemwright.server.http import answers, idempotency, wire
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 from stemwright.server.tracks import Track
+
+log = logging.getLogger("stemwright.http")
 
 PATH = "/api/v1/vocal-removal/generate"
 _HOUR_MS = 3_600_000
@@ -84,11 +88,16 @@ def _create_once(call: Call, tx: sa.Connection, asked: wire.Generate, *, key: st
 
 
 def _create(call: Call, tx: sa.Connection, asked: wire.Generate) -> Answer:
+    return submit(call, tx, asked, lambda: _track(call, tx, asked))
+
+
+def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[], Track | None]) -> Answer:
+    """Store what is asked for, of the track that `find` finds, within the caller's limits."""
     api, caller = call.api, call.caller
     maintenance.refuse(tx)
     call.headers |= api.creates.full().fields
     call.headers |= api.creates.take(tx, caller.account_id, now=call.now).fields
-    track = _track(call, tx, asked)
+    track = find()
     submission = tasks.Submission(
         account_id=caller.account_id,
         key_id=caller.key_id,
@@ -100,9 +109,14 @@ def _create(call: Call, tx: sa.Connection, asked: wire.Generate) -> Answer:
         audio_url=None if track else asked.audio_url,
         stem_name=asked.stem_name if asked.kind == "split_stem_advanced" else None,
         callback_url=asked.callback_url,
+        priority=asked.priority or 0,
+        base_url=call.base_url,
+        request_id=call.request_id,
     )
     task = tasks.submit(tx, submission, max_queued=api.settings.max_queued_per_account, now=call.now)
-    workflows.enqueue_separation(tx, task)
+    about = {"request_id": task.request_id, "task_id": task.id}
+    log.info("task %s accepted: %s for %d credits", task.id, task.kind, task.cost, extra=about)
+    api.counts.charged(task.kind, task.cost)
     return answers.success({"taskId": task.id}, headers=call.headers)
 
 

@@ -1,0 +1,63 @@
+"""Signing in to the console: the session's cookie, and what keeps pages of others from using it."""
+
+from __future__ import annotations
+
+import hmac
+from http.cookies import CookieError, SimpleCookie
+
+from stemwright.errors import ForgedRequest, NotAllowed, NotSignedIn
+from stemwright.server import sessions
+from stemwright.server.http.calls import Call
+
+NAME = "stemwright_session"
+_SAFE = ("GET", "HEAD")
+
+
+def admit(call: Call) -> None:
+    """Find out who is signed in; raises NotSignedIn, TooFrequent, and ForgedRequest for a change without its token."""
+    if call.session is not None:
+        return
+    session = look_up(call)
+    call.api.burst.take(session.principal.account_id, now=call.now)
+    call.session, call.principal = session, session.principal
+    if call.scope["method"] not in _SAFE:
+        same_site(call)
+        if not hmac.compare_digest(call.sent.get("x-csrf-token", "").encode(), session.csrf.encode()):
+            raise ForgedRequest
+
+
+def admit_operator(call: Call) -> None:
+    """The same, for those whose key has the scope `admin`; raises NotAllowed for others."""
+    admit(call)
+    if "admin" not in call.caller.scopes:
+        raise NotAllowed(scope="admin")
+
+
+def look_up(call: Call) -> sessions.Session:
+    """The session of the request's cookie, if it is valid now; raises NotSignedIn."""
+    with call.api.database.read() as tx:
+        return sessions.find(tx, secret_of(call), now=call.api.clock())
+
+
+def same_site(call: Call) -> None:
+    """Raises ForgedRequest when the browser says that a page of another site asks."""
+    if call.sent.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise ForgedRequest
+
+
+def secret_of(call: Call) -> str:
+    """The session's secret that the request carries; raises NotSignedIn without one."""
+    try:
+        cookie = SimpleCookie(call.sent.get("cookie", "")).get(NAME)
+    except CookieError:
+        cookie = None
+    if cookie is None or not cookie.value:
+        raise NotSignedIn
+    return cookie.value
+
+
+def setting(call: Call, secret: str, *, seconds: float) -> str:
+    """The Set-Cookie header for a session; an empty secret takes the cookie away."""
+    secure = "; Secure" if call.base_url.startswith("https://") else ""
+    age = int(seconds) if secret else 0
+    return f"{NAME}={secret}; Path=/console; Max-Age={age}; HttpOnly; SameSite=Strict{secure}"

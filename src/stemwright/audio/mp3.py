@@ -6,6 +6,7 @@ Why not PyAV's encoder: its wheels carry a LAME compiled without optimisation, 4
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import lameenc
@@ -24,18 +25,22 @@ _TAG_BYTES = 192  # header, side information, Info and LAME fields
 
 
 class Mp3Encoder:
-    """Encodes float32 [2, n] at one of `RATES` with one of the bit rates `KBPS` into an open, seekable file."""
+    """Encodes float32 [2, n] at one of `RATES` with one of the bit rates `KBPS` into an open, seekable file.
 
-    def __init__(self, file: BinaryIO, *, rate: int, kbps: int, tags: Tags) -> None:
+    With `length` promised, which has to be kept, the Info frame is right from the start and the file may be a pipe.
+    """
+
+    def __init__(self, file: BinaryIO, *, rate: int, kbps: int, tags: Tags, length: int | None = None) -> None:
         self._file, self._rate = file, rate
         self._kbps = kbps
         self._length = self._frames = self._bytes = 0
         self._unread = b""  # the start of a frame whose header is not complete
         self._skip = 0  # bytes of the current frame that are still to come
         self._lame = _lame(rate, self._kbps)
-        file.write(id3(tags))
-        self._info_position = file.tell()
-        file.write(bytes(self._info_bytes))
+        self._promised = length
+        head = id3(tags)
+        self._info_position = len(head)
+        file.write(head + (bytes(self._info_bytes) if length is None else self._promise(length)))
 
     def encode(self, block: Samples) -> None:
         self._length += block.shape[1]
@@ -45,21 +50,29 @@ class Mp3Encoder:
     def close(self) -> None:
         """Flushes LAME and fills in the Info frame."""
         self._add(bytes(self._lame.flush()))
-        self._file.seek(self._info_position)
-        self._file.write(self._info_frame())
-        self._file.seek(0, 2)
+        if self._promised is None:
+            self._file.seek(self._info_position)
+            self._file.write(self._info_frame())
+            self._file.seek(0, 2)
 
     def abandon(self) -> None:
         """Nothing to let go of: the file is the caller's."""
 
     @property
     def _info_kbps(self) -> int:
-        """The file's bit rate, or the lowest whose frames have room for the tag."""
-        return next(kbps for kbps in KBPS if kbps >= self._kbps and frame_bytes(kbps, self._rate) >= _TAG_BYTES)
+        return info_kbps(self._kbps, self._rate)
 
     @property
     def _info_bytes(self) -> int:
         return frame_bytes(self._info_kbps, self._rate)
+
+    def _promise(self, length: int) -> bytes:
+        """The Info frame of a file still to come."""
+        self._length, self._frames = length, promised_frames(length)
+        self._bytes = sum(frame_sizes(self._kbps, self._rate, self._frames))
+        info = self._info_frame()
+        self._length = self._frames = self._bytes = 0
+        return info
 
     def _add(self, stream: bytes) -> None:
         """Writes LAME's output and counts the frames in it by walking from header to header."""
@@ -101,6 +114,31 @@ class Mp3Encoder:
 def frame_bytes(kbps: int, rate: int) -> int:
     """The length of an unpadded MPEG-1 layer III frame."""
     return 144_000 * kbps // rate
+
+
+def info_kbps(kbps: int, rate: int) -> int:
+    """The bit rate of the Info frame: the file's, or the lowest whose frames have room for it."""
+    return next(known for known in KBPS if known >= kbps and frame_bytes(known, rate) >= _TAG_BYTES)
+
+
+def promised_frames(length: int) -> int:
+    """How many frames LAME makes of so many samples: one for every 1152, and one more."""
+    return -(-length // FRAME) + 1
+
+
+def promised_bytes(length: int, *, rate: int, kbps: int) -> int:
+    """The size of a file without tags of so many samples."""
+    return frame_bytes(info_kbps(kbps, rate), rate) + sum(frame_sizes(kbps, rate, promised_frames(length)))
+
+
+def frame_sizes(kbps: int, rate: int, frames: int) -> Iterator[int]:
+    """The bytes of a stream's frames as LAME pads them: a byte more whenever the fractions have added up to one."""
+    fraction = 144_000 * kbps % rate
+    left = fraction
+    for _ in range(frames):
+        left -= fraction
+        yield frame_bytes(kbps, rate) + (left < 0)
+        left += rate if left < 0 else 0
 
 
 def crc16(data: bytes) -> int:

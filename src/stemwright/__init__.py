@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from stemwright.audio.signal import Audio
     from stemwright.engine.progress import Progress
     from stemwright.errors import Cancelled, StemwrightError
-    from stemwright.separation import SeparatedFiles, Separation, separate, separate_to
+    from stemwright.outcome import SeparatedFiles
+    from stemwright.separation import Separation, separate, separate_to
     from stemwright.zoo.loading import load
 
 _HOMES = {
@@ -18,7 +19,7 @@ _HOMES = {
     "Cancelled": "stemwright.errors",
     "Limits": "stemwright.audio.decode",
     "Progress": "stemwright.engine.progress",
-    "SeparatedFiles": "stemwright.separation",
+    "SeparatedFiles": "stemwright.outcome",
     "Separation": "stemwright.separation",
     "StemwrightError": "stemwright.errors",
     "load": "stemwright.zoo.loading",

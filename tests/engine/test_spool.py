@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import joined, noise
 
-from stemwright.engine.spool import Spool, spools
+from stemwright.engine.spool import PIECE, Spool, leaving_no_empty_folder, spools
 from stemwright.errors import CannotWrite
 
 
@@ -22,6 +22,18 @@ def test_what_comes_back_is_98_db_below_exact(tmp_path_factory, sizes: list[int]
     spool.close()
     assert back.shape == joined(blocks).shape
     assert np.abs(back - joined(blocks)).max() <= loudness / 32767
+
+
+def test_an_exact_spool_gives_back_every_bit_and_takes_twice_the_disk(tmp_path: Path) -> None:
+    block, sizes = noise(PIECE * 3 + 5), {}
+    for exact in (False, True):
+        spool = Spool(tmp_path, exact=exact)
+        spool.write(block)
+        back = joined(spool.blocks())
+        sizes[exact] = spool._file.seek(0, 2)
+        spool.close()
+    assert np.array_equal(back, block)
+    assert sizes == {True: block.nbytes + 4 * 8, False: block.nbytes // 2 + 4 * 8}
 
 
 def test_silence_stays_silence(tmp_path: Path) -> None:
@@ -38,7 +50,9 @@ def test_nothing_can_be_seen_in_the_folder(tmp_path: Path) -> None:
 
 
 def test_folders_made_for_nothing_are_taken_away_again(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), spools(tmp_path / "a" / "b", ["x"]):
+    folder, below = tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"
+    with pytest.raises(RuntimeError), leaving_no_empty_folder(folder, below), spools(folder, ["x"]):  # noqa: PT012
+        below.mkdir()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -54,6 +55,7 @@ class Song:
         self.seconds_hint: float | None = None
         self.tags: Tags = NO_TAGS
         self._limits, self._quality = limits, quality
+        self._first, self._end = 0, sys.maxsize
         self._container: Container | None = None
         self._cleanup = ExitStack()
         first = next((chunk for chunk in chunks if chunk.samples.shape[1]), None)
@@ -69,7 +71,7 @@ class Song:
         Raises TooLong as soon as more than `max_seconds` came out, NotFinite at the first NaN or infinity.
         """
         resampler = Resampler(self.source_rate, self.rate, quality=self._quality)
-        for rate, block in self._stereo():
+        for rate, block in self._part(self._stereo()):
             if rate != resampler.from_rate:  # the stream changed its rate: a join, heard by both resamplers as an end
                 yield from self._counted(resampler.finish())
                 resampler = Resampler(rate, self.rate, quality=self._quality)
@@ -78,6 +80,14 @@ class Song:
             yield from self._counted(resampler.push(block))
         yield from self._counted(resampler.finish())
         self._conclude()
+
+    def leave_only(self, first: int, samples: int) -> None:
+        """Makes the song these samples of it, counted at `source_rate`; what follows them is not even decoded."""
+        self._first, self._end = first, first + samples
+        if self.length_hint is not None:
+            start, end = (resampled_length(at, self.source_rate, self.rate) for at in (first, first + samples))
+            self.length_hint = max(0, min(end, self.length_hint) - start)
+        self.seconds_hint = samples / self.source_rate
 
     def close(self) -> None:
         self._cleanup.close()
@@ -102,10 +112,20 @@ class Song:
         if held:
             yield held_rate, np.concatenate(held, axis=1)
 
+    def _part(self, blocks: Iterator[tuple[int, Samples]]) -> Iterator[tuple[int, Samples]]:
+        position = 0
+        for rate, block in blocks:
+            part = block[:, max(0, self._first - position) : max(0, self._end - position)]
+            if part.shape[1]:
+                yield rate, part
+            position += block.shape[1]
+            if position >= self._end:
+                return
+
     def _refuse_nonsense(self, block: Samples, rate: int) -> None:
         good = np.abs(block) <= _LOUDEST  # false for NaN too
         if not good.all():
-            position = self.source_length + int(np.argmin(good.all(axis=0)))
+            position = self._first + self.source_length + int(np.argmin(good.all(axis=0)))
             raise errors.NotFinite(path=self.path, seconds=position / rate)
 
     def _counted(self, block: Samples) -> Iterator[Samples]:

@@ -23,11 +23,12 @@ _HEADER = struct.Struct("<If")
 class Spool:
     """One stem in a file without a name: when the process ends, however it ends, the disk is free again.
 
-    Samples are kept as 16 bits with a scale for every 0.4 s, so the error is 98 dB below the loudest sample around it.
+    Samples are kept as 16 bits with a scale for every 0.4 s, so the error is 98 dB below the loudest sample around it,
+    or `exact`, as the floats they are: twice the disk, for files of more than 16 bits.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, exact: bool = False) -> None:
+        self._folder, self._exact = folder, exact
         with _writing(folder):
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it lives as long as the spool
 
@@ -36,6 +37,9 @@ class Spool:
         with _writing(self._folder):
             for first in range(0, block.shape[1], PIECE):
                 piece = block[:, first : first + PIECE]
+                if self._exact:
+                    self._file.write(_HEADER.pack(piece.shape[1], 1.0) + piece.astype("<f4").tobytes())
+                    continue
                 scale = max(float(piece.max()), -float(piece.min())) / 32767 or 1.0
                 self._file.write(_HEADER.pack(piece.shape[1], scale))
                 self._file.write(np.rint(piece / np.float32(scale)).astype("<i2").tobytes())
@@ -46,8 +50,9 @@ class Spool:
             self._file.seek(0)  # writes out what is still buffered
         while header := self._file.read(_HEADER.size):
             samples, scale = _HEADER.unpack(header)
-            piece = np.frombuffer(self._file.read(4 * samples), "<i2").reshape(2, samples)
-            yield piece * np.float32(scale)
+            kind = "<f4" if self._exact else "<i2"
+            piece = np.frombuffer(self._file.read(samples * 2 * np.dtype(kind).itemsize), kind).reshape(2, samples)
+            yield piece.astype(np.float32) if self._exact else piece * np.float32(scale)
 
     def close(self) -> None:
         """Frees the disk."""
@@ -56,23 +61,31 @@ class Spool:
 
 
 @contextmanager
-def spools(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Spool]]:
-    """A spool for each name, in `folder`, which is made if need be and, when the work fails, taken away if empty."""
-    with _writing(folder):  # even asking is refused below a folder that may not be entered
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+def spools(folder: Path, names: Iterable[str], *, exact: bool = False) -> Iterator[dict[str, Spool]]:
+    """A spool for each name, in `folder`, which is made if need be."""
     with ExitStack() as cleanup:
-        try:
-            with _writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            waiting = {name: Spool(folder) for name in names}
-            for spool in waiting.values():
-                cleanup.callback(spool.close)
-            yield waiting
-        except BaseException:
-            for path in made:
-                with suppress(OSError):
-                    path.rmdir()
-            raise
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        waiting = {name: Spool(folder, exact=exact) for name in names}
+        for spool in waiting.values():
+            cleanup.callback(spool.close)
+        yield waiting
+
+
+@contextmanager
+def leaving_no_empty_folder(*folders: Path) -> Iterator[None]:
+    """When the work fails, those of the folders that it made, and their parents, are taken away if they are empty."""
+    made: set[Path] = set()
+    for folder in folders:
+        with _writing(folder):  # even asking is refused below a folder that may not be entered
+            made |= {path for path in (folder, *folder.parents) if not path.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 @contextmanager

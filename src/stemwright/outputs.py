@@ -1,0 +1,112 @@
+"""What is made of a song's finished stems: their files, named by a template, at one gain, all of them or none."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from stemwright.audio.encode import StemWriter, open_stem
+from stemwright.audio.formats import Sound
+from stemwright.audio.naming import STEM_ONLY, Claims, Template, values
+from stemwright.audio.signal import Samples
+from stemwright.audio.tags import NO_TAGS, Tags
+from stemwright.engine.files import write_files
+
+Silent = Literal["write", "skip"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A song's stems before the gain, which is a factor: what every file is made of."""
+
+    blocks: Mapping[str, Iterable[Samples]]
+    gain: float
+    rate: int
+    tags: Tags = NO_TAGS
+    silent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a song's files are called: a template, what it calls the song, and which paths belong to other songs."""
+
+    template: Template = field(default_factory=lambda: Template(STEM_ONLY))
+    song: str | None = None
+    owner: str = ""
+    claims: Claims = field(default_factory=Claims)
+    title: str = ""
+    """For songs that have none in their tags."""
+
+    @classmethod
+    def of(cls, names: str | Names, source: object) -> Names:
+        """Names for one song; its own file is never written over."""
+        if isinstance(names, Names):
+            return names
+        path = _path(source)
+        made = cls(Template(names), None if path is None else path.stem)
+        if path is not None:
+            made.claims.take("the song itself", [path])
+        return made
+
+    def paths(self, folder: Path, stems: Iterable[str], tags: Tags, **known: Any) -> dict[str, Path]:
+        """The path of each stem in `folder`, no two of them the same; `known` are model, rate and ext."""
+        about = values(tags, song=self.song or "song", **known)
+        stems = list(stems)
+        wanted = [
+            folder / self.template.path(about | {"stem": name, "index": number})
+            for number, name in enumerate(stems, start=1)
+        ]
+        return dict(zip(stems, self.claims.claim(self.owner, wanted), strict=True))
+
+
+def write_stems(
+    finished: Finished,
+    paths: Mapping[str, Path],
+    sound: Sound,
+    *,
+    title: str = "",
+    silent: Silent = "write",
+    on_written: Callable[[int], None] | None = None,
+) -> dict[str, Path]:
+    """Writes the stems to their `paths` and returns those that were written; raises CannotWrite, DiskFull.
+
+    The tags are the song's; a title gets the stem's name, and a silent one's says that it is.
+    """
+
+    def start(name: str) -> StemWriter:
+        mark = f"{label(name)}, silent" if name in finished.silent else label(name)
+        tags = finished.tags.for_stem(mark, fallback_title=title)
+        return open_stem(paths[name], rate=finished.rate, format=sound, tags=tags, seed=zlib.crc32(name.encode()))
+
+    wanted = {
+        name: blocks for name, blocks in finished.blocks.items() if silent == "write" or name not in finished.silent
+    }
+    return write_files(wanted, start, gain=finished.gain, on_written=on_written)
+
+
+def label(name: str) -> str:
+    """A stem's name as people read it.
+
+    >>> label("backing_vocals")
+    'Backing Vocals'
+    """
+    return name.replace("_", " ").title() if name.islower() else name
+
+
+def heard(blocks: Iterable[Samples], listen: Callable[[Samples], None] | None, factor: float) -> Iterator[Samples]:
+    """The blocks times `factor`, each told to the listener first."""
+    for block in blocks:
+        if listen is not None:
+            listen(block)
+        yield block if factor == 1 else block * factor
+
+
+def _path(source: object) -> Path | None:
+    if isinstance(source, str | os.PathLike):
+        return Path(os.fspath(source))
+    name = getattr(source, "name", None)
+    return Path(name) if isinstance(name, str) else None

@@ -1,0 +1,122 @@
+"""One song on its way through a separator: measured, counted and reported while it streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import log10
+from typing import Any
+
+from stemwright.audio.decode import Song
+from stemwright.audio.formats import Sound
+from stemwright.audio.signal import Samples
+from stemwright.engine.levels import Level, common_gain, to_db
+from stemwright.engine.progress import Clock
+from stemwright.engine.spool import Spool
+from stemwright.outcome import Stem
+from stemwright.zoo.choice import Choice
+from stemwright.zoo.profiles import Run
+
+# Work for a second of sound on one core, in milliseconds: what the net costs, what every stem adds to it, and encoding
+# it, with the spool. Only the proportions matter: they say how much of the bar is separating and how much is encoding.
+_SEPARATING, _EACH_STEM = 45.0, 3.0
+_ENCODING = {"mp3": 6.0, "wav": 2.5, "flac": 4.0, "opus": 9.0, "m4a": 12.0}
+
+# Threads that measure and store stems: made when first used, and there is nothing in them to close.
+_THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
+
+
+class Work:
+    """A song, its separator and what is measured of both; `tap` keeps the song itself."""
+
+    def __init__(
+        self,
+        choice: Choice,
+        song: Song,
+        clock: Clock,
+        *,
+        run: Run,
+        sound: Sound | None = None,
+        tap: Spool | None = None,
+    ) -> None:
+        self._choice, self._song, self._clock, self._run = choice, song, clock, run
+        self._tap, self._mix_level = tap, Level(song.rate)
+        self._levels = [Level(song.rate) for _ in choice.names]
+        separating = _SEPARATING + _EACH_STEM * len(choice.names)
+        self._files = len(choice.names) + (tap is not None)
+        encoding = _ENCODING[sound.format] * self._files if sound else 0.0
+        self._share = separating / (separating + encoding)
+        self.samples = 0
+
+    def blocks(self) -> Iterator[Samples]:
+        """Finished blocks [outputs asked for, 2, n]."""
+        self._report()
+        for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate):
+            asked_for = self._choice.of(block)
+            self.each(Level.add, self._levels, asked_for)
+            yield asked_for
+            self.samples += block.shape[2]
+            self._report()
+
+    def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:
+        """Calls act(thing, stem) for the stems of a block, side by side."""
+        list(_THREADS.map(act, things, block))
+
+    def encoded(self, samples: int) -> None:
+        """Reports how many samples of all stems are in their files."""
+        done = samples / max(1, self.samples * self._files)
+        self._clock.at("encoding", self._share + (1 - self._share) * done)
+
+    @property
+    def gain(self) -> float:
+        """The factor for all stems, known when the song has ended."""
+        return common_gain([level.peak for level in self._levels])
+
+    @property
+    def mix_factor(self) -> float:
+        """What keeps the song itself within full scale beside the stems' gain."""
+        return common_gain([self._mix_level.peak * self.gain])
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Names of the stems with nothing to hear in them."""
+        return frozenset(name for name, level in zip(self._choice.names, self._levels, strict=True) if level.is_silent)
+
+    def outcome(self, sound: Sound | None = None) -> dict[str, Any]:
+        """The fields of an Outcome."""
+        facts = zip(self._choice.names, self._levels, strict=True)
+        rate, notes = self._song.rate, list(self._song.warnings)
+        if sound is not None and (held := sound.kind.rate_for(rate)) != rate:
+            notes.append(f"{sound.format} holds no {rate} Hz: the files have {held} Hz")
+        return {
+            "model": self._choice.model,
+            "device": "cpu",
+            "rate": rate,
+            "seconds": self.samples / rate,
+            "gain_db": 20 * log10(self.gain),
+            "facts": {name: self._stem(name, level) for name, level in facts},
+            "warnings": tuple(notes),
+        }
+
+    def _song_blocks(self) -> Iterator[Samples]:
+        """The song on its way to the separator, kept beside where its own file is wanted too."""
+        for block in self._song.blocks():
+            if self._tap is not None:
+                self._mix_level.add(block)
+                self._tap.write(block)
+            yield block
+
+    def _stem(self, name: str, level: Level) -> Stem:
+        return Stem(
+            name=name,
+            loudness_dbfs=level.loudness_dbfs,
+            peak_dbfs=to_db(level.peak),
+            silent=level.is_silent,
+            experimental=name in self._choice.experimental,
+        )
+
+    def _report(self) -> None:
+        expected = self._song.length_hint or self._song.rate * (self._song.seconds_hint or 0)
+        fraction = min(1.0, self.samples / expected) if expected else 0.0
+        self._clock.at("separating", fraction * self._share)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stemwright.errors import TaskEnded
-from stemwright.server import accounts, credits, tasks, tracks, workflows
+from stemwright.server import accounts, credits, fleet, tasks, tracks, turns, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import open_blobs
@@ -41,9 +41,7 @@ def submit(database: Database, settings: Settings, account: accounts.Account, ho
             asked = tasks.Submission(
                 account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, callback_url=f"{hook.url}/hook"
             )
-            task = tasks.submit(tx, asked, now=now_ms())
-            workflows.enqueue_separation(tx, task)
-        return task.id
+            return tasks.submit(tx, asked, now=now_ms()).id
 
     return one
 
@@ -109,16 +107,23 @@ def test_a_running_task_can_be_cancelled(
         workflows.cancel(tx, task)
 
 
-def test_what_is_not_committed_is_never_started(database: Database, asked: tasks.Submission) -> None:
-    def submit_and_fail() -> None:
-        with database.transaction() as tx:
-            workflows.enqueue_separation(tx, tasks.submit(tx, asked, now=now_ms()))
-            raise RuntimeError
+def test_what_is_not_committed_is_never_started(
+    database: Database, settings: Settings, asked: tasks.Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a create nor a release: the task, its price and its place in the queue are one."""
 
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with database.transaction() as tx:
+        tasks.submit(tx, asked, now=now_ms())
+        fleet.register(tx, version="1", device="cpu", model="m", now=fleet.clock(tx))
+    enqueue = workflows._enqueue
+    monkeypatch.setattr(workflows, "_enqueue", lambda *args, **named: (enqueue(*args, **named), fail()))
     with pytest.raises(RuntimeError):
-        submit_and_fail()
+        workflows.release(database, settings)
     with database.read() as tx:
-        assert credits.balance(tx, asked.account_id) == 100
+        assert turns.is_anyone_waiting(tx)
         table = "workflow_status" if database.sqlite else "dbos.workflow_status"
         assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import uvicorn
 
 from stemwright.errors import PortInUse
-from stemwright.server import logs, opening, workflows
+from stemwright.server import logs, opening, tracing, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.http.app import create_app
 from stemwright.server.http.calls import Api
@@ -33,7 +33,8 @@ Ready = Callable[[str, str | None], None]  # gets the address, and at the first 
 
 def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
     """Serves until SIGTERM or SIGINT. Raises CannotOpenData, DataInUse, DataTooNew, PortInUse."""
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, form=settings.log_format)
+    tracing.configure(on=settings.otel, process="api")
     with ExitStack() as stack:
         stack.enter_context(opening.only_server(settings.data))
         listening = stack.enter_context(_listen(settings.host, settings.port))
@@ -131,6 +132,7 @@ def _run(app: object, listening: socket.socket, started: Callable[[], None]) -> 
         app,  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # ours are believed by a setting alone: http/proxies.py
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=10,

@@ -9,23 +9,33 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from stemwright.server.parentage import is_stopped
+from stemwright.server.store.tables import tasks
 from stemwright.server.store.tables import workers as rows
 
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
+KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known
 
 
-def register(tx: sa.Connection, *, version: str, device: str, model: str, now: int) -> str:
+def clock(tx: sa.Connection) -> int:
+    """The database's time in epoch milliseconds: heartbeats of many machines are compared by one clock."""
+    sqlite = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    postgresql = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    return tx.exec_driver_sql(f"SELECT {sqlite if tx.dialect.name == 'sqlite' else postgresql}").scalar_one()
+
+
+def register(tx: sa.Connection, *, version: str, device: str, model: str, slots: int = 1, now: int) -> str:
     """Stores this process as a worker; returns its id, which no other process ever has."""
-    host = here()
     worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
-    values = {"id": worker_id, "host": host, "pid": os.getpid(), "version": version, "device": device, "model": model}
-    tx.execute(sa.insert(rows).values(**values, started=now, heartbeat=now))
+    here_it_is = {"id": worker_id, "host": here(), "pid": os.getpid()}
+    told = {"version": version, "device": device, "model": model, "slots": slots}
+    tx.execute(sa.insert(rows).values(**here_it_is, **told, started=now, heartbeat=now))
     return worker_id
 
 
 def beat(tx: sa.Connection, worker_id: str, *, now: int) -> bool:
     """Says that the worker lives; False when it was declared dead meanwhile and has to end itself."""
-    mine = (rows.c.id == worker_id, rows.c.sweeper.is_(None))
+    mine = (rows.c.id == worker_id, rows.c.sweeper.is_(None), rows.c.ended.is_(None))
     return tx.execute(sa.update(rows).where(*mine).values(heartbeat=now)).rowcount == 1
 
 
@@ -36,14 +46,32 @@ def drain(tx: sa.Connection, worker_id: str) -> None:
 
 def alive(tx: sa.Connection, *, dead_after_ms: int, now: int) -> list[sa.RowMapping]:
     """The workers that gave a sign of life in time."""
-    query = sa.select(rows).where(rows.c.heartbeat > now - dead_after_ms, rows.c.sweeper.is_(None))
+    in_time = rows.c.heartbeat.between(now - dead_after_ms, now + dead_after_ms)
+    query = sa.select(rows).where(in_time, rows.c.sweeper.is_(None), rows.c.ended.is_(None))
     return list(tx.execute(query.order_by(rows.c.started)).mappings())
 
 
+def slots(tx: sa.Connection, *, dead_after_ms: int, now: int) -> dict[str, int]:
+    """How many separations each worker that lives and takes tasks runs at once."""
+    return {row["id"]: row["slots"] for row in alive(tx, dead_after_ms=dead_after_ms, now=now) if not row["draining"]}
+
+
+def frozen_here(tx: sa.Connection, *, dead_after_ms: int, now: int) -> list[int]:
+    """Process ids of this machine's workers that were stopped too long ago; found without a write lock."""
+    found = tx.execute(sa.select(rows).where(rows.c.host == here(), rows.c.ended.is_(None))).mappings()
+    return [row["pid"] for row in found if is_stopped(row["pid"]) and not _has_beaten(row, dead_after_ms, now)]
+
+
 def claim_dead(tx: sa.Connection, sweeper: str, *, dead_after_ms: int, now: int) -> list[str]:
-    """The dead workers that `sweeper` has to clear away; nobody else gets them for a minute."""
-    everyone = list(tx.execute(sa.select(rows).with_for_update(skip_locked=True)).mappings())
-    silent = {row["id"]: row for row in everyone if _is_silent(row, now - dead_after_ms)}
+    """The dead workers that `sweeper` has to clear away; nobody else gets them for a minute.
+
+    A sweeper that looks dead itself was frozen, or the clock has jumped: it first lets everyone say that they live.
+    """
+    query = sa.select(rows).where(rows.c.ended.is_(None)).with_for_update(skip_locked=True)
+    everyone = list(tx.execute(query).mappings())
+    if any(row["id"] == sweeper and not _has_beaten(row, dead_after_ms, now) for row in everyone):
+        return []
+    silent = {row["id"]: row for row in everyone if _is_silent(row, dead_after_ms, now)}
     busy = {row["id"] for row in everyone} - silent.keys()  # who may be clearing up right now
     dead = [
         worker_id
@@ -54,13 +82,20 @@ def claim_dead(tx: sa.Connection, sweeper: str, *, dead_after_ms: int, now: int)
     return dead
 
 
-def forget(tx: sa.Connection, worker_id: str) -> None:
-    """Removes a worker that has ended and owns nothing any more."""
-    tx.execute(sa.delete(rows).where(rows.c.id == worker_id))
+def forget(tx: sa.Connection, worker_id: str, *, now: int) -> None:
+    """Notes that a worker has ended; what it held is nobody's until the next one begins with it."""
+    tx.execute(sa.update(tasks).where(tasks.c.worker == worker_id, tasks.c.completed.is_(None)).values(worker=None))
+    tx.execute(sa.update(rows).where(rows.c.id == worker_id).values(ended=now))
+    tx.execute(sa.delete(rows).where(rows.c.ended < now - KEPT))
 
 
-def _is_silent(row: sa.RowMapping, since: int) -> bool:
-    if row["heartbeat"] < since or row["sweeper"] is not None:
+def _has_beaten(row: sa.RowMapping, dead_after_ms: int, now: int) -> bool:
+    """Whether there was a sign of life in time; one from the future is from before the clock was set back."""
+    return now - dead_after_ms <= row["heartbeat"] <= now + dead_after_ms
+
+
+def _is_silent(row: sa.RowMapping, dead_after_ms: int, now: int) -> bool:
+    if row["sweeper"] is not None or not _has_beaten(row, dead_after_ms, now):
         return True
     # On this machine there is no need to wait: a restart takes its predecessor's tasks over at once.
     return row["host"] == here() and not _runs(row["pid"])

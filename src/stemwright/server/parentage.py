@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it."""
+"""Processes and the ones that started them: who must not outlive whom, and who stands still."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -30,3 +31,11 @@ def exit_at_end_of_input() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process was stopped by a signal or a debugger; it neither runs nor ends until it is told to."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False

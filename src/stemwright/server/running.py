@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +27,7 @@ from stemwright.errors import (
     Superseded,
     TaskEnded,
 )
-from stemwright.server import accounts, callbacks, network, separating, tasks
+from stemwright.server import accounts, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
@@ -50,6 +51,10 @@ class Workshop:
     worker_id: str
     children: Queue[separating.Child] = field(default_factory=Queue)
     stopping: Event = field(default_factory=Event)
+    leaving: Event = field(default_factory=Event)  # nothing new is taken
+    freed: Event = field(default_factory=Event)  # a task has ended: the next one's turn may have come
+    work: metrics.Work = field(default_factory=metrics.Work)
+    active: int = 0  # workflows that this process is running
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -60,6 +65,7 @@ class Workshop:
         self.every_child = [separating.Child(limits, command=command) for _ in range(settings.concurrent_tasks)]
         for child in self.every_child:
             self.children.put(child)
+        self._counting = Lock()
         self.client = network.Client(network.parse_networks(",".join(settings.allow_networks)))
 
     @contextmanager
@@ -71,10 +77,27 @@ class Workshop:
         finally:
             self.children.put(child)
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Counts a workflow that this process is running."""
+        with self._counting:
+            self.active += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.active -= 1
+            self.freed.set()
+
     @property
-    def busy(self) -> bool:
-        """Whether any separation is running."""
-        return self.children.qsize() < len(self.every_child)
+    def separations(self) -> int:
+        """How many separations are running."""
+        return len(self.every_child) - self.children.qsize()
+
+    @property
+    def warm(self) -> int:
+        """How many separation processes are up."""
+        return sum(1 for child in self.every_child if child.pid)
 
     def stop(self) -> None:
         """Ends the separation processes; their tasks are not failed but left to the next worker."""
@@ -83,9 +106,16 @@ class Workshop:
             child.kill()
 
 
-def draw_ids() -> list[str]:
-    """Random uuids for the files to come, drawn before: storing twice overwrites and leaves no orphan."""
-    return [str(uuid.uuid4()) for _ in range(16)]
+def request_id(shop: Workshop, task_id: str) -> str | None:
+    """The request that asked for the task, for the logs."""
+    with shop.database.read() as tx:
+        return tasks.find(tx, task_id).request_id
+
+
+def task_of(shop: Workshop, callback_id: str) -> str:
+    """The task that a callback tells of."""
+    with shop.database.read() as tx:
+        return tasks.delivery_by_id(tx, callback_id).task_id
 
 
 def fetch(shop: Workshop, task_id: str) -> Answer:
@@ -97,13 +127,14 @@ def fetch(shop: Workshop, task_id: str) -> Answer:
     return _attempt(shop, task_id, "fetching", lambda task: _fetched(shop, task))
 
 
-def separate(shop: Workshop, task_id: str, source: str, ids: list[str]) -> Answer:
+def separate(shop: Workshop, task_id: str, source: str) -> Answer:
     """Separates and stores the files; a child that dies gets one more try."""
     answer: Answer = {}
     for _ in range(shop.settings.task_attempts):
-        answer = _attempt(shop, task_id, "separating", lambda task: _separated(shop, task, source, ids))
+        answer = _attempt(shop, task_id, "separating", lambda task: _separated(shop, task, source))
         if not answer.pop("again", False):
-            break
+            return answer
+        shop.work.retried("child")
     return answer
 
 
@@ -123,23 +154,19 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
             return tasks.find(tx, task_id).state
         if delivery := tasks.delivery(tx, task_id):
             enqueue(tx, delivery.id)
+    shop.work.ended(task.kind, task.state, cost=task.cost)
     log.info("task %s %s%s", task_id, task.state, f": {task.error}" if task.error else "")
     return task.state
 
 
-def tidy(shop: Workshop, task_id: str, ids: list[str]) -> None:
+def tidy(shop: Workshop, task_id: str) -> None:
     """Removes what only the running task needed, and the files of one that did not finish."""
     shutil.rmtree(shop.settings.work / task_id, ignore_errors=True)
     with shop.database.read() as tx:
         task = tasks.find(tx, task_id)
-        kept = {stem.id for stem in tasks.stems_of(tx, task_id)}
-    if task.audio_url:
-        shop.blobs.delete(_fetched_name(task_id))
-    for stem_id in ids:
-        shop.blobs.forget_parts(stem_id)
-        for name in [] if stem_id in kept else shop.blobs.names(stem_id):
-            shop.blobs.delete(name)
-    shop.blobs.forget_parts(task_id)
+        left = arrivals.of_task(tx, task_id)
+    for name in left:  # their rows stay for a day: a writer that is late by less than that leaves nothing either
+        shop.blobs.delete(name)
 
 
 def deliver(shop: Workshop, callback_id: str) -> Answer:
@@ -149,10 +176,12 @@ def deliver(shop: Workshop, callback_id: str) -> Answer:
         task = tasks.find(tx, delivery.task_id)
         stems = tasks.stems_of(tx, task.id)
         secret = accounts.get(tx, task.account_id).webhook_secret
-    body = callbacks.payload(task, stems, base_url=base_url(shop.settings))
+    body = callbacks.payload(task, stems, base_url=base_url(shop.settings, task))
     headers = callbacks.signed_headers(delivery.id, task.id, body, secret=secret, now=now_ms())
     timeout = shop.settings.callback_timeout_seconds
-    return asdict(callbacks.attempt(shop.client, delivery.url, body, headers=headers, timeout_seconds=timeout))
+    attempt = callbacks.attempt(shop.client, delivery.url, body, headers=headers, timeout_seconds=timeout)
+    shop.work.called_back("delivered" if attempt.delivered else "refused" if attempt.status else "unreachable")
+    return asdict(attempt)
 
 
 def note_delivery(
@@ -168,9 +197,9 @@ def note_delivery(
             enqueue(tx, callback_id, number=number + 1, delay_seconds=delay)
 
 
-def base_url(settings: Settings) -> str:
-    """What the files' addresses begin with when there is no request to take it from."""
-    return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+def base_url(settings: Settings, task: tasks.Task) -> str:
+    """What the files' addresses begin with: the setting, or what the client that asked reached us by."""
+    return settings.public_url.rstrip("/") or task.base_url or f"http://{settings.host}:{settings.port}"
 
 
 # ---- the parts of a step --------------------------------------------------------------------------------------------
@@ -178,11 +207,14 @@ def base_url(settings: Settings) -> str:
 
 def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Task], Answer]) -> Answer:
     """The step's answer, or why the task failed. Nothing that a client's input provokes ends the workflow."""
+    now = now_ms()
     try:
         with shop.database.transaction() as tx:
-            task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now_ms())
-    except TaskEnded as over:
+            task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now)
+    except (TaskEnded, Superseded) as over:
         return {"over": str(over)}
+    if task.started == now:
+        shop.work.took("waiting", (now - task.created) / 1000, model=shop.settings.model, kind=task.kind)
     if task.attempt > MAX_ATTEMPTS:
         return _failure(task, "separation", f"The separation was interrupted {MAX_ATTEMPTS} times.")
     try:
@@ -220,20 +252,23 @@ def _failure(task: tasks.Task, failure: str, error: str) -> Answer:
 
 def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
     settings = shop.settings
-    folder = _empty(settings.work / task.id)
+    folder = _empty_folder(shop, task)
     path, name = folder / "source", _fetched_name(task.id)
     assert task.audio_url is not None
+    began = time.monotonic()
     shop.client.get_to_file(task.audio_url, path, max_bytes=settings.max_upload_bytes, seconds=settings.fetch_seconds)
     shop.blobs.put(name, path)
     path.unlink()
     with shop.database.transaction() as tx:
         tasks.keep_source(tx, task.id, name, attempt=task.attempt)
+    shop.work.took("fetching", time.monotonic() - began, model=settings.model, kind=task.kind)
     return {"source": name}
 
 
-def _separated(shop: Workshop, task: tasks.Task, source: str, ids: list[str]) -> Answer:
-    folder = _empty(shop.settings.work / task.id)
-    with shop.blobs.local(source) as path, shop.child() as child:
+def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
+    folder = _empty_folder(shop, task)
+    began = time.monotonic()
+    with shop.blobs.local(source, folder) as path, shop.child() as child:
         job = separating.Job(
             task_id=task.id,
             kind=task.kind,
@@ -243,25 +278,41 @@ def _separated(shop: Workshop, task: tasks.Task, source: str, ids: list[str]) ->
             format=task.format,
             model=shop.settings.model,
             max_seconds=shop.settings.max_duration_seconds,
+            request_id=task.request_id,
+            ids=tuple(ids),
         )
         outcome = child.separate(job, on_progress=lambda fraction: _report(shop, task, fraction))
+    stored = time.monotonic()
+    shop.work.took("separating", stored - began, model=outcome.model, kind=task.kind)
+    shop.work.separated(outcome.duration_seconds, stored - began, model=outcome.model, kind=task.kind)
     with shop.database.transaction() as tx:
         tasks.advance(tx, task.id, "storing", attempt=task.attempt)
     facts = {name: getattr(outcome, name) for name in ("model", "device", "duration_seconds", "gain_db")}
     files = [
         _stored(shop, part, n, stem_id, task.format)
-        for n, (part, stem_id) in enumerate(zip(outcome.parts, ids, strict=False))
+        for n, (part, stem_id) in enumerate(zip(outcome.parts, ids[2:], strict=False))
     ]
+    for kind, path, name in (("peaks", outcome.peaks, f"{ids[0]}_Player"), ("mix", outcome.mix, f"{ids[1]}_Mix")):
+        facts[kind] = _kept(shop, Path(path), name) if path else None
+    shop.work.took("storing", time.monotonic() - stored, model=outcome.model, kind=task.kind)
     return {"files": files, "facts": facts, "attempt": task.attempt}
 
 
 def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, file_format: str) -> Answer:
     path = Path(part.file)
-    blob = f"{stem_id}_{part.label}{path.suffix}"
+    blob = part.blob(stem_id)
     size = shop.blobs.put(blob, path)
     path.unlink()
     about = {name: value for name, value in asdict(part).items() if name != "file"}
     return about | {"id": stem_id, "position": position, "blob": blob, "format": file_format, "bytes": size}
+
+
+def _kept(shop: Workshop, path: Path, name: str) -> str:
+    """Stores a file for the player; returns its blob's name."""
+    blob = name + path.suffix
+    shop.blobs.put(blob, path)
+    path.unlink()
+    return blob
 
 
 def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
@@ -273,8 +324,10 @@ def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
     return True
 
 
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+def _empty_folder(shop: Workshop, task: tasks.Task) -> Path:
+    """The attempt's own folder: a worker that comes back late does not write into the next one's files."""
+    shutil.rmtree(shop.settings.work / task.id, ignore_errors=True)
+    folder = shop.settings.work / task.id / str(task.attempt)
     folder.mkdir(parents=True)
     return folder
 

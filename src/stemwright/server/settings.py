@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     otel: bool = False  # export spans; needs stemwright[otel]
 
-    @field_validator("allow_networks", "trusted_proxies", "formats", "callback_delays_seconds", "separator_command", mode="before")
+    @field_validator(
+        *("allow_networks", "trusted_proxies", "formats", "callback_delays_seconds", "separator_command"), mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

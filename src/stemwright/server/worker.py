@@ -12,8 +12,7 @@ from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemwright.server import fleet, logs, opening, parentage, workflows
-from stemwright.server.clock import now_ms
+from stemwright.server import fleet, logs, opening, parentage, port, tracing, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
@@ -21,6 +20,7 @@ from stemwright.server.store.blobs import open_blobs
 from stemwright.server.store.database import Database
 
 DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
+RELEASE_SECONDS = 0.2
 
 log = logging.getLogger("stemwright.worker")
 
@@ -37,28 +37,31 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         migrations.check(database)
+    tracing.configure(on=settings.otel, process="worker")
     shop = open_workshop(settings, database)
-    _sweep(shop)
-    workflows.launch(shop)
-    log.info("worker %s is ready", shop.worker_id)
-    _every(settings.heartbeat_seconds, _beat, shop)
-    _every(settings.sweep_seconds, _sweep, shop)
-    os.read(told, 1)
-    _leave(shop)
+    with logs.about(worker_id=shop.worker_id):
+        _sweep(shop)
+        workflows.launch(shop)
+        for work, seconds in ((_beat, settings.heartbeat_seconds), (_sweep, settings.sweep_seconds)):
+            _every(seconds, work, shop)
+        threading.Thread(target=_release, args=(shop,), name="release", daemon=True).start()
+        where = port.listen(shop) if settings.worker_port else None
+        log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
+        os.read(told, 1)
+        _leave(shop)
 
 
 def open_workshop(settings: Settings, database: Database) -> Workshop:
     """Registers this process as a worker."""
+    told = {"device": settings.device, "model": settings.model, "slots": settings.concurrent_tasks}
     with database.transaction() as tx:
-        worker_id = fleet.register(
-            tx, version=version("stemwright"), device=settings.device, model=settings.model, now=now_ms()
-        )
+        worker_id = fleet.register(tx, version=version("stemwright"), **told, now=fleet.clock(tx))
     return Workshop(settings, database, open_blobs(settings.blobs), worker_id)
 
 
 def _beat(shop: Workshop) -> None:
     with shop.database.transaction() as tx:
-        alive = fleet.beat(tx, shop.worker_id, now=now_ms())
+        alive = fleet.beat(tx, shop.worker_id, now=fleet.clock(tx))
     if not alive:
         # It was stopped or cut off for too long. Whatever it holds belongs to others now.
         log.error("worker %s was declared dead and ends itself", shop.worker_id)
@@ -69,27 +72,61 @@ def _beat(shop: Workshop) -> None:
 
 def _sweep(shop: Workshop) -> None:
     dead_after = int(shop.settings.dead_after_seconds * 1000)
+    _end_frozen(shop, dead_after)
     with shop.database.transaction() as tx:
-        dead = fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=now_ms())
+        dead = fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=fleet.clock(tx))
     for worker_id in dead:
-        count = workflows.take_over(shop.database, worker_id)
-        with shop.database.transaction() as tx:
-            fleet.forget(tx, worker_id)
+        count = _hand_over(shop, worker_id)
+        for _ in range(count):
+            shop.work.retried("worker")
         if count:
             log.info("took over %d workflows of dead worker %s", count, worker_id)
     for child in shop.every_child:
         child.kill_when_idle(shop.settings.child_idle_seconds)
 
 
+def _end_frozen(shop: Workshop, dead_after_ms: int) -> None:
+    """On SQLite: a process that was stopped inside a transaction holds the only write lock for as long as it lives."""
+    if not shop.database.sqlite:
+        return
+    with shop.database.read() as tx:
+        frozen = fleet.frozen_here(tx, dead_after_ms=dead_after_ms, now=fleet.clock(tx))
+    for pid in frozen:
+        log.error("worker process %d has stood still for too long and is ended", pid)
+        os.kill(pid, signal.SIGKILL)
+
+
+def _hand_over(shop: Workshop, worker_id: str) -> int:
+    count = workflows.take_over(shop.database, worker_id)
+    with shop.database.transaction() as tx:
+        fleet.forget(tx, worker_id, now=fleet.clock(tx))
+    return count
+
+
+def _release(shop: Workshop) -> None:
+    """Looks whose turn it is: whenever a task of ours has ended, and now and then."""
+    while not shop.stopping.is_set() and not shop.leaving.is_set():
+        shop.freed.wait(RELEASE_SECONDS)
+        shop.freed.clear()
+        try:
+            workflows.release(shop.database, shop.settings)
+        except SQLAlchemyError:
+            log.exception("the database did not answer")
+            shop.stopping.wait(1.0)
+
+
 def _leave(shop: Workshop) -> None:
-    """Finishes what is nearly done, and leaves the rest to others at once."""
+    """Takes nothing new, finishes what it can within the grace, and hands the rest to others at once."""
     log.info("worker %s is stopping", shop.worker_id)
+    shop.leaving.set()
     with shop.database.transaction() as tx:
         fleet.drain(tx, shop.worker_id)
-    workflows.stop(shop.settings.drain_seconds if shop.busy else 0)
+    workflows.stop(shop.settings.drain_seconds if shop.active else 0)
     shop.stop()
     with shop.database.transaction() as tx:
         fleet.leave(tx, shop.worker_id)
+    count = _hand_over(shop, shop.worker_id)
+    log.info("worker %s has stopped%s", shop.worker_id, f"; {count} workflows went back" if count else "")
     logging.shutdown()
     os._exit(0)  # threads of unfinished tasks have nothing more to do
 
@@ -110,13 +147,13 @@ def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) ->
             except SQLAlchemyError:
                 log.exception("the database did not answer")
 
-    threading.Thread(target=loop, daemon=True).start()
+    threading.Thread(target=loop, name=chore.__name__, daemon=True).start()
 
 
 def main() -> None:
     """The worker that `stemwright serve` starts: settings from the environment."""
     settings = Settings()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, form=settings.log_format)
     run(settings, supervised=True)
 
 

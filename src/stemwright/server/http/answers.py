@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,10 +52,15 @@ def plain(data: object, *, status_code: int = 200) -> Answer:
 
 
 def failure(
-    fault: Exception, *, dialect: str, always_200: bool, headers: Mapping[str, str] | None = None, **more: Any
-) -> tuple[Answer, str]:
-    """The envelope for an error, and the request id in it, by which the log has the rest."""
-    request_id = secrets.token_hex(8)
+    fault: Exception,
+    *,
+    request_id: str,
+    dialect: str,
+    always_200: bool,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Answer:
+    """The envelope for an error, with the request id by which the log has the rest."""
     code = meaning(fault).code(dialect)
     body = {**more, "code": code, "msg": message(fault), "data": None, "requestId": request_id}
     sent = dict(headers or {})
@@ -65,4 +69,4 @@ def failure(
         sent["Retry-After"] = str(seconds)
     if isinstance(fault, errors.InvalidKey):
         sent["WWW-Authenticate"] = "Bearer"
-    return Answer(status(code, always_200=always_200), encoded(body), headers=sent, code=code), request_id
+    return Answer(status(code, always_200=always_200), encoded(body), headers=sent, code=code)

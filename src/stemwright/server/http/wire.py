@@ -57,6 +57,7 @@ class Generate(Incoming):
     stem_name: str | None = Field(None, alias="stemName")
     callback_url: str | None = Field(None, alias="callBackUrl", max_length=8000)
     format: str | None = None
+    priority: int | None = Field(None, ge=-10, le=10)
 
     @property
     def kind(self) -> str:

@@ -18,6 +18,7 @@ accounts = sa.Table(
     Column("name", sa.String(200), nullable=False, unique=True),
     Column("webhook_secret", sa.String(100), nullable=False),
     Column("created", Milliseconds, nullable=False),
+    Column("share", sa.Integer, nullable=False, server_default="1"),  # of the fleet, beside those of other accounts
 )
 
 keys = sa.Table(
@@ -113,6 +114,12 @@ tasks = sa.Table(
     Column("expires", Milliseconds),
     Column("gone", Milliseconds),
     Column("deleted", Milliseconds),  # its owner wants to see it no more; the row stays for the ledger
+    Column("priority", sa.Integer, nullable=False, server_default="0"),  # among its account's tasks, higher first
+    Column("base_url", sa.Text),  # what the client that asked reached us by
+    Column("request_id", sa.String(100)),  # of the request that asked, for the logs
+    Column("released", Milliseconds),  # when its turn came and it went into the durable queue
+    Column("peaks", sa.String(300), index=True),  # the blobs for the player: the stems' peaks and the song itself
+    Column("mix", sa.String(300), index=True),
     CheckConstraint(
         "state IN ('queued','fetching','separating','storing','finished','failed','cancelled')", name="tasks_states"
     ),
@@ -128,6 +135,26 @@ tasks = sa.Table(
         postgresql_where=sa.text("completed IS NULL"),
     ),
     Index("tasks_expiring", "expires", sqlite_where=sa.text("gone IS NULL"), postgresql_where=sa.text("gone IS NULL")),
+    Index(
+        "tasks_waiting",
+        *("account_id", "kind", "priority", "created", "id"),
+        sqlite_where=sa.text("released IS NULL AND completed IS NULL"),
+        postgresql_where=sa.text("released IS NULL AND completed IS NULL"),
+    ),
+    Index(
+        "tasks_released",
+        *("account_id", "kind"),
+        sqlite_where=sa.text("released IS NOT NULL AND completed IS NULL"),
+        postgresql_where=sa.text("released IS NOT NULL AND completed IS NULL"),
+    ),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    Column("account_id", Id, primary_key=True),
+    Column("kind", sa.String(30), primary_key=True),
+    Column("served", sa.BigInteger, nullable=False, index=True),  # grows: who was served least recently comes next
 )
 
 stems = sa.Table(
@@ -182,6 +209,15 @@ sessions = sa.Table(
     Column("expires", Milliseconds, nullable=False, index=True),
 )
 
+# Written before a blob is, deleted in the transaction that gives the blob an owner.
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    Column("blob", sa.String(300), primary_key=True),
+    Column("task_id", Id, index=True),
+    Column("created", Milliseconds, nullable=False, index=True),
+)
+
 idempotency = sa.Table(
     "idempotency",
     metadata,
@@ -203,9 +239,11 @@ workers = sa.Table(
     Column("device", sa.String(50)),
     Column("started", Milliseconds, nullable=False),
     Column("heartbeat", Milliseconds, nullable=False, index=True),
+    Column("slots", sa.Integer, nullable=False, server_default="1"),  # separations at once
     Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("sweeper", sa.String(100)),  # who is taking over this dead worker's tasks, and since when
     Column("swept", Milliseconds),
+    Column("ended", Milliseconds),  # when its tasks had gone to others; what it says after that does not count
 )
 
 switches = sa.Table(

@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemwright.server import fleet, maintenance
+from stemwright.server import fleet, maintenance, metrics
 from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 
 
-def health(_call: Call) -> Answer:
-    """`GET /health`: the process answers."""
+def live(_call: Call) -> Answer:
+    """`GET /livez`: the process answers."""
     return answers.plain({"status": "ok"})
 
 
 def ready(call: Call) -> Answer:
-    """`GET /ready`: the database answers too; says how many workers live. 503 when it does not."""
-    dead_after = int(call.api.settings.dead_after_seconds * 1000)
+    """`GET /readyz`: what works. 503 only without the database: all else can wait, and so can the tasks."""
+    told: dict[str, Any] = {"status": "unavailable", "database": "unavailable", "storage": "ok", "workers": 0}
+    told |= {"slots": 0, "maintenance": False}
     try:
         with call.api.database.read() as tx:
-            workers = len(fleet.alive(tx, dead_after_ms=dead_after, now=call.now))
-            closed = maintenance.since(tx) is not None
+            slots = fleet.slots(tx, dead_after_ms=_dead_after_ms(call), now=fleet.clock(tx))
+            told |= {"database": "ok", "workers": len(slots), "slots": sum(slots.values())}
+            told["maintenance"] = maintenance.since(tx) is not None
     except SQLAlchemyError:
-        return answers.plain({"status": "unavailable", "workers": 0, "maintenance": False}, status_code=503)
-    return answers.plain({"status": "ready", "workers": workers, "maintenance": closed})
+        return answers.plain(told, status_code=503)
+    if not _storage_answers(call):
+        told["storage"] = "unavailable"
+    told["status"] = "ready" if told["workers"] and told["storage"] == "ok" else "degraded"
+    return answers.plain(told)
 
 
 def figures(call: Call) -> Answer:
     """`GET /metrics`: Prometheus' text format."""
     with call.api.database.read() as tx:
-        text = call.api.counts.text(tx)
-    return Answer(200, text, "text/plain; version=0.0.4; charset=utf-8")
+        text = call.api.counts.text(tx, dead_after_ms=_dead_after_ms(call), now=fleet.clock(tx))
+    return Answer(200, text, metrics.CONTENT_TYPE)
+
+
+def _storage_answers(call: Call) -> bool:
+    try:
+        call.api.blobs.names("readyz")
+    except Exception:  # noqa: BLE001  whatever its client raises, it is not there
+        return False
+    return True
+
+
+def _dead_after_ms(call: Call) -> int:
+    return int(call.api.settings.dead_after_seconds * 1000)

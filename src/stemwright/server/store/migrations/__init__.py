@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from stemwright.errors import DataTooNew, DataTooOld
 from stemwright.server.store.database import Database
 
-HEAD = "0002"
+HEAD = "0005"
 
 
 def version(database: Database) -> str | None:

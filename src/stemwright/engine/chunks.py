@@ -55,14 +55,14 @@ Manner = Callable[[Iterable[Samples], int, int], Iterator[Span]]
 
 def consistent(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
     """Spans faded by a triangle, as many as cover the song; zeros stand after its end."""
-    waiting, triangle = np.zeros((2, 0), np.float32), fade(segment)
+    waiting, triangle = None, fade(segment)
     # One sample more than a segment must be waiting: otherwise this span may be the last, and finishes all of it.
     for piece in gathered(blocks, segment + 1):
-        waiting = np.concatenate([waiting, piece], axis=1)
+        waiting = piece if waiting is None else np.concatenate([waiting, piece], axis=1)
         while waiting.shape[1] > segment:
             yield Span(waiting[:, :segment], triangle, hop)
             waiting = waiting[:, hop:]
-    if waiting.shape[1]:
+    if waiting is not None and waiting.shape[1]:
         yield Span(np.pad(waiting, ((0, 0), (0, segment - waiting.shape[1]))), triangle, waiting.shape[1])
 
 

@@ -100,8 +100,20 @@ class BadTemplate(AudioError):
     of: {fields}."""
 
 
+class BadOption(StemwrightError):
+    """{option} {text!r} cannot be understood: {reason}."""
+
+
 class BadManifest(AudioError):
-    """{path}, line {line}: {reason}."""
+    """{path}, line {line}: {reason}. Nothing was separated; correct the line."""
+
+
+class NothingMatches(AudioError):
+    """No file matches {path}."""
+
+
+class Unforeseen(StemwrightError):
+    """an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where"""
 
 
 class CannotWrite(AudioError):
@@ -161,6 +173,10 @@ class BadCard(StemwrightError):
     """The model card {path} is not valid: {reason}."""
 
 
+class BadRecipe(StemwrightError):
+    """The recipe {path} is not valid: {reason}."""
+
+
 class BadWeights(StemwrightError):
     """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again."""
 
@@ -212,6 +228,11 @@ class NotFetched(FetchError):
 class NotPulled(FetchError):
     """The model {model} is not on this machine: it is {size} under the licence {licence}. Fetch it: stemwright models
     pull {model}"""
+
+
+class RecipeIncomplete(FetchError):
+    """The recipe {recipe} needs models that are not on this machine: {models}; {size} in all. Fetch them: stemwright
+    models pull {recipe}"""
 
 
 class LicenceForbids(FetchError):
@@ -288,6 +309,10 @@ class QueueFull(ServiceError):
 
 class TaskEnded(ServiceError):
     """Task {task_id} is {state}: it cannot become {wanted}."""
+
+
+class TaskRunning(ServiceError):
+    """Task {task_id} has not ended: it is {state}. Cancel it first."""
 
 
 class Superseded(ServiceError):

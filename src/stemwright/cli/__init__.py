@@ -33,8 +33,12 @@ for _name, _module, _help in (
     ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),
     ("worker", "stemwright.server.commands", "Run one more worker for a service."),
     ("migrate", "stemwright.server.commands", "Bring the service's database forward to this version."),
-    ("keys", "stemwright.server.commands", "Create, list, rotate and revoke API keys."),
-    ("credits", "stemwright.server.commands", "Grant credits, and show the balance or the ledger of an account."),
+    ("keys", "stemwright.server.commands.keys", "Create, list, rotate and revoke API keys."),
+    ("credits", "stemwright.server.commands.credits", "Grant credits, and show an account's balance or ledger."),
+    ("accounts", "stemwright.server.commands.accounts", "List accounts, and share the fleet among them."),
+    ("tasks", "stemwright.server.commands.tasks", "List, show, cancel and retry tasks."),
+    ("workers", "stemwright.server.commands.workers", "List the workers, and what they are on."),
+    ("callbacks", "stemwright.server.commands.callbacks", "List callbacks, and send them again."),
     ("maintenance", "stemwright.server.commands", "Stop taking new tasks for a while, and start again."),
 ):
     app.command(f"{_module}:{_name}", name=_name, help=_help)

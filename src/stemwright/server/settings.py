@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +12,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
 FORMATS = ("mp3", "wav", "flac", "opus", "m4a")
+
+
+# What other parts of the program read, and what its processes tell each other.
+_ELSEWHERE = (
+    *("CHILD_MEMORY", "LICENCES", "MIRROR", "MODELS", "OFFLINE", "PARENT_PID", "PRECISION", "TRACEBACK"),
+    *("TRAIN_CACHE",),
+)
 
 
 class Settings(BaseSettings):
@@ -117,3 +126,11 @@ class Settings(BaseSettings):
     def cost(self, kind: str) -> int:
         """Credits that one task of `kind` costs."""
         return int(getattr(self, f"cost_{kind}"))
+
+
+def unknown(environment: Iterable[str]) -> list[str]:
+    """The STEMWRIGHT_… names in the environment that nothing reads, each with the name that was probably meant."""
+    known = {f"STEMWRIGHT_{name.upper()}" for name in (*Settings.model_fields, *_ELSEWHERE)}
+    strangers = sorted(name for name in environment if name.startswith("STEMWRIGHT_") and name not in known)
+    near = {name: get_close_matches(name, sorted(known), 1) for name in strangers}
+    return [f"{name} (did you mean {near[name][0]}?)" if near[name] else name for name in strangers]

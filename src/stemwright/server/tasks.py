@@ -9,7 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stemwright.errors import NoCallback, QueueFull, StillDelivering, Superseded, TaskEnded, TaskNotFound
+from stemwright.errors import (
+    NoCallback,
+    QueueFull,
+    SongGone,
+    StillDelivering,
+    Superseded,
+    TaskEnded,
+    TaskNotFound,
+    TaskRunning,
+)
 from stemwright.server import accounts, credits, tracks
 from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import attempts, callbacks, stems, workers
@@ -181,6 +190,25 @@ def example(account_id: str, *, dialect: str, now: int) -> Task:
     """A finished task that never was, to try a callback with."""
     told = {"id": tracks.new_task_id(), "account_id": account_id, "kind": "separate_vocal", "audio_id": "", "cost": 0}
     return Task(**_EMPTY | told | {"format": "mp3", "dialect": dialect, "state": "finished", "created": now})
+
+
+def again(tx: sa.Connection, task_id: str, *, free: bool = False, now: int) -> Task:
+    """A new task that asks for what an ended one asked for, at the same price or `free`.
+
+    Raises TaskNotFound, TaskRunning, SongGone, OutOfCredits and QueueFull.
+    """
+    old = find(tx, task_id)
+    if old.state not in ENDED:
+        raise TaskRunning(task_id=task_id, state=old.state)
+    same = {name: getattr(old, name) for name in Submission.__dataclass_fields__ if name not in ("track", "cost")}
+    track = None
+    if old.audio_url is None:
+        song = tracks.by_blob(tx, old.source) if old.source else None
+        if old.source is None or (song is not None and song.gone is not None):
+            raise SongGone
+        names = (old.audio_id, old.music_id or "", old.account_id, old.source, 0, old.created)
+        track = tracks.Track(*names, music_index=old.music_index)
+    return submit(tx, Submission(**same, track=track, cost=0 if free else old.cost), now=now)
 
 
 def get(tx: sa.Connection, account_id: str, task_id: str) -> Task:

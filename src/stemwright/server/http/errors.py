@@ -58,6 +58,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.NoCallback: Meaning.CONFLICT,
     errors.StillDelivering: Meaning.CONFLICT,
     errors.TaskEnded: Meaning.CONFLICT,
+    errors.TaskRunning: Meaning.CONFLICT,
     errors.BodyTooLarge: Meaning.TOO_LARGE,
     errors.TooLarge: Meaning.TOO_LARGE,
     errors.RateLimited: Meaning.RATE_LIMITED,

@@ -1,0 +1,64 @@
+"""`stemwright credits`: what it costs, and the proof that it adds up."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from stemwright.errors import LedgerBroken
+from stemwright.server.clock import now_ms
+from stemwright.server.commands.speaking import AsJson, Data, rows, say, show, transaction
+
+credits = App(name="credits", help="Credits: grant, balance, ledger, audit.")
+
+
+@credits.command
+def grant(account: str, amount: int, /, *, reason: str = "", data: Data = None, as_json: AsJson = False) -> None:
+    """Give credits to an account; a negative amount takes them back."""
+    from stemwright.server import accounts
+    from stemwright.server import credits as ledger
+
+    with transaction(data) as tx:
+        entry = ledger.grant(tx, accounts.by_name(tx, account).id, amount, reason=reason, now=now_ms())
+    shown = {"account": account, "amount": amount, "balance": entry.balance}
+    say(shown, "{account} has {balance} credits.", as_json=as_json)
+
+
+@credits.command
+def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Show the credits of one account, or of all."""
+    from stemwright.server import accounts
+    from stemwright.server import credits as ledger
+
+    with transaction(data) as tx:
+        owners = [accounts.by_name(tx, account)] if account else accounts.listing(tx)
+        shown = [{"account": owner.name, "balance": ledger.balance(tx, owner.id)} for owner in owners]
+    if account and as_json:
+        show(shown[0])
+        return
+    rows(shown, "{account}  {balance}", as_json=as_json)
+
+
+@credits.command(name="ledger")
+def show_ledger(account: str, /, *, limit: int = 50, data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was granted, charged and refunded, newest first."""
+    from stemwright.server import accounts
+    from stemwright.server import credits as ledger
+
+    with transaction(data) as tx:
+        found = ledger.ledger(tx, accounts.by_name(tx, account).id, limit=limit)
+    rows([vars(entry) for entry in found], "{sequence}  {kind}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
+
+
+@credits.command
+def audit(*, data: Data = None, as_json: AsJson = False) -> None:
+    """Prove that the ledger agrees with itself and with the tasks; exit status 1 when it does not."""
+    from stemwright.server import credits as ledger
+
+    with transaction(data) as tx:
+        wrong = ledger.audit(tx)
+    if as_json:
+        show({"agrees": not wrong, "wrong": wrong})
+    if wrong:
+        raise LedgerBroken(wrong="; ".join(wrong))
+    if not as_json:
+        print("The ledger agrees with itself and with the tasks.")

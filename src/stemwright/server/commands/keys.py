@@ -1,0 +1,113 @@
+"""`stemwright keys`: who may ask."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+
+from cyclopts import App, Parameter, validators
+
+from stemwright.errors import AccountNotFound
+from stemwright.server.clock import now_ms
+from stemwright.server.commands.speaking import HOUR_MS, AsJson, Data, read_settings, rows, say, show_key, transaction
+from stemwright.server.settings import Dialect
+
+keys = App(name="keys", help="API keys: create, list, rotate, revoke.")
+
+
+def _nameable(_type: object, name: str) -> None:
+    if not name.strip() or any(sign in "/\\" or unicodedata.category(sign) == "Cc" for sign in name):
+        raise ValueError("An account's name is not empty and has no slashes and no control characters.")
+
+
+@keys.command
+def create(
+    *,
+    account: Annotated[str, Parameter(validator=_nameable)],
+    credits: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,  # noqa: A002
+    name: str = "",
+    dialect: Dialect | None = None,
+    expires_hours: float | None = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key, and its account when there is none of that name. The key is shown only this once.
+
+    Parameters
+    ----------
+    account: Name of the account.
+    credits: Credits to grant to the account.
+    name: What the key is for.
+    dialect: Error codes and texts it is answered in: apikley or sunoapi.
+    expires_hours: When the key ends; default: never.
+    """
+    from stemwright.server import accounts
+    from stemwright.server import credits as ledger
+    from stemwright.server import keys as domain
+
+    now = now_ms()
+    settings = read_settings(data)
+    remark = f"This key is shown only this once; added {credits} credits to the existing account "
+    remark += "{account} (balance {balance})."
+    with transaction(data, begin=True) as tx:
+        try:
+            owner = accounts.by_name(tx, account)
+        except AccountNotFound:
+            remark = "This key of account {account} (balance {balance}) is shown only this once."
+            owner = accounts.create(tx, account, now=now)
+        if credits:
+            ledger.grant(tx, owner.id, credits, reason="keys create", now=now)
+        expires = None if expires_hours is None else now + int(expires_hours * HOUR_MS)
+        key, secret = domain.create(
+            tx, owner.id, name=name, dialect=dialect or settings.dialect, expires=expires, now=now
+        )
+        facts = {"balance": ledger.balance(tx, owner.id), "webhookSecret": owner.webhook_secret}
+    shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires} | facts
+    show_key(shown, remark, as_json=as_json)
+
+
+@keys.command(name="list")
+def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List keys: all, or those of one account."""
+    from stemwright.server import accounts
+    from stemwright.server import keys as domain
+
+    with transaction(data) as tx:
+        names = {owner.id: owner.name for owner in accounts.listing(tx)}
+        found = domain.listing(tx, accounts.by_name(tx, account).id if account else None)
+    shown = [vars(key) | {"account": names[key.account_id]} for key in found]
+    rows(shown, "{id}  {hint}…  {account}  {dialect}  {name}", as_json=as_json)
+
+
+@keys.command
+def rotate(key: str, /, *, overlap_hours: float = 0, data: Data = None, as_json: AsJson = False) -> None:
+    """Replace a key by a new one, shown only this once.
+
+    Parameters
+    ----------
+    key: Id of the key.
+    overlap_hours: How long the old key stays valid beside the new one.
+    """
+    from stemwright.server import accounts
+    from stemwright.server import keys as domain
+
+    with transaction(data) as tx:
+        new, secret = domain.rotate(tx, key, overlap_ms=int(overlap_hours * HOUR_MS), now=now_ms())
+        account = accounts.get(tx, new.account_id).name
+    shown = {"key": secret, "account": account, "id": new.id, "replaces": key}
+    show_key(shown, "This key of account {account} replaces {replaces} and is shown only this once.", as_json=as_json)
+
+
+@keys.command
+def revoke(key: str, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """End a key at once.
+
+    Parameters
+    ----------
+    key: Id of the key.
+    """
+    from stemwright.server import keys as domain
+
+    with transaction(data) as tx:
+        revoked = domain.revoke(tx, key, now=now_ms()).revoked
+    say({"id": key, "revoked": revoked}, "Key {id} is revoked.", as_json=as_json)

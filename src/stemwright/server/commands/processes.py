@@ -1,0 +1,83 @@
+"""The commands that run the service or change what all of it does: serve, worker, migrate, maintenance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from stemwright.server.clock import now_ms
+from stemwright.server.commands.speaking import AsJson, Data, read_settings, say, show, tell_unknown, transaction
+
+
+def serve(
+    *,
+    data: Data = None,
+    host: str | None = None,
+    port: int | None = None,
+    no_worker: Annotated[bool, Parameter(negative="")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole service: the API, and a worker beside it.
+
+    Parameters
+    ----------
+    host: Address to listen on; default: STEMWRIGHT_HOST, or 127.0.0.1.
+    port: Port to listen on, 0 for a free one; default: STEMWRIGHT_PORT, or 8000.
+    no_worker: Serve the API only; workers run elsewhere.
+    """
+    from stemwright.server import api
+
+    def ready(address: str, secret: str | None) -> None:
+        if as_json:
+            show({"event": "ready", "url": address} | ({"account": "admin", "key": secret} if secret else {}))
+            return
+        print(f"Stemwright is ready at {address} (documentation: {address}/docs). Stop it with Ctrl-C.", flush=True)
+        if secret:
+            print(f"The admin account's key, shown only this once: {secret}", flush=True)
+
+    settings = read_settings(data, host=host, port=port)
+    tell_unknown()
+    api.serve(settings, worker=not no_worker, on_ready=ready)
+
+
+def worker(*, data: Data = None, device: str | None = None, port: int | None = None) -> None:
+    """Run one more worker on the database and the store that the settings name.
+
+    Parameters
+    ----------
+    device: What it separates on; default: STEMWRIGHT_DEVICE, or cpu.
+    port: Port for its health and figures; default: STEMWRIGHT_WORKER_PORT, or none.
+    """
+    from stemwright.server import logs
+    from stemwright.server import worker as process
+
+    settings = read_settings(data, device=device, worker_port=port)
+    tell_unknown()
+    logs.configure(settings.log_level, form=settings.log_format)
+    process.run(settings)
+
+
+def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
+    """Bring the database forward to this version's schema."""
+    from stemwright.server import opening, workflows
+    from stemwright.server.store import migrations
+    from stemwright.server.store.database import Database
+
+    settings = read_settings(data)
+    if not settings.database_url:
+        opening.make(settings.data)
+    with opening.telling(settings.data, database=settings.database):
+        database = Database(settings.database)
+        migrations.migrate(database)
+        workflows.migrate(database)
+    say({"schema": migrations.HEAD}, "The database has schema {schema}.", as_json=as_json)
+
+
+def maintenance(state: Literal["on", "off"], /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Turn maintenance on (the API answers code 455, running tasks go on) or off."""
+    from stemwright.server import maintenance as switch
+
+    with transaction(data) as tx:
+        switch.switch(tx, on=state == "on", now=now_ms())
+    say({"maintenance": state}, "Maintenance is {maintenance}.", as_json=as_json)

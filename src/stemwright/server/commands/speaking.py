@@ -1,0 +1,94 @@
+"""How the service's commands open the data, and how they speak: one line for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from stemwright.errors import BadSetting
+from stemwright.server.settings import Settings, unknown
+
+HOUR_MS = 3_600_000
+
+Data = Annotated[Path | None, Parameter(name="--data", help="The data folder; default: STEMWRIGHT_DATA, or ./data.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
+
+
+def read_settings(data: Path | None, **given: Any) -> Settings:
+    """The environment's settings, with what the command line gives instead."""
+    chosen = {name: value for name, value in {"data": data, **given}.items() if value is not None}
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        name = f"--{field}" if field in chosen else f"STEMWRIGHT_{field.upper()}"
+        value = ",".join(first["input"]) if isinstance(first["input"], tuple) else first["input"]
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BadSetting(name=name, value=value, reason=reason[:1].lower() + reason[1:]) from None
+
+
+def tell_unknown() -> None:
+    """One line on stderr for what the environment sets and nothing reads."""
+    if strangers := unknown(os.environ):
+        print(f"stemwright: nothing reads {', '.join(strangers)}", file=sys.stderr)
+
+
+@contextmanager
+def transaction(data: Path | None, *, begin: bool = False) -> Iterator[sa.Connection]:
+    """One transaction on the data that the settings name; `begin` makes it where there is none."""
+    from stemwright.server import opening
+
+    settings = read_settings(data)
+    database = opening.open_database(settings, begin=begin)
+    try:
+        with opening.telling(settings.data, database=settings.database), database.transaction() as tx:
+            yield tx
+    finally:
+        database.dispose()
+
+
+def say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """One object: as JSON, or as the text with its fields."""
+    if as_json:
+        show(shown)
+    else:
+        print(text.format(**shown))
+
+
+def show_key(shown: dict[str, Any], remark: str, *, as_json: bool) -> None:
+    """The key alone on stdout, so that a shell can take it; what people need to know of it on stderr."""
+    say(shown, "{key}", as_json=as_json)
+    if not as_json:
+        print(remark.format(**shown), file=sys.stderr)
+
+
+def rows(shown: list[dict[str, Any]], text: str, *, as_json: bool) -> None:
+    """Many of them: as a JSON list, or a line each."""
+    if as_json:
+        show(shown)
+        return
+    for row in shown:
+        print(text.format(**row))
+
+
+def show(shown: object) -> None:
+    """JSON, a line."""
+    print(json.dumps(shown, default=str), flush=True)
+
+
+def clock_time(milliseconds: int | None) -> str:
+    """Epoch milliseconds for people, in UTC: `2026-11-21 03:14:15`."""
+    if milliseconds is None:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,108 @@
+"""`stemwright tasks`: what runs, what went wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from stemwright.server.clock import now_ms
+from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction
+
+tasks = App(name="tasks", help="Tasks: list, show, cancel, retry.")
+
+State = Literal["queued", "fetching", "separating", "storing", "finished", "failed", "cancelled"]
+
+
+@tasks.command(name="list")
+def list_tasks(
+    *,
+    state: State | None = None,
+    unfinished: Annotated[bool, Parameter(negative="")] = False,
+    account: str | None = None,
+    limit: int = 50,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tasks of every account, newest first.
+
+    Parameters
+    ----------
+    state: Only those in this state.
+    unfinished: Only those that have not ended, oldest first.
+    account: Only those of the account with this name.
+    limit: How many at most.
+    """
+    from stemwright.server import operating
+
+    with transaction(data) as tx:
+        found = operating.tasks(tx, state=state, unfinished=unfinished, account=account, limit=limit)
+    shown = [row | {"time": clock_time(row["created"]), "told": row["error"] or ""} for row in found]
+    text = "{id}  {time}  {state:<10}  {progress:3.0f} %  {kind}  {account}  {told}"
+    rows(found if as_json else shown, text, as_json=as_json)
+
+
+@tasks.command(name="show")
+def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Show everything about one task: its input, its attempts, its worker, its files and its callback.
+
+    Parameters
+    ----------
+    task: Id of the task.
+    """
+    from stemwright.server import operating
+
+    with transaction(data) as tx:
+        found = operating.task(tx, task)
+    if as_json:
+        show(found)
+        return
+    for name, value in found.items():
+        print(f"{name:<16} {_told(name, value)}")
+
+
+@tasks.command
+def cancel(*ids: Annotated[str, Parameter(name="task")], data: Data = None, as_json: AsJson = False) -> None:
+    """End tasks that have not ended; their credits go back and their owners are told.
+
+    Parameters
+    ----------
+    ids: Ids of the tasks.
+    """
+    from stemwright.server import workflows
+
+    for task in ids:
+        with transaction(data) as tx:
+            ended = workflows.cancel(tx, task)
+        shown = {"id": task, "state": ended.state, "refunded": ended.cost}
+        say(shown, "Task {id} is cancelled; {refunded} credits went back.", as_json=as_json)
+
+
+@tasks.command
+def retry(
+    task: str,
+    /,
+    *,
+    free: Annotated[bool, Parameter(negative="")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask once more for what an ended task asked for: a new task with a new id and the same callback.
+
+    Parameters
+    ----------
+    task: Id of the ended task.
+    free: Take no credits for it; otherwise it costs what the first one did.
+    """
+    from stemwright.server import tasks as domain
+
+    with transaction(data) as tx:
+        made = domain.again(tx, task, free=free, now=now_ms())
+    shown = {"id": made.id, "retries": task, "cost": made.cost}
+    say(shown, "Task {id} asks again for what {retries} asked for ({cost} credits).", as_json=as_json)
+
+
+def _told(name: str, value: Any) -> Any:
+    if value is not None and name in ("created", "released", "started", "completed", "expires", "gone", "deleted"):
+        return clock_time(value)
+    return "-" if value is None or value == [] else value

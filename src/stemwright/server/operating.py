@@ -1,0 +1,109 @@
+"""What an operator looks at: tasks, workers, callbacks and accounts of the whole house, as plain rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from stemwright.server import accounts as domain
+from stemwright.server import credits, fleet
+from stemwright.server import tasks as asked
+from stemwright.server.store import tables
+
+_TOLD = ("id", "kind", "state", "progress", "failure", "error", "worker", "cost", "priority")
+_TIMES = ("created", "released", "started", "completed")
+
+Row = dict[str, Any]
+
+
+def tasks(
+    tx: sa.Connection, *, state: str | None = None, unfinished: bool = False, account: str | None = None, limit: int
+) -> list[Row]:
+    """Tasks, newest first, or the unfinished ones, oldest first; raises AccountNotFound."""
+    rows = tables.tasks
+    columns = [rows.c[name] for name in (*_TOLD, *_TIMES)]
+    query = sa.select(*columns, tables.accounts.c.name.label("account")).join(tables.accounts)
+    if state:
+        query = query.where(rows.c.state == state)
+    if unfinished:
+        query = query.where(rows.c.completed.is_(None))
+    if account:
+        query = query.where(rows.c.account_id == domain.by_name(tx, account).id)
+    order = (rows.c.created, rows.c.id) if unfinished else (rows.c.created.desc(), rows.c.id)
+    return _plain(tx.execute(query.order_by(*order).limit(limit)))
+
+
+def task(tx: sa.Connection, task_id: str) -> Row:
+    """Everything about one task, without the queries of its addresses; raises TaskNotFound."""
+    found = asked.find(tx, task_id)
+    told = vars(found) | {"account": domain.get(tx, found.account_id).name}
+    told |= {name: without_query(told[name]) for name in ("callback_url", "audio_url")}
+    told["files"] = [stem.blob for stem in asked.stems_of(tx, task_id)]
+    delivery = asked.delivery(tx, task_id)
+    told["callback"] = vars(delivery) | {"url": without_query(delivery.url)} if delivery else None
+    return told
+
+
+def workers(tx: sa.Connection, *, dead_after_ms: int, ended: bool = False) -> list[Row]:
+    """The workers and what they are on, by the database's clock."""
+    now = fleet.clock(tx)
+    rows = tables.workers
+    query = sa.select(rows).order_by(rows.c.started)
+    found = _plain(tx.execute(query if ended else query.where(rows.c.ended.is_(None))))
+    alive = {row["id"] for row in fleet.alive(tx, dead_after_ms=dead_after_ms, now=now)}
+    running = sa.select(tables.tasks.c.worker, tables.tasks.c.id).where(tables.tasks.c.completed.is_(None))
+    begun = tx.execute(running.where(tables.tasks.c.worker.is_not(None))).all()
+    for row in found:
+        row["tasks"] = [task_id for worker, task_id in begun if worker == row["id"]]
+        row["busy"] = len(row["tasks"])
+        row["seen_seconds"] = max(now - row["heartbeat"], 0) / 1000
+        row["state"] = _state(row, alive)
+    return found
+
+
+def callbacks(tx: sa.Connection, *, state: str | None = None, account: str | None = None, limit: int) -> list[Row]:
+    """Callbacks, newest first, without the queries of their addresses; raises AccountNotFound."""
+    rows = tables.callbacks
+    query = (
+        sa.select(rows, tables.accounts.c.name.label("account"))
+        .join(tables.tasks, tables.tasks.c.id == rows.c.task_id)
+        .join(tables.accounts, tables.accounts.c.id == tables.tasks.c.account_id)
+    )
+    if state:
+        query = query.where(rows.c.state == state)
+    if account:
+        query = query.where(tables.tasks.c.account_id == domain.by_name(tx, account).id)
+    found = _plain(tx.execute(query.order_by(rows.c.created.desc(), rows.c.id).limit(limit)))
+    return [row | {"task": row.pop("task_id"), "url": without_query(row["url"])} for row in found]
+
+
+def accounts(tx: sa.Connection) -> list[Row]:
+    """The accounts with what they have and what they wait for."""
+    return [
+        {
+            "id": each.id,
+            "name": each.name,
+            "share": each.share,
+            "balance": credits.balance(tx, each.id),
+            "unfinished": asked.unfinished(tx, each.id),
+        }
+        for each in domain.listing(tx)
+    ]
+
+
+def without_query(url: str | None) -> str | None:
+    """The address as people may see it: clients keep secrets in the query."""
+    return url.partition("?")[0] + "?…" if url and "?" in url else url
+
+
+def _state(row: Row, alive: set[str]) -> str:
+    if row["ended"] is not None:
+        return "ended"
+    if row["id"] not in alive:
+        return "silent"
+    return "draining" if row["draining"] else "busy" if row["busy"] else "idle"
+
+
+def _plain(result: sa.CursorResult[Any]) -> list[Row]:
+    return [dict(row) for row in result.mappings()]

@@ -15,6 +15,7 @@ class Stem:
     peak_dbfs: float
     silent: bool
     experimental: bool
+    model: str
 
 
 @dataclass(frozen=True, kw_only=True)

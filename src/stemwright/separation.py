@@ -146,7 +146,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in paths.values()}))
         waiting = tidy.enter_context(spools(Path(folder), every, exact=sound.is_exact))
         tap = waiting.get(MIX)
-        work = Work(choice, song, Clock(on_progress, cancelled), run=run, sound=sound, tap=tap)
+        work = Work(choice, song, Clock(on_progress, cancelled), run=run, sound=sound, tap=tap, folder=Path(folder))
         for block in work.blocks():
             work.each(Spool.write, [waiting[name] for name in choice.names], block)
         told = {name: partial(listen, name) if listen else None for name in every}

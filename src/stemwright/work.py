@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import log10
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from stemwright.audio.decode import Song
@@ -14,6 +16,7 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.levels import Level, common_gain, to_db
 from stemwright.engine.progress import Clock
 from stemwright.engine.spool import Spool
+from stemwright.engine.whole import Passing
 from stemwright.outcome import Stem
 from stemwright.zoo.choice import Choice
 from stemwright.zoo.profiles import Run
@@ -28,7 +31,7 @@ _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
 
 
 class Work:
-    """A song, its separator and what is measured of both; `tap` keeps the song itself."""
+    """A song, its separator and what is measured of both; `tap` keeps the song, `folder` what waits meanwhile."""
 
     def __init__(
         self,
@@ -39,7 +42,9 @@ class Work:
         run: Run,
         sound: Sound | None = None,
         tap: Spool | None = None,
+        folder: Path | None = None,
     ) -> None:
+        self._passing, self._passed = Passing(folder or Path(gettempdir()), self._pass), 0.0
         self._choice, self._song, self._clock, self._run = choice, song, clock, run
         self._tap, self._mix_level = tap, Level(song.rate)
         self._levels = [Level(song.rate) for _ in choice.names]
@@ -52,7 +57,7 @@ class Work:
     def blocks(self) -> Iterator[Samples]:
         """Finished blocks [outputs asked for, 2, n]."""
         self._report()
-        for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate):
+        for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate, self._passing):
             asked_for = self._choice.of(block)
             self.each(Level.add, self._levels, asked_for)
             yield asked_for
@@ -114,9 +119,15 @@ class Work:
             peak_dbfs=to_db(level.peak),
             silent=level.is_silent,
             experimental=name in self._choice.experimental,
+            model=self._choice.makers[name],
         )
+
+    def _pass(self, fraction: float) -> None:
+        """Models of a recipe are so far before the first stem is there."""
+        self._passed = fraction
+        self._report()
 
     def _report(self) -> None:
         expected = self._song.length_hint or self._song.rate * (self._song.seconds_hint or 0)
         fraction = min(1.0, self.samples / expected) if expected else 0.0
-        self._clock.at("separating", fraction * self._share)
+        self._clock.at("separating", max(fraction, self._passed) * self._share)

@@ -14,7 +14,7 @@ from toys import Toy, cut, halves, joined, noise, wrong_near_borders
 from stemwright.engine.ensemble import BLENDS, Ensemble, Voice, shifted
 from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
-from stemwright.engine.whole import Cascade, Delayed, Model, Node, Room, Tree
+from stemwright.engine.whole import Cascade, Delayed, Model, Node, Passing, Room, Tree
 from stemwright.errors import Cancelled
 
 RATE = 8000
@@ -32,7 +32,7 @@ def named(*stems: str, **sizes: int) -> Toy:
 def stems_of(node: Node, song: np.ndarray, folder: Path, heard: list[float] | None = None) -> np.ndarray:
     tree = Tree(node, {name: (name,) for name in node.stems})
     told = (lambda fraction: None) if heard is None else heard.append
-    blocks = tree.over(cut(song, [1000, 7]), RATE, folder=folder, on_passed=told)
+    blocks = tree.over(cut(song, [1000, 7]), RATE, Passing(folder, told))
     return joined(blocks)
 
 
@@ -106,7 +106,7 @@ def test_a_mean_is_weighted_for_each_stem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("how", "expected"), [("median", 0.3), ("min", 0.1), ("max", 0.8)])
 def test_a_blend_picks_among_its_members(tmp_path: Path, how: str, expected: float) -> None:
     blend = Ensemble([Voice(over(halves(rate=RATE)), {})] * 3, ("low",), how=how)
-    with Room(tmp_path, RATE, passes=3, on_passed=lambda _: None) as room:
+    with Room(Passing(tmp_path, lambda _: None), RATE, passes=3) as room:
         answers = [room.kept(["low"], [noise(9000)[None] * level])["low"] for level in (0.1, 0.8, 0.3)]
         heard = joined(blend._blended("low", answers))
     np.testing.assert_allclose(heard, noise(9000) * expected, atol=1e-4)
@@ -147,7 +147,7 @@ def test_who_hears_of_progress_may_stop_it_and_nothing_is_left(tmp_path: Path) -
 
     tree = Tree(over(halves(rate=RATE)), {"all": ("low", "high")})
     with pytest.raises(Cancelled):
-        list(tree.over([noise(9000)], RATE, folder=tmp_path, on_passed=stop))
+        list(tree.over([noise(9000)], RATE, Passing(tmp_path, stop)))
     assert not list(tmp_path.iterdir())
 
 

@@ -37,8 +37,8 @@ def add(tmp_path: Path, case: str, name: str, stems: tuple[str, ...] = ()) -> in
 
 
 def test_a_model_of_four_stems_separates_a_song_into_stems_that_sum_to_it(tmp_path: Path) -> None:
-    add(tmp_path, "HTDemucs", "four")
-    done = stemwright.separate(SONG, rate=44100, model="four")
+    add(tmp_path, "HTDemucs", "net")
+    done = stemwright.separate(SONG, rate=44100, model="net")
     assert list(done.stems) == ["drums", "bass", "other", "vocals"]
     assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
 
@@ -120,9 +120,9 @@ def test_a_graph_is_known_by_the_end_of_its_bytes(tmp_path: Path, monkeypatch: p
 
 
 def test_the_upstream_profile_gives_upstreams_stems(tmp_path: Path) -> None:
-    add(tmp_path, "HTDemucs", "four")
-    done = stemwright.separate(SONG, rate=44100, model="four", profile="upstream")
-    consistent = stemwright.separate(SONG, rate=44100, model="four")
+    add(tmp_path, "HTDemucs", "net")
+    done = stemwright.separate(SONG, rate=44100, model="net", profile="upstream")
+    consistent = stemwright.separate(SONG, rate=44100, model="net")
     assert np.abs(sum(done.stems.values()) - SONG).max() > 1e-3
     assert np.abs(sum(consistent.stems.values()) - SONG).max() < 1e-5
 

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.chunks import over_time
 from stemwright.engine.consistency import sum_to_mix
-from stemwright.engine.spectrum import Stft
+from stemwright.engine.spectrum import Spectrum, Stft
 from stemwright.engine.spool import Spool
 from stemwright.engine.whole import PIECE, Delayed, Node, Room, Stems, even, together
 
 BLENDS = ("mean", "median", "min", "max")
+Places = NDArray[np.intp]
 Weights = Mapping[str, float]
 """How much a member's word counts for each stem; 1 where nothing is said."""
 
@@ -68,13 +70,13 @@ def shifted(node: Node, count: int, *, seconds: float = 0.5) -> Node:
     return Ensemble([Voice(node, {}), *late], node.stems) if late else node
 
 
-_PICKS: dict[str, Callable[[Samples], Samples]] = {
+_PICKS: dict[str, Callable[[Samples], Places]] = {
     "min": lambda magnitudes: np.argmin(magnitudes, axis=0, keepdims=True),
     "max": lambda magnitudes: np.argmax(magnitudes, axis=0, keepdims=True),
 }
 
 
-def _by_magnitude(answers: Iterable[Samples], members: int, pick: Callable[[Samples], Samples]) -> Iterator[Samples]:
+def _by_magnitude(answers: Iterable[Samples], members: int, pick: Callable[[Samples], Places]) -> Iterator[Samples]:
     """Answers [members, 2, n] → in every bin that of the member which `pick` chooses from the magnitudes [2, n]."""
     side_by_side = (block.reshape(members * 2, -1) for block in answers)
     for block in over_time(_Picker(members, pick), side_by_side):
@@ -86,7 +88,7 @@ class _Picker:
 
     rate, stems, segment, hop = 44100, ("picked",), PIECE, PIECE // 2
 
-    def __init__(self, members: int, pick: Callable[[Samples], Samples]) -> None:
+    def __init__(self, members: int, pick: Callable[[Samples], Places]) -> None:
         self._members, self._pick = members, pick
         self._stft = Stft(2048, 512)
         self._weight = 1 / self._stft.weight(self._stft.frames(self.segment))
@@ -97,7 +99,7 @@ class _Picker:
         picked = np.take_along_axis(spectra, self._pick(np.abs(spectra)), axis=0)[0]
         return self._audio(picked)[:, None]
 
-    def _audio(self, spectra: np.ndarray) -> Samples:
+    def _audio(self, spectra: Spectrum) -> Samples:
         stft, frames = self._stft, spectra.shape[-2]
         audio = np.empty((*spectra.shape[:2], self.segment), np.float32)
         for at in np.ndindex(*spectra.shape[:2]):

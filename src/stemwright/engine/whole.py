@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -44,12 +45,20 @@ class Node(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Passing:
+    """Where what waits between two models lies, and who hears how far they are, from 0 to 1; it may raise."""
+
+    folder: Path
+    on_passed: Callable[[float], None]
+
+
 class Room:
     """Where the spools of one song lie, and who hears how much of the work is done."""
 
-    def __init__(self, folder: Path, rate: int, *, passes: int, on_passed: Callable[[float], None]) -> None:
+    def __init__(self, passing: Passing, rate: int, *, passes: int) -> None:
         self.rate = rate
-        self._folder, self._passes, self._on_passed = folder, passes, on_passed
+        self._folder, self._on_passed, self._passes = passing.folder, passing.on_passed, passes
         self._spools: list[Spool] = []
         self._length = self._passed = 0
 
@@ -100,20 +109,19 @@ class Room:
 class Tree:
     """A node whose stems are added up to `groups` and made to sum to the song, at the song's own rate."""
 
+    rate = 44100  # of its models, if one is asked for
+
     def __init__(self, node: Node, groups: Groups) -> None:
         self._node = node
         self._members = [[node.stems.index(name) for name in members] for members in groups.values()]
         self.stems = tuple(groups)
 
-    def over(
-        self, blocks: Iterable[Samples], rate: int, *, folder: Path, on_passed: Callable[[float], None]
-    ) -> Iterator[Samples]:
+    def over(self, blocks: Iterable[Samples], rate: int, passing: Passing) -> Iterator[Samples]:
         """Blocks of a song [2, n] at `rate` → blocks of its stems [stems, 2, n].
 
-        None comes before the last model has been over the song; meanwhile `on_passed` hears how far they are, from 0
-        to 1, and may raise. What waits in between lies in `folder`.
+        None comes before the last model has been over the song.
         """
-        with Room(folder, rate, passes=self._node.passes, on_passed=on_passed) as room:
+        with Room(passing, rate, passes=self._node.passes) as room:
             song = room.song(blocks)
             found = self._node(song, room)
             own = [found[name] for name in self._node.stems]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
-from stemwright.engine.wrappers import grouped
-from stemwright.zoo import loading
+from stemwright.engine.whole import Tree
+from stemwright.zoo import loading, recipes, trees
 from stemwright.zoo.wanted import Gains, Wanted, outputs
 
 LEFT_OVER = "left over"
@@ -20,12 +20,16 @@ LEFT_OVER = "left over"
 
 @dataclass(frozen=True)
 class Choice:
-    """A separator, and how its stems become the outputs `names`; those of `experimental` hold only such stems."""
+    """A separator, and how its stems become the outputs `names`; those of `experimental` hold only such stems.
+
+    `makers` says for each output which models it comes from.
+    """
 
     model: str
-    separator: Separator
+    separator: Separator | Tree
     names: tuple[str, ...]
     experimental: frozenset[str]
+    makers: Mapping[str, str]
     gains: NDArray[np.float32] | None = None
     """[outputs, parts], or None where the separator's first stems are the outputs."""
 
@@ -42,8 +46,19 @@ def choose(model: str, wanted: Wanted) -> Choice:
     made = outputs(own, model, wanted)
     groups, gains = parts(own, made)
     experimental = {name for name, heard in made.items() if set(heard) <= set(doubtful)}
-    separator = grouped(loading.load(model), groups)
-    return Choice(model, separator, tuple(made), frozenset(experimental), gains)
+    separator = trees.separator(model, groups)
+    return Choice(model, separator, tuple(made), frozenset(experimental), _makers(model, made), gains)
+
+
+def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:
+    """For each output the models that its stems come from, joined by +."""
+    if not recipes.is_recipe(model):
+        return dict.fromkeys(made, model)
+    origins = recipes.recipe(model).split.origins
+    return {
+        name: " + ".join(dict.fromkeys(maker for leaf in heard for maker, _ in origins[leaf]))
+        for name, heard in made.items()
+    }
 
 
 def parts(own: Sequence[str], made: Mapping[str, Gains]) -> tuple[Groups, NDArray[np.float32] | None]:

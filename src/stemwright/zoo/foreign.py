@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwright import errors
-from stemwright.zoo import converting, installed
+from stemwright.zoo import converting, installed, recipes
 
 SECONDS = 600
 
@@ -42,7 +42,7 @@ def add(
         if not path.is_file():
             raise errors.FileMissing(path=path)
     model = name or source.stem.lower().replace(" ", "-")
-    if installed.find(model):
+    if installed.find(model) or recipes.is_recipe(model):
         raise errors.NameTaken(model=model)
     with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
         weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")

@@ -10,7 +10,7 @@ from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.errors import BadWeights
-from stemwright.zoo import catalog, networks
+from stemwright.zoo import catalog, networks, recipes
 
 
 @lru_cache(maxsize=2)
@@ -23,12 +23,30 @@ def load(name: str = catalog.BUNDLED) -> Separator:
     return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
 
 
+def fresh(name: str) -> Separator:
+    """A separator that is let go when nobody holds it: of a recipe's models one is in memory at a time."""
+    return load(name) if name in catalog.names() else networks.load(name)
+
+
 def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The stems of a model, and those of them that are experimental, without opening it; raises as `load` does."""
+    """The stems of a model or recipe, and those of them that are experimental, without opening it.
+
+    Raises as `load` does; a recipe's models need not be here.
+    """
+    if recipes.is_recipe(name):
+        makers = recipes.recipe(name).split.origins
+        return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
     if name not in catalog.names():
         return networks.offered(name), ()
     card = catalog.card(name)
     return card.stems, card.experimental
+
+
+def _doubtful(origins: recipes.Origins) -> bool:
+    """Whether all that a stem is summed from is experimental in the model that gives it."""
+    return all(
+        model in catalog.names() and set(members) <= set(catalog.card(model).experimental) for model, members in origins
+    )
 
 
 def layout(card: catalog.Card) -> MaskLayout:
@@ -36,7 +54,7 @@ def layout(card: catalog.Card) -> MaskLayout:
     return MaskLayout(
         stems=card.stems,
         rate=card.rate,
-        stft=Stft(card.stft.n_fft, card.stft.hop),
+        stft=Stft(card.stft.n_fft, card.stft.hop, card.stft.window),
         frames=card.segment_frames,
         hop_frames=card.hop_frames,
         mask_bins=card.mask_bins,

@@ -72,7 +72,11 @@ def offered(name: str) -> tuple[str, ...]:
     model = installed.find(name)
     if model is None and name in names() and published(name).members:
         return tuple(_here(published(name).members[0]).facts["stems"])
-    stems = tuple((model or _here(name)).facts["stems"])
+    return covering(tuple((model or _here(name)).facts["stems"]))
+
+
+def covering(stems: tuple[str, ...]) -> tuple[str, ...]:
+    """A net's stems, and one for what they leave of the mix where they do not cover it."""
     if 1 < len(stems) <= MOST_THAT_COVER:
         return stems
     return (*stems, OPPOSITES.get(stems[0], "other") if len(stems) == 1 else "other")

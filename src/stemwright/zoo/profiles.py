@@ -8,22 +8,48 @@ from stemwright.audio.signal import Samples
 from stemwright.engine import manners
 from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
+from stemwright.engine.whole import Passing, Tree
 from stemwright.errors import UnknownProfile
-from stemwright.zoo import catalog, installed
+from stemwright.zoo import catalog, installed, recipes
 from stemwright.zoo.published import names, published
 
 PROFILES = ("consistent", "upstream")
-Run = Callable[[Separator, Iterable[Samples], int], Iterator[Samples]]
+Once = Callable[[Separator, Iterable[Samples], int], Iterator[Samples]]
+Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Iterator[Samples]]
 Blocks = Callable[[], Iterable[Samples]]
 
 
 def running(profile: str, model: str, song: Blocks) -> Run:
-    """The function (separator, blocks, rate) → stems of a profile; `song` reads the song once before, to measure it.
+    """The function (separator, blocks, rate, passing) → stems of a profile; `song` may be read once before, to measure.
 
     Raises UnknownProfile for a profile or a model that has none.
     """
-    if profile == "consistent":
-        return _consistent(model, song)
+    if recipes.is_recipe(model):
+        if profile != "consistent":
+            raise UnknownProfile(profile=profile, model=model)
+        model = getattr(recipes.recipe(model).lone, "model", None) or model
+    once = consistent(model, song) if profile == "consistent" else _upstream(profile, model, song)
+
+    def run_it(
+        separator: Separator | Tree, blocks: Iterable[Samples], rate: int, passing: Passing
+    ) -> Iterator[Samples]:
+        if isinstance(separator, Tree):
+            return separator.over(blocks, rate, passing)
+        return once(separator, blocks, rate)
+
+    return run_it
+
+
+def consistent(model: str, song: Blocks) -> Once:
+    """Our loop; a net that was trained on songs of one level gets them at that level."""
+    found = installed.find(model) if model not in catalog.names() else None
+    if not (found and found.facts.get("normalised")):
+        return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
+    level = manners.Scale(0.0, manners.measured(song(), unbiased=False).deviation or 1.0)
+    return lambda separator, blocks, rate: level.up(run(separator, level.down(blocks), rate=rate))
+
+
+def _upstream(profile: str, model: str, song: Blocks) -> Once:
     if profile != "upstream" or model in catalog.names():
         raise UnknownProfile(profile=profile, model=model)
     manner, unbiased = _manner(model)
@@ -31,15 +57,6 @@ def running(profile: str, model: str, song: Blocks) -> Run:
         return lambda separator, blocks, _: manners.as_upstream(separator, blocks, manner)
     scale = manners.measured(song(), unbiased=unbiased)
     return lambda separator, blocks, _: scale.up(manners.as_upstream(separator, scale.down(blocks), manner))
-
-
-def _consistent(model: str, song: Blocks) -> Run:
-    """Our loop; a net that was trained on songs of one level gets them at that level."""
-    found = installed.find(model) if model not in catalog.names() else None
-    if not (found and found.facts.get("normalised")):
-        return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
-    level = manners.Scale(0.0, manners.measured(song(), unbiased=False).deviation or 1.0)
-    return lambda separator, blocks, rate: level.up(run(separator, level.down(blocks), rate=rate))
 
 
 def _manner(model: str) -> tuple[manners.Manner, bool | None]:

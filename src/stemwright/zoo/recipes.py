@@ -1,0 +1,239 @@
+"""Recipes: TOML files that say which model splits what, as a tree. No weights are touched and no net is imported here.
+
+A split is by one `model`, by several whose answers are blended (`blend`, `of`), or that of another `recipe`; `then`
+says which of its stems are split further. `stems` gives the names: of a model, from which of its own each is summed,
+and `rest` names what is in none of them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from stemwright.engine.ensemble import BLENDS
+from stemwright.engine.separator import Groups
+from stemwright.errors import BadRecipe, RecipeIncomplete, UnknownModel
+from stemwright.zoo import catalog, installed
+from stemwright.zoo.published import ALLOWED, Published, here, published
+from stemwright.zoo.published import names as published_names
+
+_CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
+Origins = tuple[tuple[str, tuple[str, ...]], ...]
+"""Models, each with those of its stems that are summed."""
+RECIPES = Path(str(files("stemwright"))) / "zoo" / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One node of the tree: a `model`, or `members` whose answers are blended; `then` splits its stems further."""
+
+    stems: tuple[str, ...]
+    model: str | None = None
+    sums: Groups = field(default_factory=dict)
+    rest: str | None = None
+    members: tuple[Split, ...] = ()
+    how: str = "mean"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    shifts: int = 1
+    then: Mapping[str, Split] = field(default_factory=dict)
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The stems that come out in the end."""
+        return tuple(leaf for name in self.stems for leaf in (self.then[name].leaves if name in self.then else [name]))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model in the tree, once."""
+        own = [self.model] if self.model else [name for member in self.members for name in member.models]
+        return tuple(dict.fromkeys([*own, *(name for split in self.then.values() for name in split.models)]))
+
+    @property
+    def origins(self) -> dict[str, Origins]:
+        """For every leaf, the models that made it in the end and which of their stems it is."""
+        made: dict[str, Origins] = {}
+        for name in self.stems:
+            if name in self.then:
+                made |= self.then[name].origins
+            elif self.model:
+                made[name] = ((self.model, self.sums.get(name, ("rest",))),)
+            else:
+                voices = [member.origins[name] for member in self.members if name in member.leaves]
+                made[name] = tuple(origin for voice in voices for origin in voice)
+        return made
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named tree; `use` is what it is for, in the words of the model cards."""
+
+    name: str
+    about: str
+    use: str
+    split: Split
+
+    @property
+    def needs(self) -> tuple[Published, ...]:
+        """The public models in it."""
+        return tuple(published(name) for name in self.split.models if name in published_names())
+
+    @property
+    def bytes(self) -> int | None:
+        """What has to be fetched in all; None when the size of one is not known."""
+        sizes = [card.bytes for card in self.needs]
+        return sum(size for size in sizes if size) if all(sizes) else None
+
+    @property
+    def licence_class(self) -> str:
+        """The most restrictive of its models' licences."""
+        return max((card.licence_class for card in self.needs), key=_CLASSES.index, default="permissive")
+
+    @property
+    def lone(self) -> Split | None:
+        """Its split when that is one model's, once: such a recipe streams like the model itself."""
+        split = self.split
+        return split if split.model and not split.then and split.shifts == 1 else None
+
+    def missing(self) -> list[str]:
+        """Models that are not on this machine."""
+        return [name for name in self.split.models if not _is_here(name)]
+
+    def check(self) -> None:
+        """Raises RecipeIncomplete with what to pull, how large it is and under which licences."""
+        if missing := self.missing():
+            cards = [published(name) for name in missing if name in published_names()]
+            told = [f"{card.name} ({_size(card.bytes)}, licence {card.licence})" for card in cards]
+            told += [name for name in missing if name not in published_names()]
+            raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=_total([c.bytes for c in cards]))
+
+
+def names() -> list[str]:
+    """Names of all recipes: those that come with Stemwright, and those in `recipes` in the folder of the models."""
+    return sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+
+
+def is_recipe(name: str) -> bool:
+    """Whether that is a recipe's name; the bundled model's is not."""
+    return name not in catalog.names() and name in names()
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; raises UnknownModel, BadRecipe."""
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise UnknownModel(model=name)
+    path = next((folder / f"{name}.toml" for folder in _folders() if (folder / f"{name}.toml").is_file()), None)
+    if path is None:
+        raise UnknownModel(model=name)
+    return _read(path, path.stat().st_mtime_ns)
+
+
+def listing(
+    *, use: str | None = None, stem: str | None = None, policy: str = "any", only_here: bool = False
+) -> list[Recipe]:
+    """The recipes for a use, with a stem, under a licence policy, whose models are all on this machine."""
+    return [
+        each
+        for each in map(recipe, names())
+        if use in (None, each.use)
+        and (stem is None or stem in each.split.leaves)
+        and each.licence_class in ALLOWED[policy]
+        and not (only_here and each.missing())
+    ]
+
+
+def _folders() -> tuple[Path, Path]:
+    return RECIPES, installed.folder() / "recipes"
+
+
+@cache
+def _read(path: Path, _changed: int) -> Recipe:
+    try:
+        facts = tomllib.loads(path.read_text("utf-8"))
+        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _split(facts.pop("split"), path.stem))
+    except (tomllib.TOMLDecodeError, TypeError, KeyError, ValueError, AttributeError, UnknownModel) as error:
+        raise BadRecipe(path=path, reason=error) from error
+
+
+def _split(facts: dict[str, Any], name: str) -> Split:
+    then = {stem: _split(each, name) for stem, each in facts.pop("then", {}).items()}
+    split = (
+        _by_recipe(facts, name) if "recipe" in facts else _by_model(facts) if "model" in facts else _blend(facts, name)
+    )
+    if unknown := set(facts):
+        raise ValueError(f"{', '.join(sorted(unknown))} means nothing here")
+    for stem, each in then.items():
+        split = _grafted(split, stem, each)
+    taken = [*split.leaves, *(stem for stem, each in split.then.items() if stem not in each.leaves)]
+    if len(set(taken)) < len(taken):
+        raise ValueError(f"a stem has the name of another: {', '.join(split.leaves)}")
+    return split
+
+
+def _by_recipe(facts: dict[str, Any], name: str) -> Split:
+    other = facts.pop("recipe")
+    if other == name:
+        raise ValueError("it is made of itself")
+    return recipe(other).split
+
+
+def _by_model(facts: dict[str, Any]) -> Split:
+    model, rest = facts.pop("model"), facts.pop("rest", None)
+    sums = {stem: tuple(members) for stem, members in facts.pop("stems", {}).items()}
+    if not sums and model in catalog.names():
+        sums = {stem: (stem,) for stem in catalog.card(model).stems}
+    if not sums or rest in sums:
+        raise ValueError(f"it does not say which stems of {model} it takes")
+    stems = (*sums, rest) if rest else tuple(sums)
+    return Split(model=model, sums=sums, rest=rest, stems=stems, **_manner(facts))
+
+
+def _blend(facts: dict[str, Any], name: str) -> Split:
+    how, stems = facts.pop("blend"), tuple(facts.pop("stems"))
+    members = tuple(_split(each, name) for each in facts.pop("of"))
+    if how not in BLENDS:
+        raise ValueError(f"blend is {how!r}, not one of {', '.join(BLENDS)}")
+    if silent := [stem for stem in stems if not any(stem in member.leaves for member in members)]:
+        raise ValueError(f"no member gives {', '.join(silent)}")
+    if how != "mean" and any(member.weights for member in members):
+        raise ValueError("only a mean has weights")
+    return Split(members=members, how=how, stems=stems, **_manner(facts))
+
+
+def _manner(facts: dict[str, Any]) -> dict[str, Any]:
+    shifts, weights = facts.pop("shifts", 1), facts.pop("weights", {})
+    if not (isinstance(shifts, int) and 1 <= shifts <= 20):
+        raise ValueError("shifts is not a number from 1 to 20")
+    if not all(isinstance(weight, int | float) and weight > 0 for weight in weights.values()):
+        raise ValueError("weights are not positive numbers")
+    return {"shifts": shifts, "weights": weights}
+
+
+def _grafted(split: Split, leaf: str, further: Split) -> Split:
+    """The tree with `further` in the place of one of its leaves."""
+    if leaf in split.stems and leaf not in split.then:
+        return replace(split, then={**split.then, leaf: further})
+    for name, inner in split.then.items():
+        if leaf in inner.leaves:
+            return replace(split, then={**split.then, name: _grafted(inner, leaf, further)})
+    raise ValueError(f"there is no stem {leaf!r} to split further")
+
+
+def _is_here(name: str) -> bool:
+    if name in catalog.names() or installed.find(name):
+        return True
+    return name in published_names() and here(published(name))
+
+
+def _size(count: int | None) -> str:
+    return f"{count / 1e6:.0f} MB" if count else "of unknown size"
+
+
+def _total(sizes: list[int | None]) -> str:
+    known, unknown = sum(size or 0 for size in sizes), sum(size is None for size in sizes)
+    return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")

@@ -1,0 +1,199 @@
+"""Recipes are trees of models: whatever they are made of, their stems sum to the song, and each says who made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tiny import install, install_all  # noqa: E402
+from upstream_files import tones  # noqa: E402
+
+import stemwright  # noqa: E402
+from stemwright import errors  # noqa: E402
+from stemwright.zoo import catalog, foreign, loading, networks, profiles, published, recipes, trees  # noqa: E402
+
+SONG = tones(50_000).numpy()[0]
+TWELVE = ["vocals", "backing_vocals", "drums", "bass", "guitar", "keyboard", "strings", "brass", "woodwinds"]
+TWELVE += ["percussion", "synth", "fx"]
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
+    loading.load.cache_clear()
+    return tmp_path / "models"
+
+
+def written(models: Path, name: str, text: str) -> None:
+    (models / "recipes").mkdir(parents=True, exist_ok=True)
+    (models / "recipes" / f"{name}.toml").write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in recipes.RECIPES.glob("*.toml")))
+def test_the_stems_of_every_recipe_sum_to_the_song(name: str, tmp_path: Path) -> None:
+    recipe = recipes.recipe(name)
+    install_all(recipe)
+    done = stemwright.separate(SONG, rate=44100, model=name)
+    assert set(done.stems) == set(recipe.split.leaves)
+    np.testing.assert_allclose(sum(done.stems.values()), SONG, atol=1e-5)
+    assert {model for fact in done.facts.values() for model in fact.model.split(" + ")} <= set(recipe.split.models)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in recipes.RECIPES.glob("*.toml")))
+def test_a_recipe_names_stems_that_its_models_give(name: str) -> None:
+    """By the published cards: what is not here cannot be asked."""
+
+    def check(split: recipes.Split) -> None:
+        if split.model and split.model not in catalog.names():
+            given = networks.covering(published.published(split.model).stems)
+            taken = [member for members in split.sums.values() for member in members]
+            assert set(taken) <= set(given)
+            assert len(set(taken)) == len(taken)
+            assert split.rest or set(taken) == set(given)
+        for inner in (*split.members, *split.then.values()):
+            check(inner)
+
+    check(recipes.recipe(name).split)
+
+
+def test_the_recipes_are_those_that_were_promised() -> None:
+    assert {"fast", "vocals", "four", "six", "karaoke", "drums", "twelve-best"} <= set(recipes.names())
+    assert recipes.recipe("karaoke").split.leaves == ("vocals", "backing_vocals", "instrumental")
+    assert recipes.recipe("drums").split.leaves == ("kick", "snare", "toms", "hi_hat", "cymbals", "no_drums")
+    assert set(recipes.recipe("twelve-best").split.leaves) == set(TWELVE)
+    assert set(recipes.recipe("twelve-best-permissive").split.leaves) == set(TWELVE)
+    for name in recipes.names():
+        if name.endswith("-permissive"):
+            assert recipes.recipe(name).licence_class == "permissive"
+
+
+def test_only_the_splits_that_are_asked_for_are_made() -> None:
+    recipe = recipes.recipe("twelve-best-permissive")
+    install_all(recipe)
+    two = trees.separator(
+        recipe.name, {"v": ("vocals", "backing_vocals"), "i": tuple(set(TWELVE) - {"vocals", "backing_vocals"})}
+    )
+    assert two._node.passes == 1  # type: ignore[union-attr]
+    bass = trees.separator(recipe.name, {"bass": ("bass",), "rest": tuple(set(TWELVE) - {"bass"})})
+    assert bass._node.passes == 2  # type: ignore[union-attr]
+
+
+def test_stems_asked_for_are_those_of_the_whole_recipe() -> None:
+    install_all(recipes.recipe("six-permissive"))
+    whole = stemwright.separate(SONG, rate=44100, model="six-permissive")
+    part = stemwright.separate(SONG, rate=44100, model="six-permissive", stems=["drums", "guitar"], rest="others")
+    assert list(part.stems) == ["drums", "guitar", "others"]
+    # What the spools round off is shared out anew.
+    np.testing.assert_allclose(part.stems["drums"], whole.stems["drums"], atol=1e-4)
+    assert part.facts["guitar"].model == "twelve"
+    assert part.facts["drums"].model == "scnet-large"
+
+
+def test_vocals_and_instrumental_can_be_had_of_any_recipe_with_vocals() -> None:
+    install_all(recipes.recipe("four-permissive"))
+    done = stemwright.separate(SONG, rate=44100, model="four-permissive", two=True)
+    assert list(done.stems) == ["vocals", "instrumental"]
+    assert done.model == "four-permissive"
+
+
+def test_an_ensemble_with_shifts_and_weights_of_ones_own(models: Path) -> None:
+    install("a", "scnet", ("drums", "bass", "other", "vocals"))
+    install("b", "htdemucs", ("drums", "bass", "other", "vocals"))
+    install("c", "roformer", ("vocals",), rate=32000)
+    four = '{ drums = ["drums"], bass = ["bass"], other = ["other"], vocals = ["vocals"] }'
+    written(
+        models,
+        "mine",
+        f"""
+        [split]
+        blend = "mean"
+        stems = ["vocals", "drums", "bass", "other"]
+        [[split.of]]
+        model = "a"
+        stems = {four}
+        weights = {{ vocals = 0.5 }}
+        [[split.of]]
+        model = "b"
+        stems = {four}
+        shifts = 2
+        [[split.of]]
+        model = "c"
+        stems = {{ vocals = ["vocals"] }}
+        rest = "instrumental"
+        """,
+    )
+    done = stemwright.separate(SONG, rate=44100, model="mine")
+    assert list(done.stems) == ["vocals", "drums", "bass", "other"]
+    assert done.facts["vocals"].model == "a + b + c"
+    np.testing.assert_allclose(sum(done.stems.values()), SONG, atol=1e-5)
+
+
+def test_a_recipe_whose_models_are_missing_says_what_to_pull() -> None:
+    with pytest.raises(errors.RecipeIncomplete) as raised:
+        stemwright.separate(SONG, rate=44100, model="four-permissive")
+    said = str(raised.value)
+    assert "kim-mel-vocals (913 MB, licence MIT), scnet-large (of unknown size, licence MIT)" in said
+    assert "913 MB and 1 of unknown size in all" in said
+    assert "stemwright models pull four-permissive" in said
+
+
+def test_files_of_a_recipe_leave_nothing_behind_when_it_is_cancelled(tmp_path: Path) -> None:
+    install_all(recipes.recipe("four-permissive"))
+    heard: list[float] = []
+
+    def on_progress(progress: stemwright.Progress) -> None:
+        heard.append(progress.fraction)
+
+    with pytest.raises(errors.Cancelled):
+        stemwright.separate_to(
+            stemwright.Audio(SONG, 44100),
+            tmp_path / "out",
+            model="four-permissive",
+            on_progress=on_progress,
+            cancelled=lambda: max(heard, default=0) > 0.4,
+        )
+    assert heard == sorted(heard)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "split"),
+        ('[split]\nmodel = "x"', "which stems of x"),
+        ('[split]\nmodel = "x"\nstems = { a = ["a"] }\ncolour = 1', "colour means nothing"),
+        ('[split]\nrecipe = "bad"', "made of itself"),
+        ('[split]\nrecipe = "no-such"', "no model 'no-such'"),
+        ('[split]\nblend = "loudest"\nstems = ["a"]\nof = []', "not one of mean"),
+        ('[split]\nblend = "mean"\nstems = ["a"]\nof = []', "no member gives a"),
+        ('[split]\nmodel = "x"\nstems = { a = ["a"] }\nshifts = 0', "from 1 to 20"),
+        ('[split]\nmodel = "x"\nstems = { a = ["a"] }\nweights = { a = -1 }', "positive"),
+        ('[split]\nrecipe = "four"\n[split.then.harp]\nmodel = "x"\nstems = { a = ["a"] }', "no stem 'harp'"),
+        ('[split]\nrecipe = "four"\n[split.then.bass]\nmodel = "x"\nstems = { drums = ["a"] }', "name of another"),
+    ],
+)
+def test_a_wrong_recipe_says_what_is_wrong_and_where(models: Path, text: str, words: str) -> None:
+    written(models, "bad", text)
+    with pytest.raises(errors.BadRecipe, match=words) as raised:
+        recipes.recipe("bad")
+    assert "bad.toml" in str(raised.value)
+
+
+def test_a_recipe_that_does_not_fit_its_model_is_refused(models: Path) -> None:
+    install("c", "roformer", ("vocals",))
+    written(models, "odd", '[split]\nmodel = "c"\nstems = { harp = ["harp"] }\nrest = "other"')
+    with pytest.raises(errors.BadRecipe, match="no stem 'harp' in the model c"):
+        trees.separator("odd", {"harp": ("harp",), "other": ("other",)})
+
+
+def test_a_recipe_has_no_upstream_and_its_name_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownProfile, match="four has no profile"):
+        profiles.running("upstream", "four", lambda: [SONG])
+    (tmp_path / "four.ckpt").write_bytes(b"")
+    with pytest.raises(errors.NameTaken, match="four"):
+        foreign.add(tmp_path / "four.ckpt")

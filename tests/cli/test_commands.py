@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from stemwright.batch.journal import Journal
 from stemwright.cli import app, run
-from stemwright.cli.songs import _name as folder_name
 from stemwright.zoo import catalog
 
 
@@ -78,7 +79,5 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("song", "folder"), [("a.mp3", "a"), ("Mr. Blue.mp3", "Mr. Blue"), ("...mp3", "song"), (" x .wav", "x")]
 )
-def test_a_song_s_folder_never_means_another(song: str, folder: str) -> None:
-    from pathlib import Path
-
-    assert folder_name(Path(song)) == folder
+def test_a_song_s_folder_never_means_another(tmp_path: Path, song: str, folder: str) -> None:
+    assert Journal(tmp_path).name_for(Path(song), "", set()) == folder

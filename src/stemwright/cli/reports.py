@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,26 +17,26 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from stemwright.batch.estimate import Whole
+from stemwright.batch.running import Report
 from stemwright.engine.progress import Progress as Done
-from stemwright.errors import StemwrightError
-from stemwright.separation import SeparatedFiles
+from stemwright.errors import StemwrightError, Unforeseen
+from stemwright.outcome import SeparatedFiles
 
 EVERY_SECONDS = 0.2
+FAILED, UNEXPECTED = 1, 70
+SHORT = 5  # songs: with more, what failed is told again at the end
 
 
-class Report(Protocol):
-    """Hears what happens to the songs of one command."""
+class Told(Report, Protocol):
+    """A report that knows how the command ends."""
 
-    failed: int
-
-    def started(self, song: Path) -> None: ...
-    def progress(self, done: Done) -> None: ...
-    def finished(self, song: Path, folder: Path, files: SeparatedFiles) -> None: ...
-    def error(self, song: Path, error: StemwrightError) -> None: ...
+    @property
+    def status(self) -> int: ...
 
 
 @contextmanager
-def report(songs: int, *, as_json: bool) -> Iterator[Report]:
+def report(songs: int, *, as_json: bool) -> Iterator[Told]:
     """For machines one JSON object a line on stdout; for people a bar on a terminal's stderr and tables on stdout."""
     if as_json:
         lines = Lines()
@@ -59,45 +60,86 @@ def _bar() -> Progress:
     return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
 
 
-class Tables:
+class _Ends:
+    """What became of the songs."""
+
+    def __init__(self) -> None:
+        self.separated, self.skips, self.failures, self.unforeseen = 0, 0, dict[Path, StemwrightError](), False
+
+    def count(self, song: Path, error: StemwrightError) -> None:
+        self.failures[song] = error
+        self.unforeseen = self.unforeseen or isinstance(error, Unforeseen)
+
+    @property
+    def status(self) -> int:
+        return UNEXPECTED if self.unforeseen else FAILED if self.failures else 0
+
+
+class Tables(_Ends):
     """For people."""
 
     def __init__(self, songs: int, bar: Progress) -> None:
-        self.failed = 0
-        self._songs, self._number, self._bar = songs, 0, bar
+        super().__init__()
+        self._songs, self._bar = songs, bar
         self._task = bar.add_task("", total=1.0, left="")
         self._out = Console(highlight=False)
 
     def started(self, song: Path) -> None:
-        self._number += 1
-        self._title = f"{song.name} ({self._number} of {self._songs})" if self._songs > 1 else song.name
-        self._bar.reset(self._task, description=Text(self._title).markup, left="")
+        self._bar.update(self._task, description=Text(song.name).markup)
 
-    def progress(self, done: Done) -> None:
-        left = "" if done.seconds_left is None else f"{minutes(done.seconds_left)} left"
-        text = Text(f"{self._title}: {done.stage}").markup
-        self._bar.update(self._task, completed=done.fraction, description=text, left=left)
+    def progress(self, song: Path, done: Done, whole: Whole) -> None:
+        left = "" if whole.seconds_left is None else f"{minutes(whole.seconds_left)} left"
+        count = f" ({whole.ended + 1} of {whole.songs})" if whole.songs > 1 else ""
+        text = Text(f"{song.name}{count}: {done.stage}").markup
+        self._bar.update(self._task, completed=whole.fraction, description=text, left=left)
 
-    def finished(self, song: Path, folder: Path, files: SeparatedFiles) -> None:
-        self._bar.update(self._task, completed=1.0)
+    def finished(self, song: Path, files: SeparatedFiles) -> None:
+        self.separated += 1
         self._out.print(_table(song, files), markup=False)
         if files.gain_db < 0:
             loudest = max(files.facts.values(), key=lambda stem: stem.peak_dbfs).name
             self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped.")
         for warning in files.warnings:
-            self._out.print(f"Note: {warning}.", markup=False)
-        self._out.print(f"{len(files.paths)} files in {folder}\n", markup=False, soft_wrap=True)
+            self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
+        paths = list(files.paths.values())
+        where = f" in {_common(paths)}" if paths else ": all stems are silent"
+        self._out.print(f"{_files(len(paths))}{where}\n", markup=False, soft_wrap=True)
 
-    def error(self, song: Path, error: StemwrightError) -> None:
-        self.failed += 1
-        tells_song = self._songs == 1 or str(error.fields.get("path")) == str(song)
-        prefix = "" if tells_song else f"{song}: "
-        self._bar.console.print(f"stemwright: {prefix}{error}", markup=False, highlight=False, soft_wrap=True)
+    def skipped(self, song: Path, files: list[Path]) -> None:
+        self.skips += 1
+        line = f"{song}: done already, {_files(len(files))} in {_common(files)} (--again does it anew)"
+        self._out.print(line, markup=False, soft_wrap=True)
+
+    def failed(self, song: Path, error: StemwrightError) -> None:
+        self.count(song, error)
+        self._complain(self._line(song, error))
 
     def end(self) -> None:
-        if self.failed and self._songs > 1:
-            line = f"{self._songs - self.failed} of {self._songs} songs separated, {self.failed} failed"
+        if self._songs < 2:
+            return
+        for song, error in self.failures.items() if len(self.failures) < self._songs > SHORT else ():
+            self._complain(self._line(song, error))
+        if self.failures:
+            rest = f", {self.skips} done already" if self.skips else ""
+            line = f"{self.separated} of {self._songs} songs separated{rest}, {len(self.failures)} failed"
             self._bar.console.print(line, highlight=False)
+        elif self.skips:
+            self._out.print(f"{self.separated} of {self._songs} songs separated, {self.skips} done already")
+
+    def _line(self, song: Path, error: StemwrightError) -> str:
+        tells_song = self._songs == 1 or str(error.fields.get("path")) == str(song)
+        return f"stemwright: {'' if tells_song else f'{song}: '}{error}"
+
+    def _complain(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _common(paths: list[Path]) -> str:
+    return os.path.commonpath([path.parent for path in paths]) if paths else "no folder"
 
 
 def _table(song: Path, files: SeparatedFiles) -> Table:
@@ -111,36 +153,40 @@ def _table(song: Path, files: SeparatedFiles) -> Table:
     return table
 
 
-class Lines:
+class Lines(_Ends):
     """For machines."""
 
     def __init__(self) -> None:
-        self.failed = self.separated = 0
-        self._song, self._told = Path(), 0.0
+        super().__init__()
+        self._told = 0.0
 
     def started(self, song: Path) -> None:
-        self._song = song
         _say("started", song=str(song))
 
-    def progress(self, done: Done) -> None:
+    def progress(self, song: Path, done: Done, whole: Whole) -> None:
         if time.monotonic() - self._told < EVERY_SECONDS:
             return
         self._told = time.monotonic()
-        _say("progress", song=str(self._song), **asdict(done))
+        _say("progress", song=str(song), **asdict(done), batch=asdict(whole))
 
-    def finished(self, song: Path, folder: Path, files: SeparatedFiles) -> None:
+    def finished(self, song: Path, files: SeparatedFiles) -> None:
         self.separated += 1
         facts: dict[str, Any] = asdict(files)
         paths, stems = facts.pop("paths"), facts.pop("facts")
-        stems = {name: {**fact, "path": str(paths[name])} for name, fact in stems.items()}
-        _say("finished", song=str(song), folder=str(folder), stems=stems, **facts)
+        facts["mix"] = str(files.mix) if files.mix else None
+        stems = {name: {**fact, "path": str(paths[name]) if name in paths else None} for name, fact in stems.items()}
+        _say("finished", song=str(song), folder=_common(list(paths.values())), stems=stems, **facts)
 
-    def error(self, song: Path, error: StemwrightError) -> None:
-        self.failed += 1
+    def skipped(self, song: Path, files: list[Path]) -> None:
+        self.skips += 1
+        _say("skipped", song=str(song), files=[str(path) for path in files])
+
+    def failed(self, song: Path, error: StemwrightError) -> None:
+        self.count(song, error)
         _say("error", song=str(song), error=type(error).__name__, message=str(error))
 
     def end(self) -> None:
-        _say("end", separated=self.separated, failed=self.failed)
+        _say("end", separated=self.separated, skipped=self.skips, failed=len(self.failures))
 
 
 def _say(event: str, **fields: object) -> None:

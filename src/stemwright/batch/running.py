@@ -1,0 +1,197 @@
+"""A batch on its way: a survey runs ahead, some songs are separated at once, and no song stops another."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any, Protocol
+
+from stemwright.audio.decode import open_song
+from stemwright.audio.naming import Template
+from stemwright.batch.estimate import Estimate, Whole
+from stemwright.batch.journal import Entry, Journal, digest_of, key_of
+from stemwright.batch.songs import Job
+from stemwright.engine.progress import Progress
+from stemwright.errors import Cancelled, StemwrightError, Unforeseen
+from stemwright.outcome import SeparatedFiles
+from stemwright.outputs import Names
+from stemwright.separation import separate_to
+
+IN_FOLDERS = "{song}/{stem}.{ext}"
+"""The template of a batch: a folder for each song."""
+PREVIEWS = "{song} (preview)/{stem}.{ext}"
+
+
+class Report(Protocol):
+    """Hears what happens to the songs, one call at a time."""
+
+    def started(self, song: Path) -> None: ...
+    def progress(self, song: Path, done: Progress, whole: Whole) -> None: ...
+    def finished(self, song: Path, files: SeparatedFiles) -> None: ...
+    def skipped(self, song: Path, files: list[Path]) -> None: ...
+    def failed(self, song: Path, error: StemwrightError) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A song after the survey: what it is called, and the key of what is wanted of it."""
+
+    number: int
+    job: Job
+    name: str = ""
+    digest: str = ""
+    key: str = ""
+    done: Entry | None = None
+    refusal: StemwrightError | None = None
+
+
+def separate_all(jobs: Sequence[Job], out: Path, told: Report, *, at_once: int = 1, again: bool = False) -> None:
+    """Separates songs into `out`, `at_once` side by side; what is done there already is skipped, unless `again`.
+
+    A song that fails is told and the others go on. At an interrupt the songs under way leave nothing; a later call
+    goes on after those that were finished, also when this one was killed.
+    """
+    _Batch(jobs, out, told, again=again).run(at_once)
+
+
+class _Batch:
+    def __init__(self, jobs: Sequence[Job], out: Path, told: Report, *, again: bool) -> None:
+        self._jobs, self._out, self._told, self._again = jobs, out, told, again
+        self._journal = Journal(out)
+        self._journal.claims.take("a song to separate", [job.song for job in jobs])
+        self._estimate = Estimate(len(jobs))
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._tasks: Queue[Task | None] = Queue()
+
+    def run(self, at_once: int) -> None:
+        survey = threading.Thread(target=self._survey, args=(at_once,), daemon=True)
+        survey.start()
+        try:
+            if at_once == 1:  # on this thread, which is the one that hears an interrupt at once
+                self._work()
+            else:
+                self._work_side_by_side(at_once)
+        finally:
+            self._stop.set()
+            survey.join()
+
+    def _work_side_by_side(self, at_once: int) -> None:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="songs") as threads:
+            try:
+                waiting = {threads.submit(self._work) for _ in range(at_once)}
+                while waiting:
+                    done, waiting = wait(waiting, 0.1, return_when="FIRST_EXCEPTION")
+                    for future in done:
+                        future.result()
+            except BaseException:
+                self._stop.set()
+                raise
+
+    def _survey(self, workers: int) -> None:
+        """Looks at each song ahead of the work: its bytes, its name, its length, whether it is done."""
+        names: set[str] = set()
+        try:
+            for number, job in enumerate(self._jobs):
+                if self._stop.is_set():
+                    return
+                task = self._looked_at(number, job, names)
+                seconds = None if task.done or task.refusal else _seconds(job)
+                with self._lock:
+                    self._estimate.known(number, seconds, free=bool(task.done or task.refusal))
+                self._tasks.put(task)
+        finally:
+            for _ in range(workers):
+                self._tasks.put(None)
+
+    def _looked_at(self, number: int, job: Job, names: set[str]) -> Task:
+        if job.refusal is not None:
+            return Task(number, job, refusal=job.refusal)
+        try:
+            digest = digest_of(job.song)
+            with self._lock:
+                name = self._journal.name_for(job.song, digest, names)
+                key = key_of(digest, name, job.wish)
+                done = None if self._again else self._journal.done(key)
+            return Task(number, job, name, digest, key, done)
+        except StemwrightError as error:
+            return Task(number, job, refusal=error)
+        except Exception as error:  # noqa: BLE001  as in _one
+            return Task(number, job, refusal=_unforeseen(error))
+
+    def _work(self) -> None:
+        for task in self._queued():
+            if not self._stop.is_set():
+                self._one(task)
+
+    def _queued(self) -> Iterator[Task]:
+        while (task := self._tasks.get()) is not None:
+            yield task
+
+    def _one(self, task: Task) -> None:
+        song, files, error = task.job.song, None, task.refusal
+        with self._lock:
+            self._told.started(song)
+        try:
+            if not task.done and not error:
+                files = self._separated(task)
+        except Cancelled:
+            if self._stop.is_set():
+                return
+            raise
+        except StemwrightError as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001  one song must not take the others along
+            error = _unforeseen(failure)
+        with self._lock:
+            self._estimate.end(task.number, separated=files is not None)
+            if error is not None:
+                self._told.failed(song, error)
+            elif task.done is not None:
+                self._told.skipped(song, [self._out / file for file in task.done.files])
+            elif files is not None:
+                self._told.finished(song, files)
+
+    def _separated(self, task: Task) -> SeparatedFiles:
+        wish: dict[str, Any] = dict(task.job.wish)
+        usual = PREVIEWS if wish.get("preview") else IN_FOLDERS
+        template = Template(wish.pop("names", None) or usual)
+        names = Names(template, task.name, task.name, self._journal.claims, title=task.job.song.stem)
+        files = separate_to(
+            task.job.song,
+            self._out,
+            names=names,
+            cancelled=self._stop.is_set,
+            on_progress=lambda done: self._heard(task, done),
+            **wish,
+        )
+        entry = self._journal.entry(task.key, task.name, task.job.song, task.digest, files.paths.values())
+        with self._lock:
+            self._journal.add(entry)
+        return files
+
+    def _heard(self, task: Task, done: Progress) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._estimate.at(task.number, done.fraction, now)
+            self._told.progress(task.job.song, done, self._estimate.whole(now))
+
+
+def _seconds(job: Job) -> float | None:
+    """How much of the song will be separated, as far as its header tells."""
+    preview = job.wish.get("preview")
+    with suppress(Exception), open_song(job.song) as song:  # what is wrong with it is told when its turn comes
+        return min(filter(None, (song.seconds_hint, preview)), default=None)
+    return preview
+
+
+def _unforeseen(error: Exception) -> Unforeseen:
+    if os.environ.get("STEMWRIGHT_TRACEBACK"):
+        raise error
+    return Unforeseen(what=f"{type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ import torch
 from stemwright.nets.bandsplit import STEMS, BandSplit, BandSplitConfig, two_level_softmax
 from stemwright.nets.layers import shift
 
-SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 
 
 @pytest.fixture(scope="module")

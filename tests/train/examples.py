@@ -8,7 +8,7 @@ import numpy as np
 from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.recipe import Rates, Recipe, Songs
 
-SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 RECIPE = Recipe(
     name="tiny", seed=3, steps=6, finish_steps=2, batch=2, frames=12,
     songs=Songs(2, 1, 1, 1.5, 1.5), rates=Rates(muon=4e-3, adamw=2e-3, warmup_steps=2, ema=0.99, clip=1.0), net=SMALL,

@@ -12,7 +12,7 @@ from stemwright.errors import BadCheckpoint
 from stemwright.nets.bandsplit import BandSplit, BandSplitConfig
 from stemwright.train.graph import band_split_graph, read_weights
 
-SMALL = BandSplitConfig(embed=8, width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -44,4 +44,4 @@ def test_a_graph_gives_its_weights_back(both: tuple[BandSplit, ort.InferenceSess
     for one, same in zip(both[0].parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, same)
     with pytest.raises(BadCheckpoint, match="these sizes"):
-        read_weights(BandSplit(BandSplitConfig(embed=8, width=24, head=8, hidden=8)), tmp_path / "net.onnx")
+        read_weights(BandSplit(BandSplitConfig(width=24, head=8, hidden=8)), tmp_path / "net.onnx")

@@ -29,7 +29,7 @@ def test_fused_gradient_equals_torch(filled: tuple[list[Example], Targets]) -> N
     torch.manual_seed(0)
     first = 0
     for zone in SMALL.zones:
-        logits = torch.randn(zone.bands, 2, SIZES.frames // 2, 2, LOGITS, zone.columns, requires_grad=True)
+        logits = torch.randn(zone.bands, 2, SIZES.frames, 2, LOGITS, zone.columns, requires_grad=True)
         losses = FusedLoss.apply(logits, first, targets), zone_loss(logits, first, targets)
         fused, plain = (torch.autograd.grad(loss, logits)[0] for loss in losses)
         torch.testing.assert_close(losses[0], losses[1])
@@ -46,7 +46,7 @@ def test_parabola_is_the_error_of_a_mask(filled: tuple[list[Example], Targets]) 
     stem = example.parts[0].stem
     centre = targets.centre[0, :, :, stem, -1] / CENTRE_SCALE
     spread = targets.spread[0, :, :, stem, -1] / SPREAD_SCALE
-    np.testing.assert_allclose(expected[:, ::2].T, (mask - centre) ** 2 + spread - SOFTNESS, atol=2e-3)
+    np.testing.assert_allclose(expected.T, (mask - centre) ** 2 + spread - SOFTNESS, atol=2e-3)
 
 
 def test_features_are_those_of_the_net(filled: tuple[list[Example], Targets]) -> None:
@@ -62,7 +62,7 @@ def test_features_are_those_of_the_net(filled: tuple[list[Example], Targets]) ->
 
 def test_sound_in_an_absent_stem_costs(filled: tuple[list[Example], Targets]) -> None:
     targets = {name: torch.from_numpy(array) for name, array in vars(filled[1]).items()}
-    shapes = [(z.bands, 2, SIZES.frames // 2, 2, LOGITS, z.columns) for z in SMALL.zones]
+    shapes = [(z.bands, 2, SIZES.frames, 2, LOGITS, z.columns) for z in SMALL.zones]
     even, louder = [torch.zeros(shape) for shape in shapes], [torch.zeros(shape) for shape in shapes]
     for logits in louder:
         logits[..., 4 + 2 + 4, :] = 3.0

@@ -32,7 +32,6 @@ def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
 def test_the_recipes_of_the_package(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
-    assert recipe.frames % 2 == 0  # the net pairs frames
     assert recipe.net == load_recipe("twelve").net
 
 

@@ -46,7 +46,7 @@ def test_the_separator_has_the_sizes_of_its_card() -> None:
         ("rate = 44100", "rate = 44100\ncolour = 1", "unexpected keyword argument 'colour'"),
         ("rate = 44100", "", "missing 1 required"),
         ("hop = 1024", "hop = 1000", "not a multiple"),
-        ('window = "hann"', 'window = "hamming"', "only centred Hann"),
+        ('window = "hann"', 'window = "hamming"', "neither hann nor sine"),
         ("mask_bins = [0, 1,", "mask_bins = [0, 0,", "does not ascend"),
         ("mask_bins = [0, 1,", "mask_bins = [1,", "does not start at 0"),
         ('stems = ["vocals",', 'stems = ["drums",', "named twice"),

@@ -1,4 +1,4 @@
-"""The STFT pair of mask nets in numpy, float32 throughout: periodic Hann, centred on zeros beyond both ends."""
+"""The STFT pair of mask nets in numpy, float32 throughout: periodic windows, centred on zeros beyond both ends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Stft:
 
     n_fft: int
     hop: int
+    shape: str = "hann"
 
     @cached_property
     def window(self) -> Samples:
-        """Periodic Hann [n_fft]."""
-        phase = np.arange(self.n_fft) / self.n_fft
-        return (0.5 - 0.5 * np.cos(2 * np.pi * phase)).astype(np.float32)
+        """Periodic Hann, or the sine that is its root, for frames that overlap by half [n_fft]."""
+        sine = np.sin(np.pi * np.arange(self.n_fft) / self.n_fft)
+        return (sine if self.shape == "sine" else sine**2).astype(np.float32)
 
     @property
     def bins(self) -> int:

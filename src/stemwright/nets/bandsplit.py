@@ -20,8 +20,10 @@ FAMILIES = (
     ("vocals", "backing_vocals"), ("drums", "percussion"), ("bass",),
     ("guitar", "keyboard", "strings", "brass", "woodwinds", "synth", "fx"),
 )  # fmt: skip
-VIEWS = 4  # left, right, mid, side
+VIEWS = 3  # level, balance, width
+CUES = 6  # balance, its square, width; how far a column stands out of its band and of its time; how it rises
 EPSILON = 1e-4
+TINY = 1e-10
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,12 @@ ZONES = (Zone(0, 8, 16, 1), Zone(128, 16, 16, 1), Zone(384, 64, 6, 4), Zone(768,
 
 @dataclass(frozen=True)
 class BandSplitConfig:
-    """Sizes: `embed` and `head` per frame, `width` per pair of frames, `squeezed` × bands into LSTMs of `hidden`."""
+    """Sizes: `width` and `head` per band and frame, `squeezed` × bands into LSTMs of `hidden`."""
 
     rate: int = 44100
     n_fft: int = 4096
-    hop: int = 1024
+    hop: int = 2048
     zones: tuple[Zone, ...] = ZONES
-    embed: int = 64
     width: int = 128
     head: int = 96
     expansion: int = 3
@@ -105,62 +106,74 @@ def two_level_softmax(logits: Tensor, dim: int = -1) -> Tensor:
 
 
 class BandSplit(nn.Module):
-    """Spectrum of a mix → masks of twelve stems; its inner clock ticks once in two frames."""
+    """Spectrum of a mix → masks of twelve stems."""
 
     def __init__(self, config: BandSplitConfig) -> None:
         super().__init__()
         self.config = config
         zones, c = config.zones, config
-        self.embed = nn.ModuleList(BandLinear(z.bands, z.columns * VIEWS, c.embed) for z in zones)
-        self.enter = nn.LayerNorm(2 * c.embed)
-        self.widen = nn.Linear(2 * c.embed, c.width)
+        self.embed = nn.ModuleList(BandLinear(z.bands, z.columns * VIEWS, c.width) for z in zones)
+        self.enter = nn.LayerNorm(c.width)
         self.local = nn.ModuleList(LocalBlock(c.width, c.expansion, step) for step in c.dilations)
         self.whole = nn.ModuleList(GlobalBlock(c.bands, c.width, c.squeezed, c.hidden) for _ in c.dilations)
         self.leave = nn.LayerNorm(c.width)
-        self.unpair = nn.Linear(c.width, 2 * c.head)
-        self.skip = nn.Linear(c.embed, c.head)
+        self.last = nn.Linear(c.width, c.head)
+        self.skip = nn.Linear(c.width, c.head)
         self.heads = nn.ModuleList(BandLinear(z.bands, c.head, 2 * LOGITS * z.columns, gain=0.2) for z in zones)
+        self.cues = BandLinear(c.bands, c.head, LOGITS * CUES, gain=0.2)
+        self.presence = nn.Linear(2 * c.hidden, LOGITS)
+        nn.init.zeros_(self.presence.weight)
         self.register_buffer("slope", loudness_slope(config), persistent=False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
         """Masks [batch, 12, 2, frames, columns] of a spectrum [batch, 2, frames, bins, (re, im)] at any level."""
-        frames = spectrum.shape[2]
         masks = [two_level_softmax(logits.float(), 4) for logits in self.logits(self.features(spectrum))]
-        flat = [m.permute(1, 4, 3, 2, 0, 5).flatten(4) for m in masks]
-        return torch.cat(flat, -1)[..., :frames, :]
+        return torch.cat([m.permute(1, 4, 3, 2, 0, 5).flatten(4) for m in masks], -1)
 
     def features(self, spectrum: Tensor) -> list[Tensor]:
-        """Per zone [bands, batch, frames (made even), columns × 4]: compressed magnitudes of left, right, mid, side."""
+        """Per zone [bands, batch, frames, columns, 3]: level (eighth root of the power), balance, width.
+
+        Balance is (right − left) / all of the power, width the fourth root of the side's share of it.
+        """
         level = spectrum.square().sum(-1).mean((1, 2, 3), keepdim=True).sqrt() + EPSILON
         x = spectrum[..., :-1, :] / level.unsqueeze(-1) * cast(Tensor, self.slope)[:, None]
-        x = F.pad(x, (0, 0, 0, 0, 0, x.shape[2] % 2))
         left, right = x.unbind(1)
-        views = torch.stack((left, right, (left + right) / 2, (left - right) / 2), -2)
-        roots = (views.square().sum(-1) + 1e-10).sqrt().sqrt().sqrt()
-        return [self._pooled(roots, zone) for zone in self.config.zones]
+        powers = torch.stack((left.square().sum(-1), right.square().sum(-1), (left * right).sum(-1)), -1)
+        return [self._views(powers, zone) for zone in self.config.zones]
 
     @staticmethod
-    def _pooled(roots: Tensor, zone: Zone) -> Tensor:
-        batch, frames = roots.shape[:2]
-        part = roots[:, :, zone.first_bin : zone.end_bin].reshape(
-            batch, frames, zone.bands, zone.columns, zone.pool, VIEWS
+    def _views(powers: Tensor, zone: Zone) -> Tensor:
+        batch, frames = powers.shape[:2]
+        part = powers[:, :, zone.first_bin : zone.end_bin].reshape(
+            batch, frames, zone.bands, zone.columns, zone.pool, 3
         )
-        return part.mean(4).permute(2, 0, 1, 3, 4).flatten(3)
+        left, right, both = part.mean(4).permute(2, 0, 1, 3, 4).unbind(-1)
+        whole = left + right + TINY
+        width = ((whole - 2 * both).clamp(min=0) / (2 * whole)).sqrt().sqrt()
+        return torch.stack((whole.sqrt().sqrt().sqrt(), (right - left) / whole, width), -1)
 
-    def logits(self, features: list[Tensor], only: int | None = None) -> list[Tensor]:
-        """Per zone [bands, batch, frames, 2, LOGITS, columns] of features with an even number of frames.
-
-        `only` 0 or 1 gives one frame of each pair: in training neighbours, which overlap by 75 %, teach the same.
-        """
-        e = torch.cat([embed(f) for embed, f in zip(self.embed, features, strict=True)])
-        pairs = e.reshape(*e.shape[:2], -1, 2 * self.config.embed)
-        x = self.widen(self.enter(pairs))
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Per zone [bands, batch, frames, 2, LOGITS, columns] of features."""
+        e = torch.cat([embed(f.flatten(3)) for embed, f in zip(self.embed, features, strict=True)])
+        x = self.enter(e)
+        heard = x
         for local, whole in zip(self.local, self.whole, strict=True):
-            x = whole(local(x))
-        y = self.unpair(self.leave(x)).unflatten(-1, (2, -1))
-        e = e.unflatten(2, (-1, 2))
-        if only is not None:
-            y, e = y[..., only : only + 1, :], e[..., only : only + 1, :]
-        y = F.relu(y + self.skip(e)).flatten(2, 3).split([zone.bands for zone in self.config.zones])
-        outs = [head(part) for head, part in zip(self.heads, y, strict=True)]
-        return [o.unflatten(-1, (2, LOGITS, -1)) for o in outs]
+            x, heard = whole(local(x))
+        y = F.relu(self.last(self.leave(x)) + self.skip(e))
+        bands = [zone.bands for zone in self.config.zones]
+        present = self.presence(heard).transpose(0, 1)[None, :, :, None, :, None]
+        weights = self.cues(y).unflatten(-1, (LOGITS, CUES)).split(bands)
+        parts = zip(self.heads, y.split(bands), weights, features, strict=True)
+        return [
+            head(part).unflatten(-1, (2, LOGITS, -1)) + (present + (w @ self.cue(f).to(w.dtype)).unsqueeze(3))
+            for head, part, w, f in parts
+        ]
+
+    @staticmethod
+    def cue(features: Tensor) -> Tensor:
+        """[bands, batch, frames, CUES, columns]: where in the stereo field a column lies, how far it stands out."""
+        level, balance, width = features.unbind(-1)
+        before = torch.cat((level[:, :, :1], level[:, :, :-1]), 2)
+        after = torch.cat((level[:, :, 1:], level[:, :, -1:]), 2)
+        out_of_band, out_of_time = level - level.mean(-1, keepdim=True), level - (before + after) / 2
+        return torch.stack((balance, balance.square(), width - 0.5, out_of_band, out_of_time, after - before), -2)

@@ -53,19 +53,24 @@ class LocalBlock(nn.Module):
 
 
 class GlobalBlock(nn.Module):
-    """A path over all bands and all time: every band is squeezed, all are read together by a bidirectional LSTM."""
+    """A path over all bands and all time: every band is squeezed, all are read together by a bidirectional LSTM.
+
+    Returns the field and what the LSTM heard [time, batch, 2 · hidden].
+    """
 
     def __init__(self, bands: int, width: int, squeezed: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.squeeze = nn.Linear(width, squeezed)
+        self.level = nn.LayerNorm(bands * squeezed)  # else growing weights saturate the LSTM's gates
         self.lstm = nn.LSTM(bands * squeezed, hidden, bidirectional=True)
         self.spread = nn.Linear(2 * hidden, bands * squeezed)
         self.unsqueeze = nn.Linear(squeezed, width)
         nn.init.zeros_(self.unsqueeze.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         bands, batch, time, _ = x.shape
         y = self.squeeze(self.norm(x)).permute(2, 1, 0, 3).reshape(time, batch, -1)
-        y = F.relu(self.spread(self.lstm(y)[0]))
-        return x + self.unsqueeze(y.view(time, batch, bands, -1).permute(2, 1, 0, 3))
+        heard = self.lstm(self.level(y))[0]
+        y = F.relu(self.spread(heard))
+        return x + self.unsqueeze(y.view(time, batch, bands, -1).permute(2, 1, 0, 3)), heard

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from stemwright.engine.spectrum import Stft
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train.songs import RATE, Samples, Song
 
@@ -46,7 +47,7 @@ class Sizes:
     batch: int
     frames: int
     n_fft: int = 4096
-    hop: int = 1024
+    hop: int = 2048
 
     @property
     def samples(self) -> int:
@@ -160,8 +161,8 @@ def _audible(samples: Samples) -> bool:
 
 
 def spectra(parts: Sequence[Part], sizes: Sizes) -> NDArray[np.complex64]:
-    """Uncentred spectra [parts, 2, frames, bins] before their gains; periodic Hann window."""
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(sizes.n_fft) / sizes.n_fft)).astype(np.float32)
+    """Uncentred spectra [parts, 2, frames, bins] before their gains; sine window."""
+    window = Stft(sizes.n_fft, sizes.hop, "sine").window
     stacked = np.stack([part.samples for part in parts])
     frames = np.lib.stride_tricks.sliding_window_view(stacked, sizes.n_fft, axis=-1)[:, :, :: sizes.hop]
     return np.asarray(scipy.fft.rfft(frames[:, :, : sizes.frames] * window), np.complex64)

@@ -13,7 +13,7 @@ from stemwright.train.graph import band_split_graph
 
 USEFUL_DB = 1.5  # a stem whose median 1-s SDR on unseen sounds is below this is called experimental
 # Longer than the training's examples: the LSTM gains by context; the overlap of about a second hides the edges.
-SEGMENT_FRAMES, HOP_FRAMES = 345, 301
+SEGMENT_FRAMES, HOP_FRAMES = 173, 150
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -63,7 +63,7 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "hop_frames": HOP_FRAMES,
         "mask_bins": list(c.first_bins),  # the first STFT bin of every column of the masks
     }
-    stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "hann", "center": True, "pad": "constant"}
+    stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "sine", "center": True, "pad": "constant"}
     made = {
         key: getattr(made_by, key) for key in ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "notes")
     }

@@ -115,7 +115,7 @@ def _work(feed: Feed, start: tuple[int, int], names: list[str], free: mp.Queue, 
         try:
             if drawer is None or (step // feed.workers) % RESCAN == 0:
                 drawer = Drawer(complete_songs(feed.songs), feed.sizes)
-            maker.fill(drawer.batch(feed.seed, step), views[slot], only=step % 2)
+            maker.fill(drawer.batch(feed.seed, step), views[slot])
         except Exception as error:  # noqa: BLE001 - it is raised again by the trainer
             ready.put(error)
             return

@@ -15,7 +15,19 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from stemwright.errors import BadCheckpoint
-from stemwright.nets.bandsplit import EPSILON, FAMILIES, LOGITS, SHARING, STEMS, VIEWS, BandSplit, Zone, family_of
+from stemwright.nets.bandsplit import (
+    CUES,
+    EPSILON,
+    FAMILIES,
+    LOGITS,
+    SHARING,
+    STEMS,
+    TINY,
+    VIEWS,
+    BandSplit,
+    Zone,
+    family_of,
+)  # fmt: skip
 from stemwright.nets.layers import BandLinear, GlobalBlock, LocalBlock
 
 OPSET = 17
@@ -109,22 +121,25 @@ def read_weights(net: BandSplit, path: Path) -> None:
 
 
 def _write(g: GraphWriter, net: BandSplit) -> None:
-    c = net.config
-    frames = g.slice(g.op("Shape", "spectrum"), 2, 3, 0)
-    roots = _roots(g, net, frames)
-    embedded = [_band_linear(g, m, _pooled(g, roots, z)) for m, z in zip(_bands(net.embed), c.zones, strict=True)]
+    zones = net.config.zones
+    powers = _powers(g, net)
+    views = [_views(g, powers, zone) for zone in zones]
+    embedded = [_band_linear(g, m, _stacked(g, v, z)) for m, v, z in zip(_bands(net.embed), views, zones, strict=True)]
     e = g.op("Concat", *embedded, axis=0)
-    x = g.reshape(e, 0, 0, -1, 2 * c.embed)
-    x = _linear(g, net.widen, _norm(g, net.enter, x), c.width)
+    x = heard = _norm(g, net.enter, e)
     for local, whole in zip(net.local, net.whole, strict=True):
         assert isinstance(local, LocalBlock)
         assert isinstance(whole, GlobalBlock)
-        x = _global_block(g, whole, _local_block(g, local, x))
-    y = g.reshape(_linear(g, net.unpair, _norm(g, net.leave, x), 2 * c.head), 0, 0, -1, c.head)
-    y = g.op("Relu", g.op("Add", y, _linear(g, net.skip, e, c.head)))
-    y = g.op("Slice", y, g.integers([0]), frames, g.integers([2]))  # without the frame that made them even
-    parts = g.split(y, [zone.bands for zone in c.zones], 0)
-    logits = [_logits(g, m, p, z) for m, p, z in zip(_bands(net.heads), parts, c.zones, strict=True)]
+        x, heard = _global_block(g, whole, _local_block(g, local, x))
+    y = g.op("Add", _linear(g, net.last, _norm(g, net.leave, x)), _linear(g, net.skip, e))
+    y = g.op("Relu", y)
+    sizes = [zone.bands for zone in zones]
+    parts = zip(g.split(y, sizes, 0), g.split(_band_linear(g, net.cues, y), sizes, 0), strict=True)
+    present = _presence(g, net.presence, heard)
+    logits = [
+        _logits(g, zone, _band_linear(g, head, part), _cued(g, weights, view, present))
+        for zone, head, (part, weights), view in zip(zones, _bands(net.heads), parts, views, strict=True)
+    ]
     _masks(g, g.op("Concat", *logits, axis=4))
 
 
@@ -142,33 +157,64 @@ def _bands(modules: nn.ModuleList) -> list[BandLinear]:
     return [m for m in modules if isinstance(m, BandLinear)]
 
 
-def _roots(g: GraphWriter, net: BandSplit, frames: str) -> str:
-    """Eighth roots of the power of left, right, mid, side: [batch, 4, frames made even, bins − 1]."""
+def _powers(g: GraphWriter, net: BandSplit) -> Names:
+    """Power of left, of right, and what they share, at a common level: each [batch, frames, bins − 1]."""
     left, right = g.split("spectrum", [1, 1], 1)
-    half = g.constant(0.5)
-    mid, side = (g.op("Mul", g.op(kind, left, right), half) for kind in ("Add", "Sub"))
-    views = g.op("Concat", left, right, mid, side, axis=1)
-    power = g.op("ReduceSum", g.op("Mul", views, views), g.integers([4]), keepdims=0)
-    level = g.op("Sqrt", g.op("ReduceMean", g.slice(power, 0, 2, 1), axes=[1, 2, 3], keepdims=1))
-    level = g.op("Add", level, g.constant(EPSILON))
+    products = [g.op("Mul", *pair) for pair in ((left, left), (right, right), (left, right))]
+    powers = [g.op("ReduceSum", product, g.integers([1, 4]), keepdims=0) for product in products]
+    both = g.op("Mul", g.op("Add", powers[0], powers[1]), g.constant(0.5))
+    level = g.op("Add", g.op("Sqrt", g.op("ReduceMean", both, axes=[1, 2], keepdims=1)), g.constant(EPSILON))
     assert isinstance(net.slope, torch.Tensor)
     gain = g.op("Div", g.constant(net.slope.square().cpu().numpy()), g.op("Mul", level, level))
-    power = g.op("Mul", g.slice(power, 0, net.config.n_fft // 2, 3), gain)
-    odd = g.op("Mod", frames, g.integers([2]))
-    power = g.op("Pad", power, g.op("Concat", g.integers([0] * 6), odd, g.integers([0]), axis=0))
-    roots = g.op("Add", power, g.constant(1e-10))
-    for _ in range(3):
-        roots = g.op("Sqrt", roots)
-    return roots
+    return [g.op("Mul", g.slice(power, 0, net.config.n_fft // 2, 2), gain) for power in powers]
 
 
-def _pooled(g: GraphWriter, roots: str, zone: Zone) -> str:
-    part = g.slice(roots, zone.first_bin, zone.end_bin, 3)
-    part = g.reshape(part, 0, VIEWS, -1, zone.bands * zone.columns, zone.pool)
+def _views(g: GraphWriter, powers: Names, zone: Zone) -> Names:
+    """Level, balance and width of a zone's columns: each [bands, batch, frames, columns]."""
+    left, right, both = (_pooled(g, power, zone) for power in powers)
+    two = g.constant(2.0)
+    whole = g.op("Add", g.op("Add", left, right), g.constant(TINY))
+    side = g.op("Max", g.op("Sub", whole, g.op("Mul", both, two)), g.constant(0.0))
+    width = g.op("Sqrt", g.op("Sqrt", g.op("Div", side, g.op("Mul", whole, two))))
+    level = g.op("Sqrt", g.op("Sqrt", g.op("Sqrt", whole)))
+    return [level, g.op("Div", g.op("Sub", right, left), whole), width]
+
+
+def _pooled(g: GraphWriter, power: str, zone: Zone) -> str:
+    part = g.reshape(g.slice(power, zone.first_bin, zone.end_bin, 2), 0, 0, zone.bands * zone.columns, zone.pool)
     if zone.pool > 1:
-        part = g.op("ReduceMean", part, axes=[4], keepdims=0)
-    part = g.reshape(part, 0, VIEWS, -1, zone.bands, zone.columns)
-    return g.reshape(g.op("Transpose", part, perm=[3, 0, 2, 4, 1]), zone.bands, 0, 0, zone.columns * VIEWS)
+        part = g.op("ReduceMean", part, axes=[3], keepdims=0)
+    return g.op("Transpose", g.reshape(part, 0, 0, zone.bands, zone.columns), perm=[2, 0, 1, 3])
+
+
+def _stacked(g: GraphWriter, views: Names, zone: Zone) -> str:
+    """Views side by side: [bands, batch, frames, columns · VIEWS]."""
+    apart = [g.op("Unsqueeze", view, g.integers([4])) for view in views]
+    return g.reshape(g.op("Concat", *apart, axis=4), 0, 0, 0, zone.columns * VIEWS)
+
+
+def _presence(g: GraphWriter, layer: nn.Linear, heard: str) -> str:
+    """What the last LSTM [frames, batch, width] says of every stem: [1, batch, frames, LOGITS, 1]."""
+    shape = g.op("Concat", g.slice(g.op("Shape", heard), 0, 2, 0), g.integers([LOGITS, 1]), axis=0)
+    rows = g.reshape(heard, -1, layer.in_features)
+    found = g.op("Gemm", rows, g.weight(layer.weight), g.weight(layer.bias), transB=1)
+    present = g.op("Transpose", g.op("Reshape", found, shape), perm=[1, 0, 2, 3])
+    return g.op("Unsqueeze", present, g.integers([0]))
+
+
+def _cued(g: GraphWriter, weights: str, views: Names, present: str) -> str:
+    """What the cues of every column add to its logits: [bands, batch, frames, LOGITS, columns]."""
+    level, balance, width = views
+    first, last = g.slice(level, 0, 1, 2), g.slice(level, -1, 2**31, 2)
+    before = g.op("Concat", first, g.slice(level, 0, -1, 2), axis=2)
+    after = g.op("Concat", g.slice(level, 1, 2**31, 2), last, axis=2)
+    around = g.op("Mul", g.op("Add", before, after), g.constant(0.5))
+    cues = [balance, g.op("Mul", balance, balance), g.op("Sub", width, g.constant(0.5))]
+    cues += [g.op("Sub", level, g.op("ReduceMean", level, axes=[3], keepdims=1))]
+    cues += [g.op("Sub", level, around), g.op("Sub", after, before)]
+    stacked = g.op("Concat", *(g.op("Unsqueeze", cue, g.integers([3])) for cue in cues), axis=3)
+    shape = g.op("Concat", g.slice(g.op("Shape", weights), 0, 3, 0), g.integers([LOGITS, CUES]), axis=0)
+    return g.op("Add", g.op("MatMul", g.op("Reshape", weights, shape), stacked), present)
 
 
 def _band_linear(g: GraphWriter, layer: BandLinear, x: str) -> str:
@@ -179,9 +225,9 @@ def _band_linear(g: GraphWriter, layer: BandLinear, x: str) -> str:
     return g.op("Reshape", g.op("Add", product, g.weight(layer.bias)), shape)
 
 
-def _linear(g: GraphWriter, layer: nn.Linear, x: str, width: int) -> str:
+def _linear(g: GraphWriter, layer: nn.Linear, x: str) -> str:
     """x [a, b, c, in] as rows, because Gemm takes its bias along and MatMul would not."""
-    shape = g.op("Concat", g.slice(g.op("Shape", x), 0, 3, 0), g.integers([width]), axis=0)
+    shape = g.op("Concat", g.slice(g.op("Shape", x), 0, 3, 0), g.integers([layer.out_features]), axis=0)
     rows = g.reshape(x, -1, layer.in_features)
     return g.op("Reshape", g.op("Gemm", rows, g.weight(layer.weight), g.weight(layer.bias), transB=1), shape)
 
@@ -202,21 +248,22 @@ def _local_block(g: GraphWriter, block: LocalBlock, x: str) -> str:
     past, future, below, above, here = g.split(_norm(g, block.norm, x), [part] * 4 + [width - 4 * part], 3)
     moved = [_shift(g, past, 2, block.dilation), _shift(g, future, 2, -block.dilation)]
     moved += [_shift(g, below, 0, 1), _shift(g, above, 0, -1), here]
-    hidden = g.op("Relu", _linear(g, block.widen, g.op("Concat", *moved, axis=3), block.widen.out_features))
-    return g.op("Add", x, _linear(g, block.narrow, hidden, width))
+    hidden = g.op("Relu", _linear(g, block.widen, g.op("Concat", *moved, axis=3)))
+    return g.op("Add", x, _linear(g, block.narrow, hidden))
 
 
-def _global_block(g: GraphWriter, block: GlobalBlock, x: str) -> str:
-    width, squeezed = block.squeeze.in_features, block.squeeze.out_features
+def _global_block(g: GraphWriter, block: GlobalBlock, x: str) -> tuple[str, str]:
+    """The field, and what the LSTM heard [frames, batch, 2 hidden]."""
+    squeezed = block.squeeze.out_features
     bands = block.spread.out_features // squeezed
-    y = _linear(g, block.squeeze, _norm(g, block.norm, x), squeezed)
+    y = _linear(g, block.squeeze, _norm(g, block.norm, x))
     y = g.reshape(g.op("Transpose", y, perm=[2, 1, 0, 3]), 0, 0, bands * squeezed)
-    y = _lstm(g, block.lstm, y)
-    shape = g.op("Concat", g.slice(g.op("Shape", y), 0, 2, 0), g.integers([bands, squeezed]), axis=0)
-    rows = g.reshape(y, -1, 2 * block.lstm.hidden_size)
+    heard = _lstm(g, block.lstm, _norm(g, block.level, y))
+    shape = g.op("Concat", g.slice(g.op("Shape", heard), 0, 2, 0), g.integers([bands, squeezed]), axis=0)
+    rows = g.reshape(heard, -1, 2 * block.lstm.hidden_size)
     y = g.op("Relu", g.op("Gemm", rows, g.weight(block.spread.weight), g.weight(block.spread.bias), transB=1))
     y = g.op("Transpose", g.op("Reshape", y, shape), perm=[2, 1, 0, 3])
-    return g.op("Add", x, _linear(g, block.unsqueeze, y, width))
+    return g.op("Add", x, _linear(g, block.unsqueeze, y)), heard
 
 
 def _lstm(g: GraphWriter, lstm: nn.LSTM, x: str) -> str:
@@ -233,11 +280,13 @@ def _lstm(g: GraphWriter, lstm: nn.LSTM, x: str) -> str:
     return g.reshape(g.op("Transpose", y, perm=[0, 2, 1, 3]), 0, 0, 2 * hidden)
 
 
-def _logits(g: GraphWriter, head: BandLinear, x: str, zone: Zone) -> str:
+def _logits(g: GraphWriter, zone: Zone, y: str, cued: str) -> str:
     """The logits of one zone: [batch, 2, LOGITS, frames, columns of all its bands]."""
-    y = _band_linear(g, head, x)
-    shape = g.op("Concat", g.slice(g.op("Shape", y), 0, 3, 0), g.integers([2 * LOGITS, zone.columns]), axis=0)
-    y = g.op("Transpose", g.op("Reshape", y, shape), perm=[1, 3, 2, 0, 4])
+    lead = g.slice(g.op("Shape", y), 0, 3, 0)
+    apart = g.op("Concat", lead, g.integers([2, LOGITS, zone.columns]), axis=0)
+    y = g.op("Add", g.op("Reshape", y, apart), g.op("Unsqueeze", cued, g.integers([3])))
+    joined = g.op("Concat", lead, g.integers([2 * LOGITS, zone.columns]), axis=0)
+    y = g.op("Transpose", g.op("Reshape", y, joined), perm=[1, 3, 2, 0, 4])
     return g.reshape(y, 0, 2, LOGITS, -1, zone.bands * zone.columns)
 
 

@@ -33,30 +33,25 @@ def mix_parts(parts, gains, frame_gains):
 
 @_jit
 def write_features(mix, slope, edges, out):
-    """Eighth roots of the power of left, right, mid, side, averaged over the bins of a column."""
+    """Level, balance and width of every column (see BandSplit.features)."""
     _, frames, _ = mix.shape
-    columns = edges.size - 1
-    bins = edges[columns]
-    half, tiny = np.float32(0.5), np.float32(1e-10)
-    roots = np.empty((4, bins), np.float32)
+    tiny, two = np.float32(1e-10), np.float32(2)
     for t in range(frames):
-        for f in range(bins):
-            g = slope[f]
-            a, b = mix[0, t, f].real * g, mix[0, t, f].imag * g
-            c, d = mix[1, t, f].real * g, mix[1, t, f].imag * g
-            roots[0, f] = np.sqrt(np.sqrt(np.sqrt(a * a + b * b + tiny)))
-            roots[1, f] = np.sqrt(np.sqrt(np.sqrt(c * c + d * d + tiny)))
-            e, h = half * (a + c), half * (b + d)
-            roots[2, f] = np.sqrt(np.sqrt(np.sqrt(e * e + h * h + tiny)))
-            e, h = half * (a - c), half * (b - d)
-            roots[3, f] = np.sqrt(np.sqrt(np.sqrt(e * e + h * h + tiny)))
-        for k in range(columns):
+        for k in range(edges.size - 1):
             first, last = edges[k], edges[k + 1]
-            for v in range(4):
-                total = np.float32(0)
-                for f in range(first, last):
-                    total += roots[v, f]
-                out[t, k, v] = total / np.float32(last - first)
+            left, right, both = np.float32(0), np.float32(0), np.float32(0)
+            for f in range(first, last):
+                g = slope[f] * slope[f]
+                x, y = mix[0, t, f], mix[1, t, f]
+                left += g * (x.real * x.real + x.imag * x.imag)
+                right += g * (y.real * y.real + y.imag * y.imag)
+                both += g * (x.real * y.real + x.imag * y.imag)
+            n = np.float32(last - first)
+            whole = (left + right) / n + tiny
+            side = max(whole - two * both / n, np.float32(0)) / (two * whole)
+            out[t, k, 0] = np.sqrt(np.sqrt(np.sqrt(whole)))
+            out[t, k, 1] = (right - left) / (n * whole)
+            out[t, k, 2] = np.sqrt(np.sqrt(side))
 
 
 @_jit

@@ -19,7 +19,7 @@ from stemwright.train.batches import Example, Part, Sizes, spectra
 from stemwright.train.songs import Song, complete_songs
 from stemwright.train.targets import TargetMaker, Targets
 
-SECONDS_FRAMES = 43  # about one second
+SECONDS_FRAMES = 22  # about one second
 VIEWS_OF_STEMS: dict[str, tuple[str, ...]] = {stem: (stem,) for stem in STEMS} | {
     "all_vocals": ("vocals", "backing_vocals"),
     "all_drums": ("drums", "percussion"),
@@ -59,7 +59,7 @@ def zone_features(features: Tensor, net: BandSplit) -> list[Tensor]:
     zones = net.config.zones
     parts = features.split([zone.bands * zone.columns for zone in zones], 2)
     pairs = zip(zones, parts, strict=True)
-    return [p.unflatten(2, (zone.bands, zone.columns)).permute(2, 0, 1, 3, 4).flatten(3) for zone, p in pairs]
+    return [p.unflatten(2, (zone.bands, zone.columns)).permute(2, 0, 1, 3, 4) for zone, p in pairs]
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def speech_sources(split: str) -> list[dict[str, str]]:
     """Name and licence of the speech that the voices of a split were made of, as song.json keeps them."""
     return [
         {"name": f"speech of {engine}", "licence": licence}
-        for engine, licence in _speech(voices.library_folder(), _voices_of(split))
+        for engine, licence in _speech(voices.library_folder(), split)
     ]
 
 
@@ -39,18 +39,14 @@ def _speech(folder: Path, split: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(voice.engine, voice.licence) for voice in known}))
 
 
-def _voices_of(split: str) -> str:
-    return "test" if split == "test" else "train"  # songs of val are new, their voices are those of train
-
-
 def _lead_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
-    sound = singing.sing(rng, lead, studio.samples / RATE, split=_voices_of(studio.split))
+    sound = singing.sing(rng, lead, studio.samples / RATE, split=studio.split)
     return Part(_fitted(sound, studio.samples), "sung")
 
 
 def _backing_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) -> Part:
     chords = chord_notes(rng, studio.plan)
-    sound = singing.backing(rng, lead, chords, studio.samples / RATE, split=_voices_of(studio.split))
+    sound = singing.backing(rng, lead, chords, studio.samples / RATE, split=studio.split)
     return Part(_fitted(sound, studio.samples), "sung")
 
 

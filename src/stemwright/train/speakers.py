@@ -1,13 +1,15 @@
 """The people and programs whose speech is re-sung: where each comes from, its licence, and which split it belongs to.
 
-Speech programs of Debian read invented text; recordings of Debian's games and phone prompts are used as they are. A
-voice of the test split shares no speaker with one of the train split, and several engines are heard in the test only.
+Speech programs of Debian read invented text; recordings of Debian's games and phone prompts are used as they are. Only
+permissive licences train; copyleft and share-alike speech is for val and test, which no weight ever learns from.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+# What may train weights that anyone may pass on. espeak-ng is a formant synthesizer: what it says is not a copy of it.
+PERMISSIVE = ("MIT", "CC0", "CC-BY-3.0", "CC-BY-4.0", "BSD", "CMU", "University of Edinburgh", "public domain")
 ESPEAK_LICENCE = "GPL-3.0-or-later (program; formant synthesis, its speech carries no licence)"
 CMU_LICENCE = "CMU (BSD-like)"
 EDINBURGH_LICENCE = "University of Edinburgh and CMU (BSD-like)"
@@ -29,28 +31,33 @@ class Speaker:
     encoding: str = "iso-8859-1"
 
 
+def may_train(licence: str) -> bool:
+    """Whether weights that heard speech of this licence may be passed on under any terms."""
+    return licence == ESPEAK_LICENCE or licence.startswith(PERMISSIVE)
+
+
 def _flite() -> Iterator[Speaker]:
-    for name, split in (("awb", "train"), ("kal16", "train"), ("rms", "test"), ("slt", "test")):
+    for name, split in (("awb", "train"), ("kal16", "train"), ("rms", "train"), ("slt", "train")):
         command = ("flite", "-voice", name, "-f", "{file}", "-o", "{wav}")
         yield Speaker(f"flite-{name}", "flite", "en", CMU_LICENCE, "flite", split, 40, command)
 
 
 _FESTIVAL = (
-    ("cmu_us_slt_arctic_hts", "en", CMU_LICENCE, "festvox-us-slt-hts", "test"),
+    ("cmu_us_slt_arctic_hts", "en", CMU_LICENCE, "festvox-us-slt-hts", "train"),
     ("kal_diphone", "en", EDINBURGH_LICENCE, "festvox-kallpc16k", "train"),
     ("ked_diphone", "en", EDINBURGH_LICENCE, "festvox-kdlpc16k", "train"),
-    ("lp_diphone", "it", "GPL-2.0-or-later", "festvox-italp16k", "train"),
+    ("lp_diphone", "it", "GPL-2.0-or-later", "festvox-italp16k", "val"),
     ("pc_diphone", "it", "GPL-2.0-or-later", "festvox-itapc16k", "test"),
     ("czech_dita", "cs", "GPL-3.0-or-later", "festvox-czech-dita", "test"),
-    ("czech_krb", "cs", "GPL-3.0-or-later", "festvox-czech-krb", "train"),
-    ("czech_machac", "cs", "GPL-3.0-or-later", "festvox-czech-machac", "train"),
-    ("czech_ph", "cs", "GPL-2.0-or-later", "festvox-czech-ph", "train"),
-    ("hy_fi_mv_diphone", "fi", "LGPL-2.1-or-later", "festvox-suopuhe-mv", "train"),
-    ("suo_fi_lj_diphone", "fi", "LGPL-2.1-or-later", "festvox-suopuhe-lj", "train"),
-    ("upc_ca_ona_hts", "ca", "LGPL-2.1-or-later", "festvox-ca-ona-hts", "train"),
+    ("czech_krb", "cs", "GPL-3.0-or-later", "festvox-czech-krb", "val"),
+    ("czech_machac", "cs", "GPL-3.0-or-later", "festvox-czech-machac", "val"),
+    ("czech_ph", "cs", "GPL-2.0-or-later", "festvox-czech-ph", "val"),
+    ("hy_fi_mv_diphone", "fi", "LGPL-2.1-or-later", "festvox-suopuhe-mv", "val"),
+    ("suo_fi_lj_diphone", "fi", "LGPL-2.1-or-later", "festvox-suopuhe-lj", "val"),
+    ("upc_ca_ona_hts", "ca", "LGPL-2.1-or-later", "festvox-ca-ona-hts", "val"),
     ("msu_ru_nsh_clunits", "ru", "BSD-like", "festvox-ru", "train"),
-    ("hindi_NSK_diphone", "hi", "GPL-2.0-or-later", "festvox-hi-nsk festival-hi", "train"),
-    ("telugu_NSK_diphone", "te", "GPL-2.0-or-later", "festvox-te-nsk festival-te", "train"),
+    ("hindi_NSK_diphone", "hi", "GPL-2.0-or-later", "festvox-hi-nsk festival-hi", "val"),
+    ("telugu_NSK_diphone", "te", "GPL-2.0-or-later", "festvox-te-nsk festival-te", "val"),
 )
 
 
@@ -82,7 +89,7 @@ def _espeak() -> Iterator[Speaker]:
 
 def _acted() -> Iterator[Speaker]:
     """The voice actors of a game: two fish, in Czech and in Dutch, and some bystanders."""
-    for language, split in (("cs", "train"), ("nl", "test")):
+    for language, split in (("cs", "val"), ("nl", "test")):
         for letter, role in (("m", "she"), ("v", "he")):
             glob = f"/usr/share/games/fillets-ng/sound/*/{language}/*-{letter}-*.ogg"
             name, package = f"acted-{language}-{role}", f"fillets-ng-data-{language}"
@@ -90,14 +97,14 @@ def _acted() -> Iterator[Speaker]:
     for letter in ("hs", "c", "x", "pap"):
         glob = f"/usr/share/games/fillets-ng/sound/*/cs/*-{letter}-*.ogg"
         name, package = f"acted-cs-{letter}", "fillets-ng-data-cs"
-        yield Speaker(name, "acted", "cs", "GPL-2.0-or-later", package, "train", 25, recordings=glob)
+        yield Speaker(name, "acted", "cs", "GPL-2.0-or-later", package, "val", 25, recordings=glob)
 
 
 _PROMPTS = (
-    ("en_US_f_Allison", "train"),
-    ("es_MX_f_Allison", "train"),
-    ("fr_CA_f_June", "train"),
-    ("it_IT_m_Carlo", "train"),
+    ("en_US_f_Allison", "val"),
+    ("es_MX_f_Allison", "val"),
+    ("fr_CA_f_June", "val"),
+    ("it_IT_m_Carlo", "val"),
     ("ru_RU_f_IvrvoiceRU", "test"),
 )
 _TOY = "ca da de el en es fi fr ga gl it lt nds nl nn pt ro ru sl sr sv uk wa"
@@ -120,7 +127,7 @@ def _amateurs() -> Iterator[Speaker]:
     ):
         package = {"toy": "ktuberling-data", "letters": "klettres-data"}[engine]
         for language in languages.split():
-            split = "test" if language in _HELD_OUT_LANGUAGES else "train"
+            split = "test" if language in _HELD_OUT_LANGUAGES else "val"
             name, recordings = f"{engine}-{language.lower().replace('_', '-')}", glob.format(language)
             yield Speaker(name, engine, language[:2], "GPL-2.0-or-later", package, split, 45, recordings=recordings)
 

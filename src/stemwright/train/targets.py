@@ -25,27 +25,24 @@ MIX_FLOOR = 0.12  # share of the mix's level in a stem's loss scale: quiet stems
 
 @dataclass(frozen=True)
 class Targets:
-    """Arrays of one batch; `centre` and `spread` are int16 in units of their scales.
-
-    Only one frame of each pair has targets, the first or the second by turns.
-    """
+    """Arrays of one batch; `centre` and `spread` are int16 in units of their scales."""
 
     features: NDArray[np.float32]  # [batch, frames, columns, VIEWS]
-    centre: NDArray[np.int16]  # [batch, pairs, 2, SOURCES, columns]
-    spread: NDArray[np.int16]  # [batch, pairs, 2, SOURCES, columns]
-    weight: NDArray[np.float32]  # [batch, pairs, 2, columns]
+    centre: NDArray[np.int16]  # [batch, frames, 2, SOURCES, columns]
+    spread: NDArray[np.int16]  # [batch, frames, 2, SOURCES, columns]
+    weight: NDArray[np.float32]  # [batch, frames, 2, columns]
     source_weight: NDArray[np.float32]  # [batch, SOURCES]
 
     @staticmethod
     def shapes(sizes: Sizes, config: BandSplitConfig) -> dict[str, tuple[tuple[int, ...], type]]:
         """Shape and type of every array."""
         batch, frames, columns = sizes.batch, sizes.frames, len(config.first_bins)
-        per_source = (batch, frames // 2, 2, SOURCES, columns)
+        per_source = (batch, frames, 2, SOURCES, columns)
         return {
             "features": ((batch, frames, columns, VIEWS), np.float32),
             "centre": (per_source, np.int16),
             "spread": (per_source, np.int16),
-            "weight": ((batch, frames // 2, 2, columns), np.float32),
+            "weight": ((batch, frames, 2, columns), np.float32),
             "source_weight": ((batch, SOURCES), np.float32),
         }
 
@@ -67,15 +64,15 @@ class TargetMaker:
         width = np.sqrt(np.diff(self.edges))
         self.emphasis = (((middle + 50) / 1000) ** 0.35 * width).astype(np.float32)
 
-    def fill(self, examples: Sequence[Example], out: Targets, *, only: int = 0) -> None:
-        """Writes the targets of a batch in place; `only` says for which frame of each pair."""
+    def fill(self, examples: Sequence[Example], out: Targets) -> None:
+        """Writes the targets of a batch in place."""
         for i, example in enumerate(examples):
-            levels = self._fill_one(example, out, i, only=only)
+            levels = self._fill_one(example, out, i)
             mix_level = levels[-1]
             scale = np.where(levels[:-1] > 0, 1.0, ABSENT_WEIGHT) / (levels[:-1] + MIX_FLOOR * mix_level + 1e-9)
             out.source_weight[i] = scale
 
-    def _fill_one(self, example: Example, out: Targets, i: int, *, only: int) -> NDArray[np.float64]:
+    def _fill_one(self, example: Example, out: Targets, i: int) -> NDArray[np.float64]:
         stems = np.array([part.stem for part in example.parts], np.int64)
         families = np.array([_shared_family(STEMS[stem]) for stem in stems], np.int64)
         parts = spectra(example.parts, self.sizes)
@@ -89,7 +86,7 @@ class TargetMaker:
         frame_gains = (example.frame_gains * scale).astype(np.float32)
         goals = (out.centre[i], out.spread[i], out.weight[i])
         grid = (self.edges, self.emphasis)
-        target_columns(parts[:, :, only::2], (stems, families), frame_gains[only::2], grid, goals, levels)
+        target_columns(parts, (stems, families), frame_gains, grid, goals, levels)
         return levels / (self.sizes.frames * len(self.emphasis))
 
 

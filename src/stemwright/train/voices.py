@@ -23,7 +23,7 @@ import scipy.ndimage
 import scipy.signal
 
 from stemwright.errors import ExtraMissing, NoVoices, SpeechMissing
-from stemwright.train.speakers import Speaker, Speech, every_speaker
+from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
 from stemwright.train.vocoder import BAND_HZ, HOP, RATE
 
 NOISE_HZ = np.array([0, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9500, 11000, 13000, 15000, 18000])
@@ -260,7 +260,9 @@ def _catalog(folder: Path) -> tuple[tuple[str, str, str], ...]:
     rows = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as arrays:
-            rows.append((path.stem, str(arrays["engine"]), str(arrays["split"])))
+            split, licence = str(arrays["split"]), str(arrays["licence"])
+            kept_out = split == "train" and not may_train(licence)  # also a library built before the rule
+            rows.append((path.stem, str(arrays["engine"]), "val" if kept_out else split))
     return tuple(rows)
 
 

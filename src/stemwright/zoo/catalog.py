@@ -28,7 +28,8 @@ class StftSizes:
 
     def __post_init__(self) -> None:
         _check(self.hop > 0 and self.n_fft % self.hop == 0, "stft.n_fft is not a multiple of stft.hop")
-        _check((self.window, self.center, self.pad) == ("hann", True, "constant"), "stft: only centred Hann on zeros")
+        _check(self.window in ("hann", "sine"), "stft.window is neither hann nor sine")
+        _check((self.center, self.pad) == (True, "constant"), "stft: only centred frames on zeros")
 
 
 @dataclass(frozen=True)

@@ -517,10 +517,6 @@ class SpoiledSong(StemwrightError):
     """The song file {path} cannot be used: {reason}. Delete its folder and render it again."""
 
 
-class BadRecipe(StemwrightError):
-    """The recipe {path} is not valid: {reason}."""
-
-
 class OtherRecipe(StemwrightError):
     """The checkpoint {path} was made by another recipe ({field}: {found}, this one says {expected}). Use another run
     folder; nothing was overwritten."""

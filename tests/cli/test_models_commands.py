@@ -45,3 +45,23 @@ def test_a_forbidden_licence_is_said_and_nothing_is_fetched(models: Path, capsys
     assert "licence CC-BY-NC-SA-4.0" in said
     assert "--yes" in said
     assert not list(models.glob("*/card.toml"))
+
+
+def test_recipes_are_listed_and_shown_with_what_they_need(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--use", "four", "--licences", "permissive", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["recipes"]
+    assert [recipe["name"] for recipe in listed] == ["four-permissive"]
+    assert [model["name"] for model in listed[0]["models"]] == ["kim-mel-vocals", "scnet-large"]
+    assert run(["models", "show", "drums"]) == 0
+    assert "drumsep-5 (hh)" in capsys.readouterr().out
+
+
+def test_pulling_a_recipe_pulls_what_the_policy_allows_and_says_what_it_does_not(
+    models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_OFFLINE", "1")
+    assert run(["models", "pull", "vocals"]) == 1
+    said = capsys.readouterr().err
+    assert "kim-mel-vocals: licence MIT" in said
+    assert "resurrection-vocals" in said
+    assert not list(models.glob("*/card.toml"))

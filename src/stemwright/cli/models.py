@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from stemwright.zoo import catalog, published
+from stemwright.zoo import catalog, published, recipes
 
 if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
@@ -35,7 +35,7 @@ def list_models(
     sort: Sorting = "use",
     json: Flag = False,
 ) -> None:
-    """List the bundled model and the public ones that can be fetched.
+    """List recipes, the bundled model and the public ones that can be fetched.
 
     Parameters
     ----------
@@ -55,9 +55,12 @@ def list_models(
     ours = [catalog.card(name) for name in catalog.names()] if use is None else []
     ours = [card for card in ours if stem is None or stem in card.stems]
     others = published.listing(use=use, stem=stem, policy=licences, only_here=here, sort=sort)
+    trees = recipes.listing(use=use, stem=stem, policy=licences, only_here=here)
     if json:
-        _print_json({"models": [_facts(card) for card in ours] + [_published(card) for card in others]})
+        cards = [_facts(card) for card in ours] + [_published(card) for card in others]
+        _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
         return
+    _tell_recipes(trees)
     table = Table(Column("model", no_wrap=True), "use", "stems", "architecture", "size", "licence", "here", box=None)
     for card in ours:
         table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
@@ -71,17 +74,19 @@ def list_models(
 
 @models.command
 def show(name: str, /, *, json: Flag = False) -> None:
-    """Show a model's card.
+    """Show a model's card, or what a recipe is made of.
 
     Parameters
     ----------
     name
-        A model from the list.
+        A model or recipe from the list.
     json
         Print it as one JSON object.
     """
     if name in catalog.names():
         facts = _facts(catalog.card(name))
+    elif recipes.is_recipe(name):
+        facts = _recipe(recipes.recipe(name))
     elif name in _taken_in():
         facts = _installed(name)
     else:
@@ -102,7 +107,7 @@ def pull(*names: str, yes: Flag = False, at_once: int = 3) -> int:
     Parameters
     ----------
     names
-        Models from the list.
+        Models from the list, and recipes: all that they need.
     yes
         Accept their licences, whatever the policy (STEMWRIGHT_LICENCES) says.
     at_once
@@ -111,7 +116,7 @@ def pull(*names: str, yes: Flag = False, at_once: int = 3) -> int:
     from stemwright.zoo import fetch
 
     console = Console(stderr=True, highlight=False)
-    for card in map(published.published, names):
+    for card in map(published.published, fetch.expanded(names)):
         console.print(f"{card.name}: licence {card.licence} ({card.licence_stated})", markup=False, soft_wrap=True)
     with _bars(console) as on_fetched:
         done = fetch.pull_many(names, accepted=yes, on_fetched=on_fetched, at_once=at_once)
@@ -213,6 +218,40 @@ def _ended(done: dict[str, Any]) -> int:
         line = f"{name}: {failed.get(name) or 'here'}"
         Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _tell_recipes(trees: list[recipes.Recipe]) -> None:
+    table = Table(Column("recipe", no_wrap=True), "stems", "models", "size", "licences", "here", box=None)
+    for tree in trees:
+        row = (
+            tree.name,
+            _stems(tree.split.leaves),
+            ", ".join(tree.split.models),
+            recipes.total(tree.needs),
+            tree.licence_class,
+        )
+        table.add_row(*row, "" if tree.missing() else "yes")
+    if trees:
+        Console(highlight=False).print(table)
+
+
+def _recipe(recipe: recipes.Recipe) -> dict[str, Any]:
+    """A recipe as plain values: what it is for, which model makes which stem, and what has to be fetched for it."""
+    made = {
+        leaf: " + ".join(f"{model} ({', '.join(members)})" for model, members in origins)
+        for leaf, origins in recipe.origins.items()
+    }
+    models = [
+        {
+            "name": card.name,
+            "size": _size(card.bytes),
+            "licence": card.licence,
+            "here": "here" if published.here(card) else "to be fetched",
+        }
+        for card in recipe.needs
+    ]
+    facts = {"name": recipe.name, "about": recipe.about, "use": recipe.use, "stems": made, "models": models}
+    return facts | {"bytes": recipe.bytes, "licence_class": recipe.licence_class, "here": not recipe.missing()}
 
 
 def _taken_in() -> list[str]:

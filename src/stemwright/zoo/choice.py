@@ -54,7 +54,7 @@ def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:
     """For each output the models that its stems come from, joined by +."""
     if not recipes.is_recipe(model):
         return dict.fromkeys(made, model)
-    origins = recipes.recipe(model).split.origins
+    origins = recipes.recipe(model).origins
     return {
         name: " + ".join(dict.fromkeys(maker for leaf in heard for maker, _ in origins[leaf]))
         for name, heard in made.items()

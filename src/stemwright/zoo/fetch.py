@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemwright.errors import LicenceForbids, NotFetched, NotRunnable, Offline
-from stemwright.zoo import foreign, installed
+from stemwright.zoo import foreign, installed, recipes
 from stemwright.zoo.published import ALLOWED, Download, Published, published
 
 if TYPE_CHECKING:
@@ -59,15 +59,17 @@ class Settings:
 def pull(
     name: str, *, accepted: bool = False, settings: Settings | None = None, on_fetched: OnFetched | None = None
 ) -> list[installed.Installed]:
-    """Fetches a public model (a bag: its members) unless it is here; `accepted` is an explicit yes to its licence.
+    """Fetches a public model (a bag: its members, a recipe: its models) unless it is here.
 
-    Raises UnknownModel, LicenceForbids, Offline, NotRunnable, NotFetched, ForeignError.
+    `accepted` is an explicit yes to its licence. Raises UnknownModel, LicenceForbids, Offline, NotRunnable, NotFetched,
+    ForeignError.
     """
     settings = settings or Settings.from_environment()
-    card = published(name)
-    if card.members:
-        done = [pull(member, accepted=accepted, settings=settings, on_fetched=on_fetched) for member in card.members]
+    parts = expanded([name]) if recipes.is_recipe(name) else published(name).members
+    if parts:
+        done = [pull(part, accepted=accepted, settings=settings, on_fetched=on_fetched) for part in parts]
         return [model for models in done for model in models]
+    card = published(name)
     with _alone(name):
         model = installed.find(name)
         if model is None:
@@ -84,13 +86,25 @@ def pull_many(
     on_fetched: OnFetched | None = None,
     at_once: int = 3,
 ) -> dict[str, list[installed.Installed] | Exception]:
-    """Pulls several models side by side; one that fails leaves the others be and is returned as its error."""
+    """Pulls several models, and those of recipes, side by side.
+
+    One that fails leaves the others be and is returned as its error.
+    """
     with ThreadPoolExecutor(at_once) as threads:
         jobs = {
             name: threads.submit(pull, name, accepted=accepted, settings=settings, on_fetched=on_fetched)
-            for name in names
+            for name in expanded(names)
         }
         return {name: job.exception() or job.result() for name, job in jobs.items()}  # type: ignore[misc]
+
+
+def expanded(names: Sequence[str]) -> tuple[str, ...]:
+    """The names with every recipe replaced by the public models it needs, each once; raises BadRecipe, UnknownModel."""
+    needed = [
+        [card.name for card in recipes.recipe(name).needs] if recipes.is_recipe(name) else [published(name).name]
+        for name in names
+    ]
+    return tuple(dict.fromkeys(model for models in needed for model in models))
 
 
 def _allowed(card: Published, settings: Settings, *, accepted: bool) -> None:

@@ -34,7 +34,7 @@ def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises as `load` does; a recipe's models need not be here.
     """
     if recipes.is_recipe(name):
-        makers = recipes.recipe(name).split.origins
+        makers = recipes.recipe(name).origins
         return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
     if name not in catalog.names():
         return networks.offered(name), ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -79,6 +79,12 @@ class Recipe:
     split: Split
 
     @property
+    def origins(self) -> dict[str, Origins]:
+        """For every stem, in the order of the bundled model's, the models that made it and which of theirs it is."""
+        found, order = self.split.origins, catalog.card(catalog.BUNDLED).stems
+        return {name: found[name] for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order))}
+
+    @property
     def needs(self) -> tuple[Published, ...]:
         """The public models in it."""
         return tuple(published(name) for name in self.split.models if name in published_names())
@@ -108,9 +114,9 @@ class Recipe:
         """Raises RecipeIncomplete with what to pull, how large it is and under which licences."""
         if missing := self.missing():
             cards = [published(name) for name in missing if name in published_names()]
-            told = [f"{card.name} ({_size(card.bytes)}, licence {card.licence})" for card in cards]
+            told = [f"{card.name} ({total([card])}, licence {card.licence})" for card in cards]
             told += [name for name in missing if name not in published_names()]
-            raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=_total([c.bytes for c in cards]))
+            raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=total(cards))
 
 
 def names() -> list[str]:
@@ -145,6 +151,14 @@ def listing(
         and each.licence_class in ALLOWED[policy]
         and not (only_here and each.missing())
     ]
+
+
+def total(cards: Sequence[Published]) -> str:
+    """How much there is to fetch, for people."""
+    known, unknown = sum(card.bytes or 0 for card in cards), sum(card.bytes is None for card in cards)
+    if not known:
+        return "of unknown size" if unknown else "nothing"
+    return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")
 
 
 def _folders() -> tuple[Path, Path]:
@@ -228,12 +242,3 @@ def _is_here(name: str) -> bool:
     if name in catalog.names() or installed.find(name):
         return True
     return name in published_names() and here(published(name))
-
-
-def _size(count: int | None) -> str:
-    return f"{count / 1e6:.0f} MB" if count else "of unknown size"
-
-
-def _total(sizes: list[int | None]) -> str:
-    known, unknown = sum(size or 0 for size in sizes), sum(size is None for size in sizes)
-    return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")

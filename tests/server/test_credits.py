@@ -69,7 +69,7 @@ def test_a_refund_gives_back_exactly_what_was_taken(database: Database, asked: t
         tx.exec_driver_sql(too_much)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(amounts=st.lists(st.integers(-50, 50), max_size=20))
 def test_the_balance_is_the_sum_and_never_negative(database: Database, amounts: list[int]) -> None:

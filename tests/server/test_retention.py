@@ -5,25 +5,24 @@ import pytest
 from stemwright.errors import TrackNotFound
 from stemwright.server import retention, tasks, tracks
 from stemwright.server.settings import Settings
-from stemwright.server.store.blobs import Folder
+from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
 
-from .conftest import NOW
+from .conftest import NOW, keep
 from .test_tasks import FACTS, stem
 
 
-def store(blobs: Folder, name: str) -> None:
-    with blobs.writing(name) as file:
-        file.write(b"sound")
+def store(blobs: Blobs, name: str) -> None:
+    keep(blobs, name, b"sound")
 
 
-def purge(database: Database, blobs: Folder, settings: Settings, now: int) -> dict[str, int]:
+def purge(database: Database, blobs: Blobs, settings: Settings, now: int) -> dict[str, int]:
     found = retention.purge(database, blobs, settings, now=now)
     return {kind: count for kind, count in found.items() if count}
 
 
 def test_an_upload_goes_after_its_days(
-    database: Database, blobs: Folder, settings: Settings, account: object, asked: tasks.Submission
+    database: Database, blobs: Blobs, settings: Settings, account: object, asked: tasks.Submission
 ) -> None:
     store(blobs, "upload")
     with database.transaction() as tx:
@@ -41,7 +40,7 @@ def test_an_upload_goes_after_its_days(
 
 
 def test_a_song_stays_as_long_as_a_task_waits_for_it(
-    database: Database, blobs: Folder, settings: Settings, account: object, asked: tasks.Submission
+    database: Database, blobs: Blobs, settings: Settings, account: object, asked: tasks.Submission
 ) -> None:
     store(blobs, "upload")
     with database.transaction() as tx:
@@ -54,7 +53,7 @@ def test_a_song_stays_as_long_as_a_task_waits_for_it(
 
 
 def test_stems_go_after_their_days(
-    database: Database, blobs: Folder, settings: Settings, asked: tasks.Submission
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
 ) -> None:
     store(blobs, stem().blob)
     with database.transaction() as tx:
@@ -71,7 +70,7 @@ def test_stems_go_after_their_days(
 
 
 def test_working_folders_of_ended_tasks_go(
-    database: Database, blobs: Folder, settings: Settings, asked: tasks.Submission
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
 ) -> None:
     with database.transaction() as tx:
         running, ended = (tasks.submit(tx, asked, now=NOW).id for _ in range(2))

@@ -1,72 +1,18 @@
 """One real worker process on either database: tasks in, files, callbacks and refunds out."""
 
-import json
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from stemwright.errors import TaskEnded
-from stemwright.server import accounts, credits, fleet, tasks, tracks, turns, workflows
+from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
-from stemwright.server.store.blobs import open_blobs
 from stemwright.server.store.database import Database
-from tests.crash.house import Receiver, receiver
+from tests.crash.house import Receiver
 
-from .conftest import STUB
-
-Submit = Callable[..., str]
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as server:
-        yield server
-
-
-@pytest.fixture
-def submit(database: Database, settings: Settings, account: accounts.Account, hook: Receiver) -> Submit:
-    blobs = open_blobs(settings.blobs)
-
-    def one(kind: str = "split_stem", stem_name: str | None = None, **script: object) -> str:
-        name = f"song-{time.time_ns()}"
-        with blobs.writing(name) as file:
-            file.write(json.dumps(script).encode())
-        with database.transaction() as tx:
-            track = tracks.register(tx, account.id, blob=name, size=1, now=now_ms())
-            asked = tasks.Submission(
-                account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, callback_url=f"{hook.url}/hook"
-            )
-            return tasks.submit(tx, asked, now=now_ms()).id
-
-    return one
-
-
-@pytest.fixture
-def worker(settings: Settings, database: Database) -> Iterator[subprocess.Popen[bytes]]:
-    given = {
-        "DATA": settings.data,
-        "DATABASE_URL": settings.database_url,
-        "ALLOW_NETWORKS": "127.0.0.0/8",
-        "SEPARATOR_COMMAND": f"{sys.executable},{STUB}",
-        "CALLBACK_DELAYS_SECONDS": "0,0.1",
-    }
-    environment = os.environ | {f"STEMWRIGHT_{name}": str(value) for name, value in given.items()}
-    command = [sys.executable, "-m", "stemwright.server.worker"]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        yield process
-        process.kill()
-
-
-def wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from .crew import Submit, crew, hook, submit, wait, worker  # noqa: F401  fixtures
 
 
 def test_a_worker_does_what_it_is_asked(

@@ -9,18 +9,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import uvicorn
 
 from stemwright.errors import PortInUse
-from stemwright.server import logs, opening, tracing, workflows
+from stemwright.server import logs, opening, parentage, tracing, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.http.app import create_app
 from stemwright.server.http.calls import Api
 from stemwright.server.settings import Settings
-from stemwright.server.store.blobs import open_blobs
 
 WORKER = (sys.executable, "-m", "stemwright.server.worker")
 RESTART_SECONDS = (0.2, 1, 5, 15)
@@ -32,7 +32,8 @@ Ready = Callable[[str, str | None], None]  # gets the address, and at the first 
 
 
 def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
-    """Serves until SIGTERM or SIGINT. Raises CannotOpenData, DataInUse, DataTooNew, PortInUse."""
+    """Serves until SIGTERM or SIGINT. Raises CannotOpenData, CannotReachDatabase, CannotOpenBlobs, DataInUse,
+    DataTooNew, PortInUse."""
     logs.configure(settings.log_level, form=settings.log_format)
     tracing.configure(on=settings.otel, process="api")
     with ExitStack() as stack:
@@ -43,9 +44,8 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
         stack.callback(database.dispose)
         with opening.telling(settings.data, database=settings.database):
             secret = opening.first_key(database, settings, now=now_ms())
-            blobs = open_blobs(settings.blobs)
 
-        app = create_app(Api(settings, database, blobs))
+        app = create_app(Api(settings, database, opening.open_store(settings)))
         supervisor = Supervisor(settings)
 
         def started() -> None:
@@ -95,8 +95,13 @@ class Supervisor:
     def _wait(self) -> None:
         process = self._process
         assert process is not None
+        moved = time.monotonic()
         while process.poll() is None and not self._stopping.wait(0.2):
-            pass
+            if not parentage.is_stopped(process.pid):
+                moved = time.monotonic()
+            elif time.monotonic() - moved > self._settings.dead_after_seconds:
+                log.error("the worker has stood still for too long and is ended")
+                process.kill()  # stopped inside a transaction, it would hold SQLite's only lock for as long
         if process.poll() is None:
             process.terminate()
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from stemwright.errors import AccountNotFound, CannotOpenData, DataInUse, NoData
+from stemwright.errors import AccountNotFound, CannotOpenData, CannotReachDatabase, DataInUse, NoData
 from stemwright.server import accounts, credits, keys, workflows
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
+from stemwright.server.store.blobs import Blobs, open_blobs
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import switches
 
@@ -33,6 +35,7 @@ def only_server(data: Path) -> Iterator[None]:
             raise DataInUse(path=data, pid=os.read(descriptor, 20).decode().strip() or "unknown")
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
+        shutil.rmtree(data / "uploads", ignore_errors=True)  # what was arriving when the last one was killed
         yield
     finally:
         os.close(descriptor)
@@ -59,16 +62,26 @@ def require(settings: Settings) -> None:
 
 @contextmanager
 def telling(data: Path, *, database: str = "") -> Iterator[None]:
-    """Says what the system or SQLite does not allow in the data folder as CannotOpenData."""
+    """Says what the system or SQLite does not allow in the data folder as CannotOpenData, and what keeps us out of a
+    database server as CannotReachDatabase."""
     try:
         yield
     except OSError as error:
         raise CannotOpenData(path=data, reason=error.strerror or error) from error
-    except (DatabaseError, sqlite3.DatabaseError) as error:  # prepared statements go past SQLAlchemy
-        fault = error.orig if isinstance(error, DatabaseError) else error
-        if type(fault) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
-            raise  # PostgreSQL's, or a broken rule of ours
-        raise CannotOpenData(path=(_file(database) or data / "stemwright.db").parent, reason=fault) from error
+    except DatabaseError as error:
+        fault = error.orig
+        if type(fault) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            raise CannotOpenData(path=(_file(database) or data / "stemwright.db").parent, reason=fault) from error
+        if isinstance(error, OperationalError) or type(fault).__name__ == "InsufficientPrivilege":
+            url = sa.make_url(database).render_as_string(hide_password=True)
+            raise CannotReachDatabase(url=url, reason=_one_line(fault)) from error
+        raise  # a broken rule of ours
+
+
+def _one_line(fault: object) -> str:
+    """The first line of what a driver says."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    return lines[0].removesuffix(".") if lines else "it did not answer"
 
 
 def make(data: Path) -> None:
@@ -92,6 +105,13 @@ def _opened(database: Database) -> Database:
         database.dispose()
         raise
     return database
+
+
+def open_store(settings: Settings, *, patience_seconds: float = 10) -> Blobs:
+    """The blob store, tried out; raises UnknownBlobs and CannotOpenBlobs."""
+    blobs = open_blobs(settings.blobs, patience_seconds=patience_seconds)
+    blobs.check()
+    return blobs
 
 
 def first_key(database: Database, settings: Settings, *, now: int) -> str | None:

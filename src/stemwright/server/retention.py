@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from stemwright.server import tracks
+from stemwright.server import arrivals, tracks
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
@@ -17,7 +17,7 @@ from stemwright.server.store.tables import idempotency, stems, tasks
 
 BATCH = 500
 HOUR_MS = 3_600_000
-DAY_SECONDS = 86_400
+DAY_MS = 86_400_000
 T = TypeVar("T")
 _TASK_ID = re.compile("[0-9a-f]{32}")
 
@@ -28,8 +28,8 @@ def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> 
         "tracks": _purge_tracks(database, blobs, now=now),
         "tasks": _purge_tasks(database, blobs, now=now),
         "answers": _purge_answers(database, now - int(settings.idempotency_hours * HOUR_MS)),
-        "folders": _purge_folders(database, settings),
-        "parts": blobs.forget_parts(older_than_seconds=DAY_SECONDS),
+        "folders": clear_folders(database, settings),
+        "arrivals": _purge_arrivals(database, blobs, now - DAY_MS),
     }
 
 
@@ -100,8 +100,18 @@ def _purge_answers(database: Database, before: int) -> int:
         return tx.execute(sa.delete(idempotency).where(idempotency.c.created < before)).rowcount
 
 
-def _purge_folders(database: Database, settings: Settings) -> int:
-    """Working folders of tasks that have ended: a worker that died left them."""
+def _purge_arrivals(database: Database, blobs: Blobs, before: int) -> int:
+    """Blobs that were written, or half written, and never got an owner."""
+    found = _read(database, arrivals.left_over, before=before, limit=BATCH)
+    for name in found:
+        blobs.delete(name)
+    with database.transaction() as tx:
+        arrivals.settle(tx, found)
+    return len(found)
+
+
+def clear_folders(database: Database, settings: Settings) -> int:
+    """Deletes this machine's working folders of tasks that have ended: a worker that died left them."""
     if not settings.work.is_dir():
         return 0
     count = 0

@@ -15,11 +15,11 @@ from threading import Event, Lock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from stemwright.errors import (
     AddressError,
     BlobNotFound,
+    BlobsAway,
     ChildDied,
     InputRefused,
     LimitExceeded,
@@ -27,11 +27,11 @@ from stemwright.errors import (
     Superseded,
     TaskEnded,
 )
-from stemwright.server import accounts, callbacks, metrics, network, separating, tasks
+from stemwright.server import accounts, arrivals, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import AWAY, Database
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
 DAY_MS = 86_400_000
@@ -149,6 +149,7 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
                 files = [tasks.Stem(**file) for file in answer["files"]]
                 facts = answer["facts"] | {"expires": now + int(shop.settings.retention_days * DAY_MS)}
                 task = tasks.finish(tx, task_id, files, facts=facts, attempt=answer["attempt"], now=now)
+                arrivals.settle(tx, [stem.blob for stem in files] + list(task.beside))
         except (TaskEnded, Superseded) as over:
             log.info("task %s: %s", task_id, over)
             return tasks.find(tx, task_id).state
@@ -163,7 +164,6 @@ def tidy(shop: Workshop, task_id: str) -> None:
     """Removes what only the running task needed, and the files of one that did not finish."""
     shutil.rmtree(shop.settings.work / task_id, ignore_errors=True)
     with shop.database.read() as tx:
-        task = tasks.find(tx, task_id)
         left = arrivals.of_task(tx, task_id)
     for name in left:  # their rows stay for a day: a writer that is late by less than that leaves nothing either
         shop.blobs.delete(name)
@@ -222,8 +222,8 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
     except (TaskEnded, Superseded) as over:
         return {"over": str(over)}
     except Exception as error:
-        if type(error).__name__ == OperationalError.__name__:
-            raise  # the database is away, says its driver or SQLAlchemy: the step is tried again
+        if isinstance(error, (*AWAY, BlobsAway)):
+            raise  # the step is tried again
         if shop.stopping.is_set():
             Event().wait()  # this process is about to end; the task is the next worker's
         return _explained(task, error)
@@ -257,6 +257,8 @@ def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
     assert task.audio_url is not None
     began = time.monotonic()
     shop.client.get_to_file(task.audio_url, path, max_bytes=settings.max_upload_bytes, seconds=settings.fetch_seconds)
+    with shop.database.transaction() as tx:
+        arrivals.announce(tx, [name], task_id=task.id, now=now_ms())
     shop.blobs.put(name, path)
     path.unlink()
     with shop.database.transaction() as tx:
@@ -267,6 +269,7 @@ def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
 
 def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
     folder = _empty_folder(shop, task)
+    ids = [str(uuid.uuid4()) for _ in range(16)]  # each attempt's own: a late one cannot overwrite another's files
     began = time.monotonic()
     with shop.blobs.local(source, folder) as path, shop.child() as child:
         job = separating.Job(
@@ -285,15 +288,18 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
     stored = time.monotonic()
     shop.work.took("separating", stored - began, model=outcome.model, kind=task.kind)
     shop.work.separated(outcome.duration_seconds, stored - began, model=outcome.model, kind=task.kind)
+    beside = _beside(outcome, ids)
+    named = list(zip(outcome.parts, ids[2:], strict=False))
     with shop.database.transaction() as tx:
         tasks.advance(tx, task.id, "storing", attempt=task.attempt)
+        names = [part.blob(stem_id) for part, stem_id in named] + [blob for _, blob in beside.values()]
+        arrivals.announce(tx, names, task_id=task.id, now=now_ms())
     facts = {name: getattr(outcome, name) for name in ("model", "device", "duration_seconds", "gain_db")}
-    files = [
-        _stored(shop, part, n, stem_id, task.format)
-        for n, (part, stem_id) in enumerate(zip(outcome.parts, ids[2:], strict=False))
-    ]
-    for kind, path, name in (("peaks", outcome.peaks, f"{ids[0]}_Player"), ("mix", outcome.mix, f"{ids[1]}_Mix")):
-        facts[kind] = _kept(shop, Path(path), name) if path else None
+    files = [_stored(shop, part, n, stem_id, task.format) for n, (part, stem_id) in enumerate(named)]
+    for kind, (path, blob) in beside.items():
+        shop.blobs.put(blob, path)
+        path.unlink()
+        facts[kind] = blob
     shop.work.took("storing", time.monotonic() - stored, model=outcome.model, kind=task.kind)
     return {"files": files, "facts": facts, "attempt": task.attempt}
 
@@ -307,19 +313,17 @@ def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, 
     return about | {"id": stem_id, "position": position, "blob": blob, "format": file_format, "bytes": size}
 
 
-def _kept(shop: Workshop, path: Path, name: str) -> str:
-    """Stores a file for the player; returns its blob's name."""
-    blob = name + path.suffix
-    shop.blobs.put(blob, path)
-    path.unlink()
-    return blob
+def _beside(outcome: separating.Outcome, ids: list[str]) -> dict[str, tuple[Path, str]]:
+    """The files for the player: which field of the task tells of them, where they are, what they will be called."""
+    files = (("peaks", outcome.peaks, f"{ids[0]}_Player"), ("mix", outcome.mix, f"{ids[1]}_Mix"))
+    return {field: (Path(path), name + Path(path).suffix) for field, path, name in files if path}
 
 
 def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
     """Whether to go on. A database that is away for a moment is no reason to stop."""
     if shop.stopping.is_set():
         return True
-    with suppress(OperationalError), shop.database.transaction() as tx:
+    with suppress(*AWAY), shop.database.transaction() as tx:
         return tasks.report(tx, task.id, round(99 * fraction, 1), attempt=task.attempt)
     return True
 

@@ -12,15 +12,15 @@ from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemwright.server import fleet, logs, opening, parentage, port, tracing, workflows
+from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
-from stemwright.server.store.blobs import open_blobs
 from stemwright.server.store.database import Database
 
 DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
 RELEASE_SECONDS = 0.2
+PATIENCE_SECONDS = 180  # with object storage that does not answer: a separation is worth waiting for
 
 log = logging.getLogger("stemwright.worker")
 
@@ -42,8 +42,10 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     with logs.about(worker_id=shop.worker_id):
         _sweep(shop)
         workflows.launch(shop)
-        for work, seconds in ((_beat, settings.heartbeat_seconds), (_sweep, settings.sweep_seconds)):
-            _every(seconds, work, shop)
+        _every(settings.heartbeat_seconds, _beat, shop)
+        _every(settings.sweep_seconds, _sweep, shop)
+        if database.sqlite:
+            _every(settings.sweep_seconds, _end_frozen, shop)
         threading.Thread(target=_release, args=(shop,), name="release", daemon=True).start()
         where = port.listen(shop) if settings.worker_port else None
         log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
@@ -52,11 +54,12 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
 
 
 def open_workshop(settings: Settings, database: Database) -> Workshop:
-    """Registers this process as a worker."""
+    """Registers this process as a worker. Raises CannotOpenBlobs."""
+    blobs = opening.open_store(settings, patience_seconds=PATIENCE_SECONDS)
     told = {"device": settings.device, "model": settings.model, "slots": settings.concurrent_tasks}
     with database.transaction() as tx:
         worker_id = fleet.register(tx, version=version("stemwright"), **told, now=fleet.clock(tx))
-    return Workshop(settings, database, open_blobs(settings.blobs), worker_id)
+    return Workshop(settings, database, blobs, worker_id)
 
 
 def _beat(shop: Workshop) -> None:
@@ -72,7 +75,6 @@ def _beat(shop: Workshop) -> None:
 
 def _sweep(shop: Workshop) -> None:
     dead_after = int(shop.settings.dead_after_seconds * 1000)
-    _end_frozen(shop, dead_after)
     with shop.database.transaction() as tx:
         dead = fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=fleet.clock(tx))
     for worker_id in dead:
@@ -81,14 +83,17 @@ def _sweep(shop: Workshop) -> None:
             shop.work.retried("worker")
         if count:
             log.info("took over %d workflows of dead worker %s", count, worker_id)
+    retention.clear_folders(shop.database, shop.settings)
     for child in shop.every_child:
         child.kill_when_idle(shop.settings.child_idle_seconds)
 
 
-def _end_frozen(shop: Workshop, dead_after_ms: int) -> None:
-    """On SQLite: a process that was stopped inside a transaction holds the only write lock for as long as it lives."""
-    if not shop.database.sqlite:
-        return
+def _end_frozen(shop: Workshop) -> None:
+    """On SQLite: a process that was stopped inside a transaction holds the only write lock for as long as it lives.
+
+    Everyone else waits for that lock, and so do their heartbeats: this looks at what the system says, and only reads.
+    """
+    dead_after_ms = int(shop.settings.dead_after_seconds * 1000)
     with shop.database.read() as tx:
         frozen = fleet.frozen_here(tx, dead_after_ms=dead_after_ms, now=fleet.clock(tx))
     for pid in frozen:

@@ -204,14 +204,13 @@ def _separation(shop: Workshop, task_id: str) -> str:
             return DBOS.run_step(_step(name), function, *args, **kwargs)
 
     with logs.about(task_id=task_id, request_id=running.request_id(shop, task_id)), tracing.of_task(task_id):
-        ids = step("draw", running.draw_ids)
         answer = step("fetch", running.fetch, shop, task_id)
         if "source" in answer:
-            answer = step("separate", running.separate, shop, task_id, answer["source"], ids)
+            answer = step("separate", running.separate, shop, task_id, answer["source"])
         state = "over"
         if "over" not in answer:
             state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
-        step("tidy", running.tidy, shop, task_id, ids)
+        step("tidy", running.tidy, shop, task_id)
         return state
 
 
@@ -246,7 +245,7 @@ def _rescue(shop: Workshop) -> list[str]:
         if not any(workflow.status in alive for workflow in found):
             answer = {"failure": "separation", "error": "The separation was interrupted and could not be resumed."}
             running.end(shop, task_id, answer, enqueue=enqueue_callback)
-            running.tidy(shop, task_id, [])
+            running.tidy(shop, task_id)
             lost.append(task_id)
     return lost
 

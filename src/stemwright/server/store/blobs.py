@@ -1,18 +1,53 @@
-"""Bytes by name: a local folder now, object storage by the same four verbs."""
+"""Bytes by name: a folder of this machine, or object storage, by the same few verbs."""
 
 from __future__ import annotations
 
 import glob
+import mimetypes
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from stemwright.errors import BlobNotFound, UnknownBlobs
+from stemwright.errors import BlobNotFound, CannotOpenBlobs, UnknownBlobs
+
+_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
+
+
+class Blobs(Protocol):
+    """A store of bytes. Every blob appears whole, or not at all; the same name again replaces it."""
+
+    def put(self, name: str, source: Path) -> int:
+        """Stores a copy of the file; returns its size in bytes. Raises BlobsAway."""
+        ...
+
+    def reading(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """The blob's bytes, from the first to the last; raises BlobNotFound, BlobsAway."""
+        ...
+
+    def local(self, name: str, folder: Path) -> AbstractContextManager[Path]:
+        """The blob as a file on this machine, for as long as the context lasts: where it lies, or a copy in `folder`.
+
+        Raises BlobNotFound, BlobsAway.
+        """
+        ...
+
+    def delete(self, name: str) -> None:
+        """Removes the blob, and what a killed writer left of it; no error when it is not there. Raises BlobsAway."""
+        ...
+
+    def link(self, name: str, *, seconds: int) -> str | None:
+        """An address that hands out the blob for so long, to whoever has it; None where we serve it ourselves."""
+        ...
+
+    def check(self) -> None:
+        """Raises CannotOpenBlobs unless bytes can be stored and deleted right now."""
+        ...
+
+    def __contains__(self, name: str) -> bool: ...
 
 
 class Folder:
@@ -20,23 +55,20 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
         """Where the blob lies; raises BlobNotFound when the name could not be one of ours."""
-        if not name or name.startswith(".") or any(part in name for part in ("/", "\\", "\0")):
-            raise BlobNotFound(name=name)
+        checked(name)
         return self.root / name[:2] / name
 
     def put(self, name: str, source: Path) -> int:
         """Stores a copy of the file; returns its size in bytes. The same name again replaces it."""
-        with self.writing(name) as file, source.open("rb") as original:
+        with self._writing(name) as file, source.open("rb") as original:
             shutil.copyfileobj(original, file, 1 << 20)
             return file.tell()
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[BinaryIO]:
-        """A file to write the blob into: stored at the end, forgotten by any exception."""
+    def _writing(self, name: str) -> Iterator[BinaryIO]:
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -51,46 +83,73 @@ class Folder:
             part.unlink(missing_ok=True)
 
     @contextmanager
-    def local(self, name: str) -> Iterator[Path]:
-        """The blob as a file on this machine, for as long as the context lasts; raises BlobNotFound."""
+    def reading(self, name: str) -> Iterator[BinaryIO]:
+        """The blob's bytes; raises BlobNotFound."""
+        with self.local(name) as path, path.open("rb") as file:
+            yield file
+
+    @contextmanager
+    def local(self, name: str, _folder: Path | None = None) -> Iterator[Path]:
+        """The blob's own file; raises BlobNotFound."""
         path = self.path(name)
         if not path.is_file():
             raise BlobNotFound(name=name)
         yield path
 
     def delete(self, name: str) -> None:
-        """Removes the blob; no error when it is not there."""
-        self.path(name).unlink(missing_ok=True)
-
-    def names(self, prefix: str) -> list[str]:
-        """The blobs whose names begin so; the prefix has at least two characters."""
-        found = self.path(prefix).parent.glob(f"{glob.escape(prefix)}*")
-        return sorted(path.name for path in found)
-
-    def forget_parts(self, prefix: str = "", *, older_than_seconds: float = 0) -> int:
-        """Removes what writers that were killed left of blobs whose names begin so; returns how many."""
-        parts = [
-            part
-            for part in self.root.glob(f"{glob.escape(prefix[:2]) or '*'}/.{glob.escape(prefix)}*.part")
-            if part.stat().st_mtime <= time.time() - older_than_seconds
-        ]
-        for part in parts:
+        """Removes the blob, and what a killed writer left of it; no error when it is not there."""
+        path = self.path(name)
+        path.unlink(missing_ok=True)
+        for part in path.parent.glob(f".{glob.escape(name)}.*.part"):
             part.unlink(missing_ok=True)
-        return len(parts)
+
+    def link(self, _name: str, *, seconds: int) -> None:  # noqa: ARG002
+        """None: files of this machine are served by us."""
+        return
+
+    def check(self) -> None:
+        """Raises CannotOpenBlobs unless bytes can be stored and deleted right now."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe.{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise CannotOpenBlobs(url=self.root.as_uri(), reason=error.strerror or error) from error
 
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()
 
 
-Blobs = Folder
+def open_blobs(url: str, *, patience_seconds: float = 10) -> Blobs:
+    """The store that a `file:`, `s3:`, `gs:` or `az:` URL names; raises UnknownBlobs for any other.
 
-
-def open_blobs(url: str) -> Blobs:
-    """The store that a `file://` URL names; raises UnknownBlobs for any other."""
+    Object storage that does not answer is asked again for `patience_seconds`.
+    """
     parts = urlsplit(url)
-    if parts.scheme != "file":
+    if parts.scheme == "file":
+        return Folder(Path(unquote(parts.path)))
+    if parts.scheme not in ("s3", "gs", "az"):
         raise UnknownBlobs(url=url)
-    return Folder(Path(unquote(parts.path)))
+    from stemwright.server.store.objects import Objects  # loaded on use: most have a folder
+
+    return Objects(url, patience_seconds=patience_seconds)
+
+
+def checked(name: str) -> str:
+    """The name, unless it could not be one of ours: BlobNotFound."""
+    if not name or name.startswith(".") or any(part in name for part in ("/", "\\", "\0")):
+        raise BlobNotFound(name=name)
+    return name
+
+
+def headers_of(name: str) -> dict[str, str]:
+    """The Content-Type that a blob is served as, by its extension, and how: what a stranger uploaded is never shown
+    as a page of ours."""
+    suffix = name.rpartition(".")[2].lower()
+    kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    shown = kind.startswith(("audio/", "video/"))
+    return {"Content-Type": kind} | ({} if shown else {"Content-Disposition": "attachment"})
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,6 +15,9 @@ from sqlalchemy import event
 
 T = TypeVar("T")
 
+# What is raised when the database does not answer, is full or restarts: the same work may succeed later.
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
 
 class Database:
     """Our tables and the durable queue's, in one database, so that one transaction can hold both.

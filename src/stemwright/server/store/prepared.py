@@ -14,8 +14,8 @@ Processor = Callable[[Any], Any] | None
 class Prepared:
     """A statement whose every value is a `sa.bindparam`; calling it runs it in `tx` and returns all its rows.
 
-    The text, the order of its parameters and the conversion of values are SQLAlchemy's. Its execution is not used, so
-    errors are the driver's own.
+    The text, the order of its parameters, the conversion of values and the errors are SQLAlchemy's; its execution is
+    not used.
     """
 
     def __init__(self, statement: Executable) -> None:
@@ -27,7 +27,22 @@ class Prepared:
         compiled = self._compiled.get(tx.dialect.name)
         if compiled is None:
             compiled = self._compiled[tx.dialect.name] = _Compiled(self._statement, tx.dialect)
-        return compiled.run(tx.connection.driver_connection, parameters)
+        driver: Any = tx.connection.driver_connection
+        try:
+            return compiled.run(driver, parameters)
+        except tx.dialect.loaded_dbapi.Error as error:
+            raise _told(error, tx, compiled, parameters) from error
+
+
+def _told(error: Exception, tx: sa.Connection, compiled: _Compiled, parameters: dict[str, Any]) -> Exception:
+    """The driver's error as SQLAlchemy tells it; a connection that is lost does not go back into the pool."""
+    driver = tx.dialect.loaded_dbapi
+    lost = tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    if lost:
+        tx.invalidate(error)
+    return sa.exc.DBAPIError.instance(
+        compiled.text, parameters, error, driver.Error, connection_invalidated=lost, dialect=tx.dialect
+    )
 
 
 class _Compiled:
@@ -36,7 +51,7 @@ class _Compiled:
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        self._text = str(compiled)
+        self.text = str(compiled)
         self._positions: tuple[str, ...] | None = compiled.positiontup and tuple(compiled.positiontup)
         self._binds = {
             name: convert
@@ -55,7 +70,7 @@ class _Compiled:
         for name, convert in self._binds.items():
             parameters[name] = convert(parameters[name])
         given = parameters if self._positions is None else [parameters[name] for name in self._positions]
-        cursor = connection.execute(self._text, given)
+        cursor = connection.execute(self.text, given)
         rows = cursor.fetchall() if cursor.description else []
         return [self._converted(row) for row in rows] if self._results else rows
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
-
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp
 
@@ -14,26 +12,31 @@ from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 from stemwright.server.http.routes.separation import own_blob
 from stemwright.server.http.wire import DownloadUrl, parse
+from stemwright.server.store.blobs import headers_of
 
 _LONGEST_CACHED_SECONDS = 86_400
-_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
+_SIGNED_SECONDS = 3600  # a download that has begun goes on beyond that
 _EVERYWHERE = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
 
 
 def download(call: Call) -> ASGIApp:
-    """`GET|HEAD /s/{name}`: the bytes, whole or by Range; HTTP 410 once their time is over."""
+    """`GET|HEAD /s/{name}`: the bytes, whole or by Range, from here or by redirect to object storage; HTTP 410 once
+    their time is over."""
     name = call.scope["path_params"]["name"]
     call.headers |= {"Access-Control-Allow-Origin": "*"}
-    expires = _expiry(call, name)
+    size, expires = _kept(call, name)
     etag = f'"{name.partition("_")[0]}"'
     headers = {**_EVERYWHERE, "etag": etag, "cache-control": _caching(expires, call.now)}
     if etag in [tag.strip().removeprefix("W/") for tag in call.sent.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
-    media_type = media_type_of(name)
-    if not media_type.startswith(("audio/", "video/")):
-        headers["content-disposition"] = "attachment"  # what a stranger uploaded is never shown as a page of ours
-    with call.api.blobs.local(name) as path:
-        return FileResponse(path, media_type=media_type, headers=headers)
+    headers |= headers_of(name)
+    link = call.api.blobs.link(name, seconds=_seconds_left(expires, call.now, _SIGNED_SECONDS))
+    if link is None:
+        with call.api.blobs.local(name, call.api.uploads) as path:
+            return FileResponse(path, headers=headers)
+    if call.scope["method"] == "HEAD":  # a signed address is good for one method, and its size is known here
+        return Response(headers=headers | {"content-length": str(size), "accept-ranges": "bytes"})
+    return Response(status_code=302, headers={**_EVERYWHERE, "location": link, "cache-control": "no-store"})
 
 
 def download_url(call: Call) -> Answer:
@@ -50,23 +53,22 @@ def download_url(call: Call) -> Answer:
     return answers.success(f"{call.base_url.rstrip('/')}/s/{blob}")
 
 
-def media_type_of(name: str) -> str:
-    """What a file is served as, by its extension."""
-    suffix = name.rpartition(".")[2].lower()
-    return _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-
-
-def _expiry(call: Call, name: str) -> int | None:
+def _kept(call: Call, name: str) -> tuple[int, int | None]:
+    """The size and the expiry of a stored file; raises BlobNotFound, FileGone."""
     with call.api.database.read() as tx:
         found = tasks.by_stem(tx, name)
         kept = found[0] if found else tracks.by_blob(tx, name)
+        size = found[1].bytes if found else kept.bytes if isinstance(kept, tracks.Track) else 0
     if kept is None:
         raise errors.BlobNotFound(name=name)
     if kept.gone is not None or (kept.expires is not None and kept.expires <= call.now):
         raise errors.FileGone(name=name)
-    return kept.expires
+    return size, kept.expires
 
 
 def _caching(expires: int | None, now: int) -> str:
-    left = _LONGEST_CACHED_SECONDS if expires is None else (expires - now) // 1000
-    return f"public, max-age={min(left, _LONGEST_CACHED_SECONDS)}, immutable"
+    return f"public, max-age={_seconds_left(expires, now, _LONGEST_CACHED_SECONDS)}, immutable"
+
+
+def _seconds_left(expires: int | None, now: int, most: int) -> int:
+    return most if expires is None else max(1, min((expires - now) // 1000, most))

@@ -43,7 +43,7 @@ def figures(call: Call) -> Answer:
 
 def _storage_answers(call: Call) -> bool:
     try:
-        call.api.blobs.names("readyz")
+        "readyz" in call.api.blobs  # noqa: B015  asks the store
     except Exception:  # noqa: BLE001  whatever its client raises, it is not there
         return False
     return True

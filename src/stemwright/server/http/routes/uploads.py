@@ -9,11 +9,12 @@ import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import sqlalchemy as sa
 from anyio import to_thread
 from starlette.types import Receive
 
 from stemwright import errors
-from stemwright.server import maintenance, tracks
+from stemwright.server import arrivals, maintenance, tracks
 from stemwright.server.http import answers, wire
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call, bounded
@@ -90,27 +91,30 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None) -
     size = path.stat().st_size
     if size == 0:
         raise errors.InvalidRequest(field="file", problem="is empty")
-    with call.api.database.read() as tx:
-        maintenance.refuse(tx)
     file_name = safe_name(name or "upload")
     blob = f"{tracks.new_audio_id()}_{file_name}"
+
+    def announce(tx: sa.Connection) -> None:
+        maintenance.refuse(tx)
+        arrivals.announce(tx, [blob], now=call.now)
+
+    def register(tx: sa.Connection) -> tracks.Track:
+        arrivals.settle(tx, [blob])
+        return tracks.register(
+            tx,
+            call.caller.account_id,
+            blob=blob,
+            size=size,
+            title=Path(file_name).stem,
+            file_name=file_name,
+            mime=mimetypes.guess_type(file_name)[0] or "application/octet-stream",
+            expires=call.now + int(call.api.settings.upload_days * _DAY_MS),
+            now=call.now,
+        )
+
+    call.api.database.together(announce)
     call.api.blobs.put(blob, path)
-    try:
-        with call.api.database.transaction() as tx:
-            track = tracks.register(
-                tx,
-                call.caller.account_id,
-                blob=blob,
-                size=size,
-                title=Path(file_name).stem,
-                file_name=file_name,
-                mime=mimetypes.guess_type(file_name)[0] or "application/octet-stream",
-                expires=call.now + int(call.api.settings.upload_days * _DAY_MS),
-                now=call.now,
-            )
-    except BaseException:
-        call.api.blobs.delete(blob)
-        raise
+    track = call.api.database.together(register)
     data = wire.uploaded(track, path=safe_folder(folder or ""), base_url=call.base_url)
     return answers.success(data, msg="File uploaded successfully", success=True)
 

@@ -11,7 +11,18 @@ import pytest
 
 import stemwright
 from stemwright.audio.decode import open_song
-from stemwright.errors import BadSamples, CannotWrite, EmptyAudio, NotFinite, TooLong, UnknownFormat, UnknownStem
+from stemwright.audio.encode import open_stem
+from stemwright.audio.tags import Tags
+from stemwright.errors import (
+    BadPreview,
+    BadSamples,
+    CannotWrite,
+    EmptyAudio,
+    NotFinite,
+    TooLong,
+    UnknownFormat,
+    UnknownStem,
+)
 from stemwright.zoo import catalog
 
 STEMS = catalog.card("twelve").stems
@@ -218,3 +229,104 @@ def test_the_song_itself_can_be_written_beside_its_stems(tmp_path: Path) -> None
     assert told == dict.fromkeys([*files.paths, "mix"], files.length)
     stems = np.sum([heard(path) for path in files.paths.values()], axis=0)
     np.testing.assert_allclose(heard(files.mix) / files.mix_factor, stems, atol=1e-3)
+
+
+def test_the_karaoke_track_a_group_and_a_mix_are_what_their_stems_add_up_to() -> None:
+    every = stemwright.separate(tune(), rate=RATE).stems
+    asked = {"without": ["vocals"], "stems": ["bass"], "groups": {"band": ["guitar", "synth"]}}
+    made = stemwright.separate(tune(), rate=RATE, mixes={"practice": {"vocals": -20.0, "drums": 0.0}}, **asked)
+    assert list(made.stems) == ["bass", "band", "no_vocals", "practice"]
+    np.testing.assert_allclose(made.stems["no_vocals"], tune() - every["vocals"], atol=2e-5)
+    np.testing.assert_allclose(made.stems["band"], every["guitar"] + every["synth"], atol=2e-5)
+    np.testing.assert_allclose(made.stems["practice"], every["vocals"] / 10 + every["drums"], atol=2e-5)
+
+
+def test_lead_and_backing_vocals_come_apart_and_together() -> None:
+    apart = stemwright.separate(tune(), rate=RATE, stems=["vocals", "backing_vocals"]).stems
+    together = stemwright.separate(tune(), rate=RATE, two=True).stems["vocals"]
+    np.testing.assert_allclose(apart["vocals"] + apart["backing_vocals"], together, atol=2e-5)
+
+
+@pytest.mark.parametrize("rate", [32000, 44100, 48000])
+@pytest.mark.parametrize("seconds", [1.5, 60.0])
+def test_a_preview_is_the_loudest_part_and_lies_exactly_where_it_was(rate: int, seconds: float) -> None:
+    mix = np.concatenate([tune(2, rate) * 0.2, tune(2.05, rate), tune(1, rate) * 0.2], axis=1)
+    preview = stemwright.separate(stemwright.Audio(mix, rate), preview=seconds)
+    total = np.sum(list(preview.stems.values()), axis=0)
+    length = min(round(seconds * rate), mix.shape[1])
+    assert total.shape == (2, length)
+    gaps = [
+        np.abs(mix[:, first : first + length] - total).max()
+        for first in range(0, mix.shape[1] - length + 1, rate // 10)
+    ]
+    first = int(np.argmin(gaps)) / 10
+    assert min(gaps) < 1e-4
+    assert first == 0 if seconds == 60 else 2 <= first <= 2.5
+
+
+@pytest.mark.parametrize("preview", [0, -3, float("nan"), float("inf")])
+def test_a_preview_of_no_length_is_refused(preview: float) -> None:
+    with pytest.raises(BadPreview, match="Give a number of seconds above 0"):
+        stemwright.separate(tune(0.1), rate=RATE, preview=preview)
+
+
+def test_24_bits_and_floats_hold_what_16_bits_cannot(tmp_path: Path) -> None:
+    mix, worst = tune(), {}
+    arrays = stemwright.separate(mix, rate=RATE, two=True)
+    for bits in (16, 24, 32):
+        files = stemwright.separate_to(stemwright.Audio(mix, RATE), tmp_path, format="wav", bits=bits, two=True)
+        worst[bits] = max(np.abs(heard(path) - arrays.stems[name]).max() for name, path in files.paths.items())
+    assert 2**-16 < worst[16] < 2.1 / 2**15
+    assert worst[24] < 2**-23
+    assert worst[32] == 0
+
+
+def test_silent_stems_are_marked_and_left_out_on_request(tmp_path: Path) -> None:
+    song = stemwright.Audio(np.zeros((2, 9000), np.float32), RATE)
+    files = stemwright.separate_to(song, tmp_path, format="flac", two=True)
+    assert files.silent == ["vocals", "instrumental"]
+    with open_song(files.paths["vocals"]) as stem:
+        assert stem.tags.title == "Vocals, silent"
+    assert not heard(files.paths["vocals"]).any()  # dither is for sound
+    skipped = stemwright.separate_to(song, tmp_path / "x", two=True, silent="skip")
+    assert (skipped.paths, list(skipped.facts)) == ({}, ["vocals", "instrumental"])
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_files_are_named_by_a_template_and_never_written_over_each_other(tmp_path: Path) -> None:
+    song = wav(tmp_path / "vocals.wav", tune(0.2))
+    before = song.read_bytes()
+    files = stemwright.separate_to(song, tmp_path, format="wav", stems=["vocals"], rest="VOCALS")
+    assert [path.name for path in files.paths.values()] == ["vocals (2).wav", "VOCALS (2) (2).wav"]
+    assert song.read_bytes() == before
+    named = stemwright.separate_to(song, tmp_path, two=True, format="opus", names="{title}/{index:02} {stem}").paths
+    assert [path.relative_to(tmp_path) for path in named.values()] == [
+        Path("vocals/01 vocals.opus"), Path("vocals/02 instrumental.opus"),
+    ]  # fmt: skip
+
+
+def test_what_the_file_cannot_hold_is_noted(tmp_path: Path) -> None:
+    files = stemwright.separate_to(stemwright.Audio(tune(0.2, 96000), 96000), tmp_path, two=True)
+    assert files.warnings == ("mp3 holds no 96000 Hz: the files have 48000 Hz",)
+
+
+def test_arrays_are_saved_with_the_song_s_tags_and_a_template(tmp_path: Path) -> None:
+    song = tmp_path / "song.flac"
+    with open_stem(song, rate=RATE, format="flac", tags=Tags({"title": "Tune", "artist": "Me"})) as writer:
+        writer.write(tune(0.2))
+    saved = stemwright.separate(song, two=True).save(tmp_path / "out", format="wav", bits=24, names="{title} {stem}")
+    assert [path.name for path in saved.values()] == ["Tune vocals.wav", "Tune instrumental.wav"]
+    with open_song(saved["vocals"]) as stem:
+        assert (stem.tags.title, stem.tags.artist) == ("Tune (Vocals)", "Me")
+
+
+def test_a_failure_takes_away_the_folders_of_a_template(tmp_path: Path) -> None:
+    with pytest.raises(stemwright.Cancelled):
+        stemwright.separate_to(
+            stemwright.Audio(tune(), RATE),
+            tmp_path / "out",
+            two=True,
+            names="{artist}/{album}/{stem}",
+            cancelled=lambda: bool(list((tmp_path / "out").glob("*/*/*"))),
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -35,8 +35,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / NAME
+        self._by_key: dict[str, Entry] = {}
         self._by_name: dict[str, Entry] = {}
-        self._names: dict[str, str] = {}  # by key
+        self._by_file: dict[str, str] = {}  # the key of the last entry that wrote it
         self.claims = Claims()
         for entry in _read(self._path):
             self._remember(entry)
@@ -53,8 +54,8 @@ class Journal:
 
     def done(self, key: str) -> Entry | None:
         """The entry of that key whose files are all still there."""
-        found = self._by_name.get(self._names.get(key, ""))
-        return found if found and found.key == key and self._is_whole(found) else None
+        found = self._by_key.get(key)
+        return found if found and self._is_whole(found) else None
 
     def add(self, entry: Entry) -> None:
         """Remembers a finished song; one that cannot be written down is only done again another time."""
@@ -73,8 +74,10 @@ class Journal:
         return Entry(key, name, str(song.absolute()), digest, files)
 
     def _remember(self, entry: Entry) -> None:
-        self._by_name[entry.name.casefold()] = entry
-        self._names[entry.key] = entry.name.casefold()
+        for file in entry.files:
+            self._by_key.pop(self._by_file.get(file, ""), None)  # an earlier result was written over
+        self._by_key[entry.key] = self._by_name[entry.name.casefold()] = entry
+        self._by_file |= dict.fromkeys(entry.files, entry.key)
         self.claims.take(entry.name, [self._folder / file for file in entry.files])
 
     def _may_have(self, name: str, song: Path, digest: str) -> bool:
@@ -95,7 +98,8 @@ def key_of(digest: str, name: str, wish: Wish) -> str:
     how = sound(wish)
     model = wish.get("model", catalog.BUNDLED)
     options: dict[str, Any] = {"outputs": made(wish), "sound": [how.format, how.bits, how.kbps, how.dither]}
-    options |= {name: wish.get(name) for name in ("profile", "rate", "preview", "names", "silent")}
+    options |= {"profile": wish.get("profile", "consistent"), "silent": wish.get("silent", "write")}
+    options |= {name: wish.get(name) for name in ("rate", "preview", "names")}
     told = json.dumps([digest, name, model, _weights(model), options], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 

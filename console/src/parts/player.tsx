@@ -1,0 +1,12 @@
+// The player on a task's page: the same element that anyone can put on a page of their own, loaded when it is there.
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Task } from "../types";
+
+export function Player({ task }: { task: Task }): JSX.Element | null {
+  const [ready, setReady] = useState(false);
+  useEffect(() => {
+    void import("../player/element").then(() => setReady(true), () => undefined);
+  }, []);
+  return ready ? <div class="player" data-task={task.taskId} /> : null;
+}

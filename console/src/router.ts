@@ -1,0 +1,29 @@
+// Pages by address, without loading the document again.
+import { Store, useStore } from "./store";
+
+const at = new Store(location.pathname + location.search);
+
+addEventListener("popstate", () => at.set(location.pathname + location.search));
+addEventListener("click", (event) => {
+  const link = (event.target as Element).closest?.("a");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (link.target || link.hasAttribute("download") || link.origin !== location.origin || !isPage(link.pathname) || link.hash) return;
+  event.preventDefault();
+  go(link.pathname + link.search);
+});
+
+const isPage = (path: string): boolean => path === "/" || (path.startsWith("/console/") && !path.startsWith("/console/api/") && !path.includes("."));
+
+export function go(address: string, { replace = false } = {}): void {
+  if (address === at.value) return;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+  if (!replace) scrollTo(0, 0);
+  at.set(address);
+}
+
+/** The page's name and what follows it: `/console/tasks/abc?text=x` → ["tasks", "abc"]. */
+export function useRoute(): { page: string; rest: string; query: URLSearchParams } {
+  const [path = "", query = ""] = useStore(at).split("?");
+  const [page = "", rest = ""] = path.replace(/^\/console/, "").split("/").filter(Boolean);
+  return { page, rest: decodeURIComponent(rest), query: new URLSearchParams(query) };
+}

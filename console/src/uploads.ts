@@ -1,0 +1,156 @@
+// Songs on their way: chosen, uploaded, asked for, and made. They stay while one looks at other pages.
+import { away, call, epoch, type Fault, goneAway, read, refreshSession, session, url } from "./api";
+import { nameTask } from "./live";
+import { say } from "./say";
+import { Store } from "./store";
+import type { Kind } from "./types";
+
+export interface Options {
+  kind: Kind;
+  stemName: string;
+  format: string;
+  model: string;
+  callBackUrl: string;
+}
+
+export type Source = { file: File } | { audioUrl: string } | { taskId: string; audioId: string };
+
+export interface Song {
+  id: number;
+  name: string;
+  source: Source;
+  /** chosen → uploading → asking → made (it has a task now); or failed, or waiting for the server. */
+  step: "chosen" | "waiting" | "uploading" | "asking" | "made" | "failed" | "cut";
+  sent: number;
+  size: number;
+  since: number;
+  problem: string;
+  taskId: string | null;
+  /** One for every wish: asked twice with the same, the server makes one task and charges once. */
+  wish: string;
+  options: Options | null;
+}
+
+export const songs = new Store<Song[]>([]);
+const AT_ONCE = 2;
+let count = 0;
+const running = new Map<number, XMLHttpRequest>();
+
+export function add(name: string, source: Source): void {
+  const size = "file" in source ? source.file.size : 0;
+  const song: Song = { id: ++count, name, source, step: "chosen", sent: 0, size, since: 0, problem: "", taskId: null, wish: wish(), options: null };
+  songs.set([...songs.value, song]);
+}
+
+export function drop(id: number): void {
+  running.get(id)?.abort();
+  running.delete(id);
+  songs.set(songs.value.filter((song) => song.id !== id));
+  next();
+}
+
+export function start(options: Options): void {
+  for (const song of songs.value) if (song.step === "chosen") change(song.id, { step: "waiting", options });
+  next();
+}
+
+export function retry(id: number): void {
+  change(id, { step: "waiting", problem: "", sent: 0 });
+  next();
+}
+
+away.listen(() => {
+  // The server is back: what was cut off goes on by itself.
+  if (!away.value) for (const song of songs.value) if (song.step === "cut") retry(song.id);
+});
+session.listen(() => next());
+
+addEventListener("beforeunload", (event) => {
+  if (songs.value.some((song) => ["waiting", "uploading", "asking", "cut"].includes(song.step))) event.preventDefault();
+});
+
+function change(id: number, values: Partial<Song>): void {
+  songs.set(songs.value.map((song) => (song.id === id ? { ...song, ...values } : song)));
+}
+
+function next(): void {
+  const busy = songs.value.filter((song) => song.step === "uploading" || song.step === "asking").length;
+  for (const song of songs.value.filter((each) => each.step === "waiting").slice(0, AT_ONCE - busy)) void bring(song);
+}
+
+async function bring(song: Song): Promise<void> {
+  try {
+    let source = song.source;
+    if ("file" in source) {
+      change(song.id, { step: "uploading", sent: 0, since: Date.now() });
+      source = await upload(song.id, source.file);
+      change(song.id, { source });
+    }
+    change(song.id, { step: "asking" });
+    const taskId = await ask(song, source);
+    nameTask(taskId, song.name);
+    change(song.id, { step: "made", taskId });
+    say(`${song.name}: waiting for its turn.`);
+    void refreshSession().catch(() => undefined);
+    epoch.set(epoch.value + 1);
+  } catch (thrown) {
+    const fault = thrown as Fault;
+    if (!songs.value.some((each) => each.id === song.id)) return;
+    const problem = fault.status ? fault.message : "The upload was cut off: the server does not answer. It is sent again as soon as it does.";
+    change(song.id, { step: fault.status ? "failed" : "cut", problem });
+    say(`${song.name}: ${problem}`);
+  } finally {
+    running.delete(song.id);
+    next();
+  }
+}
+
+async function ask(song: Song, source: Exclude<Source, { file: File }>): Promise<string> {
+  const { kind, stemName, format, model, callBackUrl } = song.options as Options;
+  const body = {
+    ...source,
+    type: kind,
+    format,
+    ...(kind === "split_stem_advanced" ? { stemName } : {}),
+    ...(callBackUrl ? { callBackUrl } : {}),
+    ...(model ? { model } : {}),
+  };
+  for (;;) {
+    try {
+      return (await call<{ taskId: string }>("POST", "/tasks", body, { "Idempotency-Key": song.wish })).taskId;
+    } catch (thrown) {
+      const fault = thrown as Fault;
+      if (fault.status !== 429 && fault.status !== 409) throw fault;
+      await new Promise((done) => setTimeout(done, 1000 * Math.max(1, fault.retryAfter)));
+    }
+  }
+}
+
+function upload(id: number, file: File): Promise<{ taskId: string; audioId: string }> {
+  // Only XMLHttpRequest tells how much of an upload has gone out.
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    running.set(id, request);
+    request.open("POST", url("/uploads"));
+    request.setRequestHeader("X-CSRF-Token", session.value?.csrf ?? "");
+    request.upload.onprogress = (event) => change(id, { sent: event.loaded, size: event.total });
+    request.onerror = () => {
+      goneAway();
+      failed({ status: 0, message: "" });
+    };
+    request.onload = () => {
+      try {
+        done(read<{ taskId: string; audioId: string }>(request.status, request.responseText));
+      } catch (fault) {
+        failed(fault);
+      }
+    };
+    const form = new FormData();
+    form.append("file", file, file.name);
+    request.send(form);
+  });
+}
+
+function wish(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -20,6 +20,7 @@ from stemwright.server.store.database import Database
 
 DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
 RELEASE_SECONDS = 0.2
+LEAVE_SECONDS = 10  # beside the grace for its tasks: for the database to hear that it leaves
 PATIENCE_SECONDS = 180  # with object storage that does not answer: a separation is worth waiting for
 
 log = logging.getLogger("stemwright.worker")
@@ -124,6 +125,9 @@ def _leave(shop: Workshop) -> None:
     """Takes nothing new, finishes what it can within the grace, and hands the rest to others at once."""
     log.info("worker %s is stopping", shop.worker_id)
     shop.leaving.set()
+    late = threading.Timer(shop.settings.drain_seconds + LEAVE_SECONDS, os._exit, (0,))
+    late.daemon = True
+    late.start()  # whatever holds it up: the others find its tasks by its silence
     with shop.database.transaction() as tx:
         fleet.drain(tx, shop.worker_id)
     workflows.stop(shop.settings.drain_seconds if shop.active else 0)

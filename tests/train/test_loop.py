@@ -48,7 +48,7 @@ def test_a_run_in_two_parts_equals_one(data: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(parts[name], value, msg=name, atol=1e-6, rtol=1e-5)
     last = progress.read(tmp_path / "whole" / "curve.jsonl")[-1]
     assert last["step"] == 6
-    assert set(last["test"]) >= {"vocals", "drums", "accompaniment"}
+    assert set(last["test"]) >= {"vocals", "drums", "accompaniment", "leakage"}
     progress.plot(tmp_path / "whole" / "curve.jsonl", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
@@ -101,8 +101,23 @@ def test_rates_rise_stay_and_fall() -> None:
 def test_a_run_can_be_finished_early_and_that_changed() -> None:
     trainer = Trainer(dataclasses.replace(RECIPE, steps=1000, finish_steps=10), CPU)
     trainer.step = 100
-    trainer.finish_in(100)
+    trainer.aim(200, 100)
     trainer.step = 150
     assert trainer.rate() == 0.5
-    trainer.finish_in(200)
-    assert (trainer.rate(), trainer.finish[1]) == (0.5, 350)
+    trainer.aim(200, 100)
+    assert (trainer.rate(), trainer.finish[1]) == (0.5, 200)
+
+
+def test_a_run_that_has_ended_goes_on(tmp_path: Path) -> None:
+    trainer = Trainer(dataclasses.replace(RECIPE, steps=100, finish_steps=10), CPU)
+    trainer.step = 100
+    trainer.aim(300, 20)
+    rates = []
+    for trainer.step in (100, 102, 290):
+        rates.append(trainer.rate())
+    assert rates == [0.5, 1.0, 0.5]
+    trainer.save(tmp_path / "checkpoint.safetensors")
+    again = Trainer(trainer.recipe, CPU)
+    again.restore(tmp_path / "checkpoint.safetensors")
+    again.aim(300, 20)
+    assert (again.begin, again.rate()) == (100, 0.5)

@@ -33,10 +33,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Where a run lives and how often it saves and measures; none of it changes the weights but the last two.
+    """Where a run lives and how often it saves and measures; none of it changes the weights but the last three.
 
-    `finish_steps` starts the decay of the learning rates now, for a run that must end earlier than its recipe says.
-    `start` is an exported graph whose weights a new run begins with.
+    `until` is the step at which the run ends in place of the recipe's, also beyond it: a run that has ended goes on
+    with its rates risen anew. Over the `finish_steps` before it the rates fall to zero. `start` is an exported graph
+    whose weights a new run begins with.
     """
 
     data: Path
@@ -47,6 +48,7 @@ class Plan:
     checked_songs: int = 12
     stop_at: int | None = None
     workers: int = 1
+    until: int | None = None
     finish_steps: int | None = None
     start: Path | None = None
 
@@ -61,7 +63,7 @@ class Trainer:
         self.average = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
         self.muon, self.adamw = optimisers(self.net, recipe)
         self.step, self.seconds, self.songs = 0, 0.0, 0
-        self.finish = (recipe.steps - recipe.finish_steps, recipe.steps)
+        self.begin, self.finish = 0, (recipe.steps - recipe.finish_steps, recipe.steps)
 
     @property
     def parts(self) -> checkpoints.Parts:
@@ -92,13 +94,14 @@ class Trainer:
     def rate(self) -> float:
         """Share of the learning rates at this step: a short rise, constant, a fall to zero at the end."""
         start, end = self.finish
-        rise = min(1.0, (self.step + 1) / self.recipe.rates.warmup_steps)
+        rise = min(1.0, (self.step - self.begin + 1) / self.recipe.rates.warmup_steps)
         return rise * min(1.0, max(0.0, (end - self.step) / max(end - start, 1)))
 
-    def finish_in(self, steps: int) -> None:
-        """Lets the rates fall from where they are to zero within so many steps."""
-        end = self.step + steps
-        self.finish = (end - round(steps / max(self.rate(), 1e-3)), end)
+    def aim(self, until: int, finish_steps: int) -> None:
+        """Plans the end of the run; where it had already ended, the rates rise anew. Doing so twice changes nothing."""
+        if self.step >= self.finish[1] and until > self.step:
+            self.begin = self.step
+        self.finish = (until - finish_steps, until)
 
     def _move_average(self) -> None:
         # Early on the average must not remember the random start.
@@ -108,7 +111,8 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint."""
-        facts = {"step": self.step, "seconds": self.seconds, "songs": self.songs, "finish": self.finish}
+        facts = {"step": self.step, "seconds": self.seconds, "songs": self.songs}
+        facts |= {"begin": self.begin, "finish": self.finish}
         checkpoints.save(path, self.parts, facts | {"recipe": self.recipe.fingerprint})
 
     def restore(self, path: Path) -> None:
@@ -116,7 +120,7 @@ class Trainer:
         facts = checkpoints.facts_of(path, recipe=self.recipe.fingerprint)
         checkpoints.load(path, self.parts)
         self.step, self.seconds, self.songs = facts["step"], facts["seconds"], facts["songs"]
-        self.finish = tuple(facts["finish"])
+        self.begin, self.finish = facts.get("begin", 0), tuple(facts["finish"])
 
 
 def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:
@@ -140,8 +144,8 @@ def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: No
     elif plan.start is not None:
         for net in (trainer.net, trainer.average):
             read_weights(net, plan.start)
-    if plan.finish_steps is not None:
-        trainer.finish_in(plan.finish_steps)
+    if plan.until is not None:
+        trainer.aim(plan.until, recipe.finish_steps if plan.finish_steps is None else plan.finish_steps)
     plan.run.mkdir(parents=True, exist_ok=True)
     end = min(trainer.finish[1], plan.stop_at or trainer.finish[1])
     feed = Feed(plan.data / "train", recipe.sizes, recipe.net, recipe.seed, plan.workers)
@@ -185,6 +189,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--until", type=int)
     parser.add_argument("--finish-steps", type=int)
     parser.add_argument("--stop-at", type=int)
     parser.add_argument("--start", type=Path)

@@ -1,4 +1,4 @@
-"""The metrics written while training: median 1-s SDR per stem on fixed songs, computed without leaving the spectrum."""
+"""The metrics written while training: median 1-s SDR per stem and leakage, computed without leaving the spectrum."""
 
 from __future__ import annotations
 
@@ -64,20 +64,27 @@ def zone_features(features: Tensor, net: BandSplit) -> list[Tensor]:
 
 @torch.no_grad()
 def measure(net: BandSplit, stretches: Sequence[Item], device: torch.device) -> dict[str, float]:
-    """Median over seconds and songs of 10 log10(|s|²/|s − e|²), in dB, per stem and per sum of stems."""
+    """Median over seconds and songs of 10 log10(|s|²/|s − e|²), in dB, per stem and per sum of stems.
+
+    `leakage` is the median level of the stems that are absent, in dB below the mix.
+    """
     edges = np.diff([*net.config.first_bins, net.config.n_fft // 2])
-    ratios: dict[str, list[NDArray[np.float32]]] = {}
+    ratios: dict[str, list[Powers]] = {}
     for item in stretches:
         with torch.autocast(device.type, torch.bfloat16):
             logits = net.logits(zone_features(item.features.to(device), net))
         masks = torch.cat([two_level_softmax(o.float(), 4).permute(1, 4, 3, 2, 0, 5).flatten(4) for o in logits], -1)
-        mix = sum(item.spectra.values())
+        mix = np.asarray(sum(item.spectra.values()))[..., :-1]
         estimates: dict[str, Any] = dict(zip(STEMS, masks[0].cpu().numpy(), strict=True))
         for name, members in VIEWS_OF_STEMS.items():
             true = [item.spectra[stem] for stem in members if stem in item.spectra]
             if true:
                 mask = np.repeat(sum(estimates[stem] for stem in members), edges, -1)
-                ratios.setdefault(name, []).append(_ratios(sum(true), np.asarray(mix)[..., :-1] * mask))
+                ratios.setdefault(name, []).append(_ratios(sum(true), mix * mask))
+        power = np.add.reduceat(np.abs(mix) ** 2, net.config.first_bins, -1)
+        absent = [estimates[stem] for stem in STEMS if stem not in item.spectra]
+        leaks = [10 * np.log10((mask**2 * power).sum() / (power.sum() + 1e-9) + 1e-9) for mask in absent]
+        ratios.setdefault("leakage", []).append(np.array(leaks, np.float32))
     return {name: round(float(np.median(np.concatenate(found))), 2) for name, found in ratios.items()}
 
 
@@ -112,22 +119,27 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def plot(curve: Path, picture: Path) -> None:
-    """Draws the curve: the loss, and the SDR of every stem on val and test."""
+    """Draws the curve: the loss, the leakage, and the SDR of every stem on val and test."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = [row for row in read(curve) if "test" in row]
-    figure = Figure(figsize=(14, 5), layout="constrained")
+    figure = Figure(figsize=(18, 5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 3)
+    axes = figure.subplots(1, 4)
     axes[0].plot([row["step"] for row in rows], [row["loss"] for row in rows], color="black")
     axes[0].set(title="loss", xlabel="step")
-    for axis, split in zip(axes[1:], ("val", "test"), strict=True):
+    axes[1].set(title="leakage into absent stems, dB below the mix", xlabel="step")
+    for axis, split in zip(axes[2:], ("val", "test"), strict=True):
+        leaks = [(row["step"], row[split]["leakage"]) for row in rows if "leakage" in row[split]]
+        if leaks:
+            axes[1].plot(*zip(*leaks, strict=True), label=split)
         for i, name in enumerate(VIEWS_OF_STEMS):
             points = [(row["step"], row[split][name]) for row in rows if name in row[split]]
             if points:
                 axis.plot(*zip(*points, strict=True), label=name, color=f"C{i % 10}", linestyle="-:"[i // 10])
         axis.set(title=f"{split}: median SDR of 1 s, dB", xlabel="step")
         axis.grid(alpha=0.3)
-    axes[2].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    axes[1].legend()
+    axes[3].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(picture, dpi=110)

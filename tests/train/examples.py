@@ -22,7 +22,10 @@ def write_song(folder: Path, stems: dict[str, float], *, seconds: float = 1.5, s
     for stem, level in stems.items():
         noise = rng.standard_normal((int(seconds * 44100), 2)) * level * 32767
         np.save(folder / f"{stem}.npy", noise.astype(np.int16))
-    (folder / "song.json").write_text(json.dumps({"id": folder.name, "seconds": seconds, "stems": list(stems)}))
+    (folder / "song.json").write_text(json.dumps({
+        "id": folder.name, "seconds": seconds, "stems": list(stems),
+        "sources": [{"name": "noise", "licence": "CC0-1.0"}],
+    }))  # fmt: skip
     return folder
 
 

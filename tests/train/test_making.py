@@ -20,6 +20,7 @@ def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
     card = catalog.read(out / "tiny.toml")
     assert card.made_by["steps"] == 1
     assert card.made_by["songs"] == 2
+    assert card.made_by["heard"] == ["noise: CC0-1.0"]
     assert set(card.scores["test"]) == {"vocals", "drums", "bass", "guitar", "synth", "percussion"}
     assert "brass" in card.experimental
     separator = opened(out / "tiny.toml", out / "tiny.onnx")

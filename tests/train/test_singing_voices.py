@@ -8,7 +8,7 @@ import pytest
 
 from stemwright.errors import SpeechMissing
 from stemwright.train import voices
-from stemwright.train.speakers import Speaker, Speech, every_speaker
+from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
 from stemwright.train.vocoder import BANDS
 from tests.train.singers import build_library, speaker
 
@@ -49,6 +49,24 @@ def test_no_speaker_is_in_both_splits_and_every_one_has_a_licence() -> None:
         if one.engine in {"toy", "letters", "acted"}:  # amateurs of one language may be one person
             people[one.language].add(one.split)
     assert all(len(splits) == 1 for splits in people.values())
+
+
+def test_only_permissive_speech_is_trained_on() -> None:
+    split = {one.name: one.split for one in every_speaker()}
+    assert all(may_train(one.licence) for one in every_speaker() if one.split == "train")
+    assert {split["acted-cs-she"], split["toy-en"], split["prompts-en-us-f-allison"]} == {"val"}
+    assert not may_train("GPL-2.0-or-later")
+    assert not may_train("CC-BY-SA-3.0")
+
+
+def test_a_library_from_before_the_rule_sings_by_it(tmp_path: Path) -> None:
+    build_library(tmp_path)
+    library = tmp_path / "voices"
+    with np.load(library / "train-voice.npz") as arrays:
+        copyleft = {**arrays, "licence": np.array("GPL-2.0-or-later")}
+    np.savez(library / "old-voice.npz", **copyleft)
+    assert [name for name, _ in voices.voice_names("train", folder=library)] == ["train-voice"]
+    assert [name for name, _ in voices.voice_names("val", folder=library)] == ["old-voice"]
 
 
 def test_the_same_seed_says_the_same_words() -> None:

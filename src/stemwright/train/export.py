@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Provenance:
     audio_hours: float = 0.0
     songs: int = 0
     notes: str = ""
+    heard: Sequence[str] = ()
     licence: str = "MIT"
     scores: Scores = field(default_factory=dict)
 
@@ -64,9 +65,8 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "mask_bins": list(c.first_bins),  # the first STFT bin of every column of the masks
     }
     stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "sine", "center": True, "pad": "constant"}
-    made = {
-        key: getattr(made_by, key) for key in ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "notes")
-    }
+    known = ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "heard", "notes")
+    made = {key: getattr(made_by, key) for key in known}
     tables: dict[str, Mapping[str, object]] = {"stft": stft, "made_by": made}
     tables |= {f"scores.{split}": values for split, values in made_by.scores.items()}
     blocks = [_lines(facts), *(f"[{title}]\n{_lines(table)}" for title, table in tables.items())]

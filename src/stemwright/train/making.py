@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
         "hours": round(trainer.seconds / 3600, 2),
         "audio_hours": round(trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600, 2),
         "songs": len(complete_songs(plan.data / "train")),
+        "heard": heard(plan.data / "train"),
     }
     export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
     scores = {}
@@ -61,6 +63,12 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
     export(trainer.average, recipe.name, Provenance(**facts, scores=scores), graph=graph, card=card)
     progress.plot(plan.run / "curve.jsonl", out / "curve.png")
     return out
+
+
+def heard(folder: Path) -> list[str]:
+    """Name and licence of every source of sound in the songs of a folder."""
+    songs = (json.loads((song.folder / "song.json").read_text()) for song in complete_songs(folder))
+    return sorted({f"{source['name']}: {source['licence']}" for song in songs for source in song.get("sources", ())})
 
 
 def opened(card: Path, graph: Path) -> SpectralMaskSeparator:

@@ -10,10 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from filled import BS, CASES, DEMUCS, MEL, filled, tones  # noqa: E402
+from filled import BS, CASES, DEMUCS, MEL, SCNET, TDF, filled, tones  # noqa: E402
 
-from stemwright.nets.dense import lowered  # noqa: E402
-from stemwright.nets.roformer import RoformerConfig  # noqa: E402
+from stemwright.nets.precision import lowered  # noqa: E402
 
 PINNED = json.loads((Path(__file__).parent / "upstream.json").read_text())
 
@@ -48,10 +47,25 @@ def test_mel_bands_cover_every_bin_and_overlap() -> None:
     assert widths == sorted(widths) or widths[0] <= widths[-1]
 
 
-@pytest.mark.parametrize("config", [BS, MEL], ids=["bs", "mel"])
-def test_half_precision_keeps_40_db_with_the_residual_in_fp32(config: RoformerConfig) -> None:
-    mix, wide = tones(11025), replace(config, dim=96, depth=1, heads=3, dim_head=32, stems=1)
+WIDE = {"dim": 96, "depth": 1, "heads": 3, "dim_head": 32, "stems": 1}
+HALVED = [replace(BS, **WIDE), replace(MEL, **WIDE), SCNET, TDF, DEMUCS]
+
+
+@pytest.mark.parametrize("config", HALVED, ids=["bs", "mel", "scnet", "tfc_tdf", "htdemucs"])
+def test_bf16_keeps_40_db(config: object) -> None:
+    mix = tones(512 * 31)
     with torch.inference_mode():
-        full, half = filled(wide)(mix), lowered(filled(wide), torch.bfloat16)(mix)
+        full, half = filled(config)(mix), lowered(filled(config), torch.bfloat16)(mix)
     assert half.dtype == torch.float32
-    assert 20 * torch.log10(full.norm() / (half - full).norm()) > 40
+    error = (half - full)[0].flatten(1).norm(dim=1)
+    assert (error > 0).all()
+    assert (20 * torch.log10(full[0].flatten(1).norm(dim=1) / error) > 40).all()
+
+
+def test_only_the_parts_that_a_net_names_are_lowered() -> None:
+    net = lowered(filled(TDF), torch.bfloat16)
+    assert {name.split(".")[0] for name, value in net.named_parameters() if value.dtype == torch.bfloat16} == {
+        "bottom",
+        "ups",
+        "decoders",
+    }

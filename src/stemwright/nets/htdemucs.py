@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stemwright.nets.precision import Dense, attend
+
 
 @dataclass(frozen=True)
 class HTDemucsConfig:
@@ -151,16 +153,13 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = Dense(dim, 3 * dim, parts=(dim, 2 * dim))
+        self.out = Dense(dim, dim)
 
     def forward(self, x: Tensor, heard: Tensor) -> Tensor:
-        dim = x.shape[-1]
-        weight, bias = self.qkv.weight, self.qkv.bias
-        q = F.linear(x, weight[:dim], bias[:dim])
-        k, v = F.linear(heard, weight[dim:], bias[dim:]).chunk(2, dim=-1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2))
+        parts = (self.qkv(x), *self.qkv(heard, 1).chunk(2, dim=-1))
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        return self.out(attend(q, k, v).transpose(1, 2).flatten(-2))
 
 
 class Layer(nn.Module):
@@ -173,8 +172,8 @@ class Layer(nn.Module):
         self.attention = Attention(dim, config.heads)
         self.attention_scale = Scale(dim, axis=-1)
         self.norm_feedforward = nn.LayerNorm(dim)
-        self.up = nn.Linear(dim, dim * config.expansion)
-        self.down = nn.Linear(dim * config.expansion, dim)
+        self.up = Dense(dim, dim * config.expansion, activation="gelu")
+        self.down = Dense(dim * config.expansion, dim)
         self.feedforward_scale = Scale(dim, axis=-1)
         self.norm_out = nn.GroupNorm(1, dim)
 
@@ -182,7 +181,7 @@ class Layer(nn.Module):
         asked = self.norm(x)
         heard = asked if self.norm_heard is None else self.norm_heard(other)
         x = x + self.attention_scale(self.attention(asked, heard))
-        x = x + self.feedforward_scale(self.down(F.gelu(self.up(self.norm_feedforward(x)))))
+        x = x + self.feedforward_scale(self.down(self.up(self.norm_feedforward(x))))
         return self.norm_out(x.transpose(1, 2)).transpose(1, 2)
 
 

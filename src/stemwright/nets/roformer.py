@@ -11,12 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stemwright.nets.dense import Dense
+from stemwright.nets.precision import Dense, attend
 
 FRAMES = 16
 """Frames that a CPU works on at once where it goes over the bands."""
-SCORES = 1 << 20
-"""Scores of an attention that it holds at once: about as many as fit the second cache."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
         x = self.norm(x).to(self.qkv.dtype)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        gated = attend(q, k, v, rotation).transpose(1, 2) * self.gates(x).sigmoid().unsqueeze(-1)
+        heard = attend(rotated(q, rotation), rotated(k, rotation), v)
+        gated = heard.transpose(1, 2) * self.gates(x).sigmoid().unsqueeze(-1)
         return self.out(gated.flatten(-2))
 
 
@@ -80,29 +79,6 @@ def rotated(x: Tensor, rotation: Tensor) -> Tensor:
     """Neighbouring pairs of the last axis turned by their position's angle, in fp32 (RoFormer, arXiv 2104.09864)."""
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * rotation).flatten(-2)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, rotation: Tensor) -> Tensor:
-    """softmax(q kᵀ / √d) v with q and k rotated: [b, heads, n, d] → the same."""
-    if v.dtype == torch.float32 or v.device.type != "cpu":
-        return F.scaled_dot_product_attention(rotated(q, rotation).to(v), rotated(k, rotation).to(v), v)
-    # torch's fused attention runs at a third of the rate of plain products in bf16 on a CPU.
-    queries = rotated(q, rotation * q.shape[-1] ** -0.5).to(v.dtype).flatten(0, 1)
-    keys, values = rotated(k, rotation).to(v.dtype).flatten(0, 1).transpose(1, 2), v.flatten(0, 1)
-    n = v.shape[2]
-    at_once = max(1, SCORES // n**2)
-    heard = [
-        torch.bmm(_shares(torch.bmm(some, keys[first : first + at_once])), values[first : first + at_once])
-        for first, some in zip(range(0, len(queries), at_once), queries.split(at_once), strict=True)
-    ]
-    return torch.cat(heard).view(v.shape)
-
-
-def _shares(scores: Tensor) -> Tensor:
-    """Softmax over the last axis; torch's is several times slower on short rows of bf16 than by way of fp32."""
-    if scores.shape[-1] < 256:
-        return scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
-    return scores.softmax(-1)
 
 
 class FeedForward(nn.Module):

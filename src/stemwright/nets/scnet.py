@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stemwright.nets.precision import Dense
+
 
 @dataclass(frozen=True)
 class ScnetConfig:
@@ -126,7 +128,7 @@ class DualPath(nn.Module):
         hidden = channels * expand
         self.norms = nn.ModuleList(nn.GroupNorm(1, channels) for _ in range(2))
         self.lstms = nn.ModuleList(nn.LSTM(channels, hidden, batch_first=True, bidirectional=True) for _ in range(2))
-        self.linears = nn.ModuleList(nn.Linear(2 * hidden, channels) for _ in range(2))
+        self.linears = nn.ModuleList(Dense(2 * hidden, channels) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self._path(self.norms[0](x).permute(0, 3, 2, 1), 0).permute(0, 3, 2, 1)
@@ -170,7 +172,7 @@ class Scnet(nn.Module):
             x = self._net((x - mean) / (1e-5 + std)) * std + mean
         else:
             x = self.mask(self._net(x + self.positions)) if config.masked else self._net(x)
-        planes = x.view(x.shape[0], config.stems, config.channels, 2, *x.shape[2:])
+        planes = x.float().view(x.shape[0], config.stems, config.channels, 2, *x.shape[2:])
         stems = torch.view_as_complex(planes.permute(0, 1, 2, 4, 5, 3).contiguous())
         return self._audio(stems * spectrum.unsqueeze(1) if config.masked else stems)[..., : mix.shape[-1]]
 
@@ -217,7 +219,7 @@ class Scnet(nn.Module):
 
 
 def _to_modulation(x: Tensor) -> Tensor:
-    turned = torch.fft.rfft(x, dim=3, norm="ortho")
+    turned = torch.fft.rfft(x.float(), dim=3, norm="ortho")
     return torch.cat([turned.real, turned.imag], dim=1)
 
 

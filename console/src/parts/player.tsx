@@ -1,5 +1,5 @@
 // The player on a task's page: the same element that anyone can put on a page of their own, loaded when it is there.
-import type { JSX } from "preact";
+import { h, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Task } from "../types";
 
@@ -8,5 +8,5 @@ export function Player({ task }: { task: Task }): JSX.Element | null {
   useEffect(() => {
     void import("../player/element").then(() => setReady(true), () => undefined);
   }, []);
-  return ready ? <div class="player" data-task={task.taskId} /> : null;
+  return ready && task.playerUrl ? h("stem-player", { src: task.playerUrl, label: task.song }) : null;
 }

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
 from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded
-from stemwright.server.http.routes import console, contract, credit, files, health, separation, uploads
+from stemwright.server.http.routes import console, contract, credit, files, health, mixes, separation, uploads
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
@@ -49,6 +49,7 @@ def _routes(api: Api) -> list[Route]:
         _route(api, "GET", path, handle, is_open=True)
         for path, handle in (
             ("/s/{name}", files.download),
+            ("/s/{name}/mix", mixes.mix),
             ("/livez", health.live),
             ("/readyz", health.ready),
             ("/metrics", health.figures),

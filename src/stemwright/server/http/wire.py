@@ -58,6 +58,7 @@ class Generate(Incoming):
     callback_url: str | None = Field(None, alias="callBackUrl", max_length=8000)
     format: str | None = None
     priority: int | None = Field(None, ge=-10, le=10)
+    model: str | None = Field(None, max_length=100)
 
     @property
     def kind(self) -> str:
@@ -174,6 +175,7 @@ def record(task: Task, stems: Sequence[Stem], delivery: Delivery | None, *, base
         "expireTime": task.expires,
         "model": task.model,
         "device": task.device,
+        "playerUrl": callbacks.file_url(base_url, task.peaks) if task.peaks and not task.gone else None,
     }
 
 

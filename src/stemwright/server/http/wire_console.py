@@ -151,6 +151,7 @@ def details(task: Task, stems: Sequence[Stem], *, base_url: str, key: Key | None
         "attempts": task.attempt,
         "key": {"id": key.id, "name": key.name, "hint": key.hint} if key else None,
         "songUrl": callbacks.file_url(base_url, task.source) if song_here and task.source else None,
+        "playerUrl": callbacks.file_url(base_url, task.peaks) if task.peaks and not task.gone else None,
         "stems": [stem_of(stem, task, base_url) for stem in stems],
     }
 

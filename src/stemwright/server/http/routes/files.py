@@ -35,7 +35,8 @@ def download(call: Call) -> ASGIApp:
         with call.api.blobs.local(name, call.api.uploads) as path:
             return FileResponse(path, headers=headers)
     if call.scope["method"] == "HEAD":  # a signed address is good for one method, and its size is known here
-        return Response(headers=headers | {"content-length": str(size), "accept-ranges": "bytes"})
+        told = {} if size is None else {"content-length": str(size)}
+        return Response(headers=headers | told | {"accept-ranges": "bytes"})
     return Response(status_code=302, headers={**_EVERYWHERE, "location": link, "cache-control": "no-store"})
 
 
@@ -53,12 +54,12 @@ def download_url(call: Call) -> Answer:
     return answers.success(f"{call.base_url.rstrip('/')}/s/{blob}")
 
 
-def _kept(call: Call, name: str) -> tuple[int, int | None]:
-    """The size and the expiry of a stored file; raises BlobNotFound, FileGone."""
+def _kept(call: Call, name: str) -> tuple[int | None, int | None]:
+    """The size, where it is known, and the expiry of a stored file; raises BlobNotFound, FileGone."""
     with call.api.database.read() as tx:
         found = tasks.by_stem(tx, name)
-        kept = found[0] if found else tracks.by_blob(tx, name)
-        size = found[1].bytes if found else kept.bytes if isinstance(kept, tracks.Track) else 0
+        kept = found[0] if found else tasks.by_file_beside(tx, name) or tracks.by_blob(tx, name)
+        size = found[1].bytes if found else kept.bytes if isinstance(kept, tracks.Track) else None
     if kept is None:
         raise errors.BlobNotFound(name=name)
     if kept.gone is not None or (kept.expires is not None and kept.expires <= call.now):

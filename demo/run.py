@@ -77,7 +77,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], base: str, log: Path) -> 
         if process.poll() is not None:
             sys.exit(f"The service ended at once with status {process.returncode}. Its log, {log}:\n{log.read_text()}")
         with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{base}/health", timeout=2).status_code == 200:
+            if httpx2.get(f"{base}/livez", timeout=2).status_code == 200:
                 return
         time.sleep(0.05)
     sys.exit(f"The service did not answer within 60 s. Its log is {log}")

@@ -107,13 +107,21 @@ class House:
             track = tracks.register(tx, account.id, blob=blob, size=20, title="song", file_name="song.mp3", now=now)
         return Caller(self, account, self._kept(Client(self, dialect=dialect, key=secret)), key.id, track)
 
-    def finish(self, task_id: str, *, silent: Sequence[str] = (), experimental: Sequence[str] = ()) -> list[tasks.Stem]:
+    def finish(
+        self,
+        task_id: str,
+        *,
+        silent: Sequence[str] = (),
+        experimental: Sequence[str] = (),
+        stems: Sequence[str] = (),
+        model: str = "twelve",
+    ) -> list[tasks.Stem]:
         """Do what a worker does to a task that goes well."""
         attempt = self._begin(task_id)
         with self.database.read() as tx:
             task = tasks.find(tx, task_id)
         mapped = NEAREST.get(task.stem_name or "", "")
-        names = STEMS.get(task.kind) or (mapped, f"without_{mapped}")
+        names = stems or STEMS.get(task.kind) or (mapped, f"without_{mapped}")
         files = []
         for position, name in enumerate(names):
             label, stem_id = LABELS.get(name, "Rest"), str(uuid.uuid4())
@@ -135,7 +143,7 @@ class House:
                 )
             )
         facts = {
-            "model": "twelve",
+            "model": model,
             "device": "cpu",
             "duration_seconds": 12.5,
             "gain_db": 0.0,
@@ -175,7 +183,8 @@ def running(**settings: Any) -> Iterator[House]:
     chosen = Settings(**{"allow_networks": ("127.0.0.0/8",), "rate_limit_creates": 10_000, **settings})
     database = Database(chosen.database)
     house = House(Api(chosen, database, open_blobs(chosen.blobs)))
-    config = uvicorn.Config(create_app(house.api), port=0, log_config=None, access_log=False, lifespan="off", ws="none")
+    quiet = {"log_config": None, "access_log": False, "proxy_headers": False}
+    config = uvicorn.Config(create_app(house.api), port=0, lifespan="off", ws="none", **quiet)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -2,29 +2,44 @@
 
 import re
 
-from stemwright.server import fleet, maintenance
+import pytest
+
+from stemwright.server import fleet, maintenance, tasks
 from stemwright.server.clock import now_ms
 from tests.server.http.house import Caller, House
 
 
-def test_health(house: House) -> None:
-    assert house.anonymous().get("/health").json() == {"status": "ok"}
+def test_it_lives(house: House) -> None:
+    assert house.anonymous().get("/livez").json() == {"status": "ok"}
 
 
-def test_ready_counts_the_workers(serve) -> None:
+def test_ready_with_a_worker_degraded_without(serve) -> None:
     house = serve()
-    assert house.anonymous().get("/ready").json() == {"status": "ready", "workers": 0, "maintenance": False}
+    told = house.anonymous().get("/readyz").json()
+    assert told | {"status": "degraded", "workers": 0, "slots": 0, "maintenance": False} == told
     with house.database.transaction() as tx:
-        fleet.register(tx, version="1", device="cpu", model="twelve", now=now_ms())
+        fleet.register(tx, version="1", device="cpu", model="twelve", slots=2, now=fleet.clock(tx))
         maintenance.switch(tx, on=True, now=now_ms())
-    assert house.anonymous().get("/ready").json() == {"status": "ready", "workers": 1, "maintenance": True}
+    told = house.anonymous().get("/readyz").json()
+    assert told | {"status": "ready", "workers": 1, "slots": 2, "storage": "ok", "maintenance": True} == told
+
+
+def test_degraded_when_the_storage_is_away(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = serve()
+
+    def away() -> None:
+        raise OSError
+
+    monkeypatch.setattr(house.api.blobs, "check", away)
+    answer = house.anonymous().get("/readyz")
+    assert (answer.status_code, answer.json()["status"], answer.json()["storage"]) == (200, "degraded", "unavailable")
 
 
 def test_not_ready_without_a_database(serve) -> None:
     house = serve()
     house.execute("DROP TABLE workers")
-    answer = house.anonymous().get("/ready")
-    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    answer = house.anonymous().get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, "unavailable")
 
 
 def test_the_figures(house: House, caller: Caller) -> None:
@@ -32,7 +47,29 @@ def test_the_figures(house: House, caller: Caller) -> None:
     text = house.anonymous().get("/metrics").text
     assert re.search(r'stemwright_http_answers_total\{code="200",route="/api/v1/vocal-removal/generate"\} \d', text)
     assert re.search(r'stemwright_tasks_unfinished\{state="queued"\} [1-9]', text)
-    assert "stemwright_callbacks_pending" in text
+    assert re.search(r'stemwright_queue_depth\{queue="separate_vocal"\} [1-9]', text)
+    assert re.search(r'stemwright_queue_oldest_seconds\{queue="callbacks"\} \d', text)
+    assert re.search(r'stemwright_credits_charged_total\{kind="separate_vocal"\} [1-9]', text)
+
+
+def test_a_request_keeps_the_name_its_sender_gave_it(caller: Caller) -> None:
+    answer = caller.create(headers={"X-Request-Id": "mine-42"})
+    assert answer.headers["X-Request-Id"] == "mine-42"
+    with caller.house.database.read() as tx:
+        task = tasks.find(tx, answer.json()["data"]["taskId"])
+    assert (task.request_id, task.base_url) == ("mine-42", caller.house.url)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"), [(("127.0.0.0/8",), "https://stems.example"), ((), None), (("10.0.0.0/8",), None)]
+)
+def test_a_proxy_is_believed_when_it_is_trusted(serve, trusted: tuple[str, ...], seen: str | None) -> None:
+    house = serve(trusted_proxies=trusted)
+    caller = house.caller()
+    sent = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "stems.example", "X-Forwarded-For": "1.2.3.4"}
+    task_id = caller.create(headers=sent).json()["data"]["taskId"]
+    with house.database.read() as tx:
+        assert tasks.find(tx, task_id).base_url == (seen or house.url)
 
 
 def test_the_contract_names_this_server(house: House) -> None:

@@ -11,6 +11,8 @@ from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 
+CHECK_MS = 5000
+
 
 def live(_call: Call) -> Answer:
     """`GET /livez`: the process answers."""
@@ -42,11 +44,18 @@ def figures(call: Call) -> Answer:
 
 
 def _storage_answers(call: Call) -> bool:
+    """Whether bytes can be stored; looked up at most every few seconds, because it stores some and anyone may ask."""
+    checked, answers_now = call.api.storage_checked
+    if abs(call.now - checked) < CHECK_MS:
+        return answers_now
     try:
-        "readyz" in call.api.blobs  # noqa: B015  asks the store
+        call.api.blobs.check()
     except Exception:  # noqa: BLE001  whatever its client raises, it is not there
-        return False
-    return True
+        answers_now = False
+    else:
+        answers_now = True
+    call.api.storage_checked = (call.now, answers_now)
+    return answers_now
 
 
 def _dead_after_ms(call: Call) -> int:

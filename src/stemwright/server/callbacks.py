@@ -13,7 +13,7 @@ from typing import Any
 
 from stemwright.errors import AddressError
 from stemwright.server import network
-from stemwright.server.stem_names import LABELS, NEAREST
+from stemwright.server.stem_names import LABELS, NEAREST, label
 from stemwright.server.tasks import Stem, Task
 
 DELAYS_SECONDS = (0.0, 60.0, 300.0, 900.0)
@@ -23,6 +23,8 @@ _DONE = {
     "apikley": "vocal separation generated successfully.",
     "sunoapi": "vocal Removal generated successfully.",
 }
+# Stems that have a field of their own; what else a model gives is in the list of all files.
+_FIELDS = {*LABELS, "piano"}
 _FAILED = "Vocal separation failed"
 _FAILURE_CODES = {"sunoapi": {"input": 400, "fetch": 451}}
 
@@ -85,7 +87,7 @@ def file_url(base_url: str, blob: str) -> str:
 
 def group_name(stem_name: str) -> str:
     """What people call a stem: `backing_vocals` → `Backing Vocals`."""
-    return LABELS.get(stem_name, stem_name).replace("_", " ")
+    return label(stem_name).replace("_", " ")
 
 
 def origin_data(task: Task, stems: Sequence[Stem], base_url: str) -> list[dict[str, Any]]:
@@ -93,26 +95,26 @@ def origin_data(task: Task, stems: Sequence[Stem], base_url: str) -> list[dict[s
     if task.kind != "split_stem_advanced":
         return [_described(stem, group_name(stem.name), base_url) for stem in stems]
     name = task.stem_name or ""
-    nearest = {"mapped_to": NEAREST.get(name, name)}
+    made = {"mapped_to": stems[0].name, "model": task.model}
     return [
         {
-            role: _described(stem, name, base_url) | nearest
+            role: _described(stem, name, base_url) | made
             for role, stem in zip(("extract", "remove"), stems, strict=False)
         }
     ]
 
 
 def stem_urls(task: Task, stems: Sequence[Stem], base_url: str) -> dict[str, str]:
-    """Each stem's URL by its wire name; for `split_stem_advanced` that of the stem the named one was mapped to."""
+    """The URLs of those stems that have a field on the wire; for `split_stem_advanced` in that of our nearest stem."""
     if task.kind == "split_stem_advanced":
         mapped = NEAREST.get(task.stem_name or "", "")
         return {url_key(mapped): file_url(base_url, stem.blob) for stem in stems[:1]}
-    return {url_key(stem.name): file_url(base_url, stem.blob) for stem in stems}
+    return {url_key(stem.name): file_url(base_url, stem.blob) for stem in stems if stem.name in _FIELDS}
 
 
 def _info(task: Task, stems: Sequence[Stem], base_url: str) -> dict[str, Any]:
     info: dict[str, Any] = {"origin_url": "", **stem_urls(task, stems, base_url)}
-    if task.kind == "split_stem_advanced":
+    if task.kind == "split_stem_advanced" or not {stem.name for stem in stems} <= _FIELDS:
         info["origin_data"] = origin_data(task, stems, base_url)
     return info
 

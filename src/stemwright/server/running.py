@@ -30,10 +30,12 @@ from stemwright.errors import (
 from stemwright.server import accounts, arrivals, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
+from stemwright.server.stem_names import HEADS, MEGA
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import AWAY, Database
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
+MOST_FILES = 64  # of one task: the Mega model's heads, their rest, and two for the player
 DAY_MS = 86_400_000
 
 log = logging.getLogger("stemwright.worker")
@@ -269,7 +271,8 @@ def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
 
 def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
     folder = _empty_folder(shop, task)
-    ids = [str(uuid.uuid4()) for _ in range(16)]  # each attempt's own: a late one cannot overwrite another's files
+    # Each attempt's own: a late one cannot overwrite another's files.
+    ids = [str(uuid.uuid4()) for _ in range(MOST_FILES)]
     began = time.monotonic()
     with shop.blobs.local(source, folder) as path, shop.child() as child:
         job = separating.Job(
@@ -279,10 +282,11 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
             source=str(path),
             folder=str(folder),
             format=task.format,
-            model=shop.settings.model,
+            model=_model(shop.settings, task),
             max_seconds=shop.settings.max_duration_seconds,
             request_id=task.request_id,
             ids=tuple(ids),
+            instrument_model=_instrument_model(shop.settings, task),
         )
         outcome = child.separate(job, on_progress=lambda fraction: _report(shop, task, fraction))
     stored = time.monotonic()
@@ -302,6 +306,18 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
         facts[kind] = blob
     shop.work.took("storing", time.monotonic() - stored, model=outcome.model, kind=task.kind)
     return {"files": files, "facts": facts, "attempt": task.attempt}
+
+
+def _model(settings: Settings, task: tasks.Task) -> str:
+    """The model that was asked for; the operator's for an instrument that the Mega model has no head for."""
+    no_head = task.model == MEGA and task.stem_name is not None and task.stem_name not in HEADS
+    return settings.model if no_head or task.model is None else task.model
+
+
+def _instrument_model(settings: Settings, task: tasks.Task) -> str | None:
+    """The Mega model where it is allowed, knows the instrument, and the client left the choice to us."""
+    fits = task.stem_name in HEADS and task.model is None and MEGA in settings.allowed_models
+    return MEGA if fits else None
 
 
 def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, file_format: str) -> Answer:

@@ -32,9 +32,10 @@ from stemwright.errors import (
     SeparationFailed,
     StemwrightError,
     Superseded,
+    UnknownStem,
 )
 from stemwright.server import parentage
-from stemwright.server.stem_names import NEAREST, label
+from stemwright.server.stem_names import label, nearest
 
 COMMAND = (sys.executable, "-m", "stemwright.server.separating")
 LOOK_SECONDS = 0.1
@@ -46,7 +47,10 @@ log = logging.getLogger("stemwright.child")
 
 @dataclass(frozen=True)
 class Job:
-    """One separation for the child: files in, files out. Paths are text, as they cross a pipe."""
+    """One separation for the child: files in, files out. Paths are text, as they cross a pipe.
+
+    `instrument_model` is preferred to `model` for an instrument that it knows, where it is on this machine.
+    """
 
     task_id: str
     kind: str
@@ -58,6 +62,7 @@ class Job:
     max_seconds: float
     ids: tuple[str, ...] = ()  # of the blobs to be; without them nothing is made for the player
     request_id: str | None = None  # for the logs
+    instrument_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -390,7 +395,6 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
         job.folder,
         **_wanted(job),
         format=job.format,
-        model=job.model,
         mix=bool(job.ids),
         listen=drawing.listen if job.ids else None,
         limits=SongLimits(max_seconds=job.max_seconds),
@@ -416,13 +420,22 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
 
 
 def _wanted(job: Job) -> dict[str, Any]:
-    """The stems that a kind of task asks for."""
+    """The model and the stems that a kind of task asks for; raises UnknownModel, NotPulled, UnknownStem."""
     if job.kind == "separate_vocal":
-        return {"two": True}
+        return {"model": job.model, "two": True}
     if job.kind == "split_stem":
-        return {"stems": None}
+        return {"model": job.model, "stems": None}
     assert job.stem_name is not None
-    return {"stems": [NEAREST[job.stem_name]], "rest": "rest"}
+    from stemwright.zoo import installed, loading
+
+    model = job.model
+    if job.instrument_model and installed.find(job.instrument_model):
+        model = job.instrument_model
+    offered, _ = loading.offered(model)
+    stem = nearest(job.stem_name, offered)
+    if stem is None:
+        raise UnknownStem(stem=job.stem_name, model=model, choices=", ".join(offered))
+    return {"model": model, "stems": [stem], "rest": "rest"}
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     # the worker
     formats: Annotated[tuple[str, ...], NoDecode] = FORMATS
     model: str = "twelve"
+    allowed_models: Annotated[tuple[str, ...], NoDecode] = ()  # cards and recipes that a create may name besides
     device: str = "cpu"
     task_memory_bytes: PositiveInt = 4 << 30
     task_seconds: float = Field(default=3600, gt=0)
@@ -95,7 +96,15 @@ class Settings(BaseSettings):
     otel: bool = False  # export spans; needs stemwright[otel]
 
     @field_validator(
-        *("allow_networks", "trusted_proxies", "formats", "callback_delays_seconds", "separator_command"), mode="before"
+        *(
+            "allow_networks",
+            "trusted_proxies",
+            "formats",
+            "allowed_models",
+            "callback_delays_seconds",
+            "separator_command",
+        ),
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -122,6 +131,11 @@ class Settings(BaseSettings):
     def work(self) -> Path:
         """The folder for files of running tasks, on this machine's own disk."""
         return self.data.resolve() / "work"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models and recipes that a create may name."""
+        return tuple(dict.fromkeys((self.model, *self.allowed_models)))
 
     def cost(self, kind: str) -> int:
         """Credits that one task of `kind` costs."""

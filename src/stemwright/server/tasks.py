@@ -58,11 +58,15 @@ class Submission:
     priority: int = 0
     base_url: str | None = None
     request_id: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task as stored. `progress` runs from 0 to 100, times are epoch milliseconds."""
+    """One task as stored. `progress` runs from 0 to 100, times are epoch milliseconds.
+
+    `model` is the one that was asked for, if any, and in the end the one that did it.
+    """
 
     id: str
     account_id: str

@@ -69,7 +69,7 @@ def test_a_message_names_the_field(caller: Caller) -> None:
 
 
 def test_unknown_fields_are_accepted(caller: Caller) -> None:
-    assert caller.create(replyUrl="x", replyRef={"a": 1}, model="V5").json()["code"] == 200
+    assert caller.create(replyUrl="x", replyRef={"a": 1}, tune="V5").json()["code"] == 200
 
 
 def test_null_and_empty_count_as_not_given(caller: Caller) -> None:

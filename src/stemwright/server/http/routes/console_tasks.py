@@ -87,6 +87,7 @@ def again(call: Call) -> Answer:
             "format": old.format,
             "callBackUrl": old.callback_url,
             "audioUrl": old.audio_url,
+            "model": old.model if old.model in call.api.settings.models else None,
         }
     )
     call.api.creates.refuse_closed(old.account_id, now=call.now)

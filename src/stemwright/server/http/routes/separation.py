@@ -75,6 +75,8 @@ def _check(call: Call, asked: wire.Generate) -> None:
     asked.check()
     if asked.format is not None and asked.format not in settings.formats:
         raise errors.UnknownFormat(format=asked.format, choices=", ".join(settings.formats))
+    if asked.model is not None and asked.model not in settings.models:
+        raise errors.InvalidRequest(field="model", problem="must be one of: " + ", ".join(settings.models))
 
 
 def _create_once(call: Call, tx: sa.Connection, asked: wire.Generate, *, key: str, fingerprint: str) -> Answer:
@@ -108,6 +110,7 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
         track=track,
         audio_url=None if track else asked.audio_url,
         stem_name=asked.stem_name if asked.kind == "split_stem_advanced" else None,
+        model=asked.model,
         callback_url=asked.callback_url,
         priority=asked.priority or 0,
         base_url=call.base_url,

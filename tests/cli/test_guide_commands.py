@@ -14,9 +14,8 @@ from stemwright.cli import run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "separating.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r"```(csv|json)\n(.*?)```", PAGE, re.DOTALL))
-COMMANDS = re.findall(
-    r"^stemwright (separate .*)$", "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)), re.MULTILINE
-)
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+COMMANDS = re.findall(r"^stemwright (separate .*)$", SHELL, re.MULTILINE)
 OPTIONS = [option.replace("\\|", "|") for option in re.findall(r"^\| `(--[^`]*)`", PAGE, re.MULTILINE)]
 
 

@@ -85,9 +85,8 @@ def submit(database: Database, settings: Settings, account: accounts.Account, ho
         keep(blobs, name, json.dumps(script).encode())
         with database.transaction() as tx:
             track = tracks.register(tx, account.id, blob=name, size=1, now=now_ms())
-            asked = tasks.Submission(
-                account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, callback_url=f"{hook.url}/hook"
-            )
+            told = {"callback_url": f"{hook.url}/hook?secret=hunter2", "request_id": "request-of-a-test"}
+            asked = tasks.Submission(account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, **told)
             return tasks.submit(tx, asked, now=now_ms()).id
 
     return one

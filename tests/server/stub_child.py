@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,8 +17,11 @@ TWELVE = [name for name in LABELS if name != "instrumental"]
 
 
 def act(job: separating.Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> separating.Outcome:
-    """Reads the script {"seconds", "die", "once", "refuse", "swell", "deaf"} from the source and follows it."""
+    """Reads a script {"seconds", "die", "once", "refuse", "swell", "deaf", "mutter"} from the source and follows it."""
     script = json.loads(Path(job.source).read_text())
+    if "mutter" in script:
+        sys.stderr.write(script["mutter"] + "\n")
+        sys.stderr.flush()
     seconds, began = script.get("seconds", 0), time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         if cancelled() and not script.get("deaf"):

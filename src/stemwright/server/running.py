@@ -137,6 +137,7 @@ def separate(shop: Workshop, task_id: str, source: str) -> Answer:
         if not answer.pop("again", False):
             return answer
         shop.work.retried("child")
+    answer["error"] += f" It did so {shop.settings.task_attempts} times; the task's credits were given back."
     return answer
 
 
@@ -299,7 +300,7 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
         names = [part.blob(stem_id) for part, stem_id in named] + [blob for _, blob in beside.values()]
         arrivals.announce(tx, names, task_id=task.id, now=now_ms())
     facts = {name: getattr(outcome, name) for name in ("model", "device", "duration_seconds", "gain_db")}
-    files = [_stored(shop, part, n, stem_id, task.format) for n, (part, stem_id) in enumerate(named)]
+    files = [_stored(shop, part, n, stem_id, task.format.partition("-")[0]) for n, (part, stem_id) in enumerate(named)]
     for kind, (path, blob) in beside.items():
         shop.blobs.put(blob, path)
         path.unlink()

@@ -1,0 +1,69 @@
+"""What the logs say, in which form, and what they never say."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from stemwright.server import logs
+
+
+@pytest.fixture(autouse=True)
+def put_back() -> Iterator[None]:
+    """What pytest has set up itself is there again afterwards."""
+    root, ours = logging.getLogger(), logging.getLogger("stemwright")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+log = logging.getLogger("stemwright.test")
+
+
+def test_json_has_one_object_for_each_event(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", form="json")
+    with logs.about(request_id="r1", task_id="t1"):
+        log.info("an\nevent")
+        log.warning("more", extra={"callback_id": "c1"})
+    log.info("nothing in particular")
+    first, second, third = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["message"], first["level"], first["request_id"], first["task_id"]) == (
+        "an\nevent",
+        "INFO",
+        "r1",
+        "t1",
+    )
+    assert (second["callback_id"], second["task_id"]) == ("c1", "t1")
+    assert "task_id" not in third
+    assert first["time"].endswith("Z")
+
+
+def test_text_says_what_it_is_about_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO")
+    with logs.about(task_id="t1", request_id=None):
+        log.info("an event")
+    assert capsys.readouterr().err.endswith("INFO stemwright.test an event [task_id=t1]\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "key sw_hunter2hunter2hunter2 is wrong",
+        "Authorization: Bearer hunter2hunter2",
+        "to https://example.com/cb?secret=hunter2&x=1 in vain",
+        "[parameters: ('https://example.com/cb?a=1&secret=hunter2', 3)]",
+        "postgresql://me:hunter2@host/name is away",
+        "whsec_hunter2+hunter2/hunter2=",
+    ],
+)
+def test_no_secret_gets_through(told: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", form=form)
+    log.error(told)
+    log.error("it went wrong", exc_info=ValueError(told))
+    said = capsys.readouterr().err
+    assert "hunter2" not in said
+    assert "it went wrong" in said

@@ -144,7 +144,8 @@ class Settings(BaseSettings):
 
 def unknown(environment: Iterable[str]) -> list[str]:
     """The STEMWRIGHT_… names in the environment that nothing reads, each with the name that was probably meant."""
-    known = {f"STEMWRIGHT_{name.upper()}" for name in (*Settings.model_fields, *_ELSEWHERE)}
-    strangers = sorted(name for name in environment if name.startswith("STEMWRIGHT_") and name not in known)
-    near = {name: get_close_matches(name, sorted(known), 1) for name in strangers}
-    return [f"{name} (did you mean {near[name][0]}?)" if near[name] else name for name in strangers]
+    known = sorted(name.upper() for name in (*Settings.model_fields, *_ELSEWHERE))
+    names = sorted(name.removeprefix("STEMWRIGHT_") for name in environment if name.startswith("STEMWRIGHT_"))
+    near = {name: get_close_matches(name, known, 1, 0.7) for name in names if name not in known}
+    meant = {name: f" (did you mean STEMWRIGHT_{found[0]}?)" if found else "" for name, found in near.items()}
+    return [f"STEMWRIGHT_{name}{hint}" for name, hint in meant.items()]

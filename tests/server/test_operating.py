@@ -1,0 +1,136 @@
+"""What an operator asks for at night, as commands: tasks, workers, callbacks, accounts; on either database."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from stemwright.cli import run
+from stemwright.server import accounts, credits, fleet, tasks, workflows
+from stemwright.server.settings import Settings, unknown
+from stemwright.server.store.database import Database
+from stemwright.server.store.tables import callbacks as callback_rows
+
+from .conftest import NOW
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def call(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    for name in ("data", "database_url", "blobs_url"):
+        monkeypatch.setenv(f"STEMWRIGHT_{name.upper()}", str(getattr(settings, name)))
+
+    def command(*words: str, status: int = 0) -> Any:
+        capsys.readouterr()
+        assert run(list(words)) == status
+        said = capsys.readouterr()
+        if status:
+            return said.err
+        return json.loads(said.out) if "--json" in words else said.out
+
+    return command
+
+
+@pytest.fixture
+def task(database: Database, asked: tasks.Submission) -> tasks.Task:
+    with database.transaction() as tx:
+        return tasks.submit(tx, replace(asked, callback_url="https://a.example/cb?secret=hunter2"), now=NOW)
+
+
+def test_tasks_are_listed(call: Call, task: tasks.Task) -> None:
+    (row,) = call("tasks", "list", "--json")
+    assert (row["id"], row["state"], row["account"]) == (task.id, "queued", "someone")
+    assert call("tasks", "list", "--state", "failed", "--json") == []
+    assert [row["id"] for row in call("tasks", "list", "--unfinished", "--account", "someone", "--json")] == [task.id]
+    assert re.match(rf"{task.id}  2026-11-18 \S+  queued +0 %  separate_vocal  someone", call("tasks", "list"))
+    assert "nobody" in call("tasks", "list", "--account", "nobody", status=1)
+
+
+def test_a_task_is_shown_without_its_secrets(call: Call, task: tasks.Task) -> None:
+    shown = call("tasks", "show", task.id, "--json")
+    assert (shown["id"], shown["callback_url"], shown["files"]) == (task.id, "https://a.example/cb?…", [])
+    assert "hunter2" not in call("tasks", "show", task.id)
+    assert "There is no task" in call("tasks", "show", "0" * 32, status=1)
+
+
+def test_a_task_is_cancelled_and_retried(call: Call, task: tasks.Task, database: Database) -> None:
+    assert "Cancel it first" in call("tasks", "retry", task.id, status=1)
+    assert call("tasks", "cancel", task.id, "--json") == {"id": task.id, "state": "cancelled", "refunded": 1}
+    assert "is cancelled" in call("tasks", "cancel", task.id, status=1)
+    again, free = (call("tasks", "retry", task.id, *more, "--json") for more in ((), ("--free",)))
+    assert (again["retries"], again["cost"], free["cost"]) == (task.id, 1, 0)
+    with database.read() as tx:
+        assert tasks.find(tx, again["id"]).callback_url == task.callback_url
+        assert credits.balance(tx, task.account_id) == 99
+        assert credits.audit(tx) == []
+
+
+def test_workers_are_listed(call: Call, task: tasks.Task, database: Database) -> None:
+    with database.transaction() as tx:
+        now = fleet.clock(tx)
+        worker = fleet.register(tx, version="1.2", device="cpu", model="m", slots=2, now=now)
+        silent = fleet.register(tx, version="1.1", device="cpu", model="m", now=now - 100_000)
+        gone = fleet.register(tx, version="1.0", device="cpu", model="m", now=now - 200_000)
+        fleet.forget(tx, gone, now=now)
+        tasks.begin(tx, task.id, state="separating", worker=worker, now=now)
+    rows = {row["id"]: row for row in call("workers", "--json")}
+    assert rows.keys() == {worker, silent}
+    assert (rows[worker]["state"], rows[worker]["tasks"], rows[silent]["state"]) == ("busy", [task.id], "silent")
+    assert len(call("workers", "--ended", "--json")) == 3
+    assert f"{worker}  busy      1/2  1.2" in call("workers")
+
+
+def test_callbacks_are_listed_and_sent_again(call: Call, task: tasks.Task, database: Database) -> None:
+    assert "no callback" in call("callbacks", "resend", task.id, status=1)
+    with database.transaction() as tx:
+        workflows.cancel(tx, task.id)
+    (row,) = call("callbacks", "list", "--json")
+    assert (row["task"], row["state"], row["url"]) == (task.id, "pending", "https://a.example/cb?…")
+    assert "still being delivered" in call("callbacks", "resend", task.id, status=1)
+    with database.transaction() as tx:
+        tx.execute(sa.update(callback_rows).values(state="failed", attempts=4, last_error="HTTP 500"))
+    assert "HTTP 500" in call("callbacks", "list", "--state", "failed", "--account", "someone")
+    assert call("callbacks", "resend", task.id, "--json") == {"task": task.id, "id": row["id"], "attempt": 5}
+    assert call("callbacks", "list", "--state", "pending", "--json")[0]["id"] == row["id"]
+
+
+def test_accounts_share_the_fleet(call: Call, account: accounts.Account) -> None:
+    assert call("accounts", "share", "someone", "3", "--json") == {"account": "someone", "share": 3}
+    (row,) = call("accounts", "list", "--json")
+    assert (row["name"], row["share"], row["balance"], row["unfinished"]) == ("someone", 3, 100, 0)
+    call("accounts", "share", "someone", "0", status=2)
+
+
+def test_a_song_that_is_gone_cannot_be_asked_for_again(call: Call, task: tasks.Task, database: Database) -> None:
+    call("tasks", "cancel", task.id)
+    with database.transaction() as tx:
+        tx.execute(sa.text("UPDATE tracks SET gone = 1"))
+    assert "Upload it once more" in call("tasks", "retry", task.id, status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("STEMWRIGHT_CONCURENT_TASKS", ["STEMWRIGHT_CONCURENT_TASKS (did you mean STEMWRIGHT_CONCURRENT_TASKS?)"]),
+        ("STEMWRIGHT_XYZZY", ["STEMWRIGHT_XYZZY"]),
+        ("STEMWRIGHT_PORT", []),
+        ("STEMWRIGHT_TRACEBACK", []),
+        ("HOME", []),
+    ],
+)
+def test_names_that_nothing_reads_are_told(name: str, told: list[str]) -> None:
+    assert unknown([name]) == told
+
+
+def test_a_mistyped_name_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_LOG_LEVL", "DEBUG")
+    assert run(["worker", "--data", str(tmp_path / "none")]) == 1
+    assert "nothing reads STEMWRIGHT_LOG_LEVL (did you mean STEMWRIGHT_LOG_LEVEL?)" in capsys.readouterr().err

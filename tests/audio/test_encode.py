@@ -128,7 +128,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.wav", "file"]
 
 
-@pytest.mark.parametrize("name", ["ogg", "", "-", "wav-x", "wav-16f", "mp3-fast"])
+@pytest.mark.parametrize("name", ["ogg", "", "-", "wav-x", "mp3-0320", "wav-１６", "wav-16f", "mp3-fast"])
 def test_unknown_formats_name_those_there_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.UnknownFormat, match="Choose one of: mp3, wav, flac, opus, m4a"):
         encode.open_stem(tmp_path / "a", rate=RATE, format=name)

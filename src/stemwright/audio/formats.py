@@ -126,7 +126,7 @@ class Sound:
 def _numbers(kind: Format, text: str, format: str) -> tuple[int | None, int | None]:
     """What stands behind the format's name, as bits or as kbit/s."""
     number = text.removesuffix("f") if text == f"{FLOAT_BITS}f" else text
-    if not number.isdecimal():
+    if not number.isdecimal() or number != str(int(number)):
         raise UnknownFormat(format=format, choices=", ".join(FORMATS))
     return (None, int(number)) if kind.is_lossy else (int(number), None)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stemwright.server import tasks
 from stemwright.server.http import wire
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import NEAREST
@@ -17,6 +18,10 @@ INVALID = [
     {"type": "split_stem_advanced"},
     {"type": "split_stem_advanced", "stemName": "Kazoo"},
     {"format": "exe"},
+    {"format": "flac-32f"},
+    {"format": "mp3-100"},
+    {"format": "mp3-000000000320"},
+    {"format": "aac"},
     {"format": 3},
     {"callBackUrl": "not a url"},
     {"callBackUrl": "ftp://example.com/x"},
@@ -40,6 +45,13 @@ def test_each_kind_takes_its_price(caller: Caller, kind: str, extra: dict, cost:
 
 def test_the_default_kind_is_separate_vocal(caller: Caller) -> None:
     assert caller.record(caller.created())["type"] == "separate_vocal"
+
+
+@pytest.mark.parametrize("format", ["flac", "flac-24", "wav-32f", "mp3-192", "opus-96"])
+def test_a_format_may_have_bits_or_a_bitrate(house: House, caller: Caller, format: str) -> None:
+    task_id = caller.created(format=format)
+    with house.database.read() as tx:
+        assert tasks.find(tx, task_id).format == format
 
 
 def test_the_same_song_is_charged_every_time(caller: Caller) -> None:

@@ -44,6 +44,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.MissingCallback: Meaning.INVALID,
     errors.WrongUrl: Meaning.INVALID,
     errors.UnknownFormat: Meaning.INVALID,
+    errors.BadSound: Meaning.INVALID,
     errors.TrackNotFound: Meaning.INVALID,
     errors.IdempotencyReused: Meaning.INVALID,
     errors.TaskNotFound: Meaning.NOT_FOUND,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from stemwright import errors
+from stemwright.audio.formats import Sound
 from stemwright.server import maintenance, tasks, tracks
 from stemwright.server.http import answers, idempotency, wire
 from stemwright.server.http.answers import Answer
@@ -73,8 +74,10 @@ def _check(call: Call, asked: wire.Generate) -> None:
     if settings.require_callback and asked.callback_url is None:
         raise errors.MissingCallback
     asked.check()
-    if asked.format is not None and asked.format not in settings.formats:
-        raise errors.UnknownFormat(format=asked.format, choices=", ".join(settings.formats))
+    if asked.format is not None:
+        if asked.format.partition("-")[0] not in settings.formats:
+            raise errors.UnknownFormat(format=asked.format, choices=", ".join(settings.formats))
+        Sound.of(asked.format)  # its bits or bitrate, too
     if asked.model is not None and asked.model not in settings.models:
         raise errors.InvalidRequest(field="model", problem="must be one of: " + ", ".join(settings.models))
 

@@ -53,6 +53,7 @@ class Workshop:
     worker_id: str
     children: Queue[separating.Child] = field(default_factory=Queue)
     stopping: Event = field(default_factory=Event)
+    strays: set[str] = field(default_factory=set)  # workflows of ours that no thread was running a moment ago
     leaving: Event = field(default_factory=Event)  # nothing new is taken
     freed: Event = field(default_factory=Event)  # a task has ended: the next one's turn may have come
     work: metrics.Work = field(default_factory=metrics.Work)

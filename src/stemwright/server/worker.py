@@ -84,6 +84,7 @@ def _sweep(shop: Workshop) -> None:
             shop.work.retried("worker")
         if count:
             log.info("took over %d workflows of dead worker %s", count, worker_id)
+    shop.strays = workflows.take_up(shop, shop.strays)
     retention.clear_folders(shop.database, shop.settings)
     for child in shop.every_child:
         child.kill_when_idle(shop.settings.child_idle_seconds)
@@ -155,6 +156,8 @@ def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) ->
                 chore(shop)
             except SQLAlchemyError:
                 log.exception("the database did not answer")
+            except Exception:  # noqa: BLE001  whatever it is, the next one may go well; without it no worker lives
+                log.exception("%s went wrong", chore.__name__)
 
     threading.Thread(target=loop, name=chore.__name__, daemon=True).start()
 

@@ -32,6 +32,7 @@ POLL_SECONDS = 0.25
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 
 log = logging.getLogger("stemwright.worker")
+_here: set[str] = set()  # the workflows that threads of this process are running
 _clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
 
 
@@ -191,6 +192,19 @@ def take_over(database: Database, worker_id: str) -> int:
     return len(found)
 
 
+def take_up(shop: Workshop, strays: set[str]) -> set[str]:
+    """Puts workflows of this process that none of its threads runs back into their queues: the database was away when
+    they began or ended. Returns those seen for the first time; `strays` are the ones of the last call, now certain.
+    """
+    client = _client(shop.database)
+    found = client.list_workflows(status="PENDING", executor_id=shop.worker_id, load_input=False, load_output=False)
+    seen = {workflow.workflow_id: workflow for workflow in found if workflow.workflow_id not in _here}
+    for workflow_id in strays & seen.keys():
+        log.warning("workflow %s had stopped and is taken up again", workflow_id)
+        client.resume_workflow(workflow_id, queue_name=seen[workflow_id].queue_name or CHORES)
+    return seen.keys() - strays
+
+
 def _step(name: str) -> StepOptions:
     """A step raises only when the database is away, and is tried again: what is wrong with a task is its answer."""
     return {"name": name, "retries_allowed": True, "max_attempts": 8, "interval_seconds": 1.0, "backoff_rate": 2.0}
@@ -263,10 +277,17 @@ def _forget_old() -> int:
 def _bound(workflow: Any, shop: Workshop) -> Any:
     """The workflow as DBOS knows it: only what is stored is an argument."""
 
+    from dbos import DBOS
+
     @functools.wraps(workflow)
     def run(*args: Any) -> Any:
-        with shop.running():
-            return workflow(shop, *args)
+        workflow_id = str(DBOS.workflow_id)
+        _here.add(workflow_id)
+        try:
+            with shop.running():
+                return workflow(shop, *args)
+        finally:
+            _here.discard(workflow_id)
 
     run.__qualname__ = workflow.__name__
     del run.__wrapped__  # or its signature would be taken for this one's

@@ -158,6 +158,16 @@ class House:
         with self.database.transaction() as tx:
             tasks.fail(tx, task_id, failure=failure, error=error, now=now_ms())
 
+    def lose(self, *tables: str) -> None:
+        """Drop tables, whatever refers to them."""
+        with self.database.engine.connect() as connection:
+            connection.exec_driver_sql("COMMIT")
+            if self.database.sqlite:
+                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            for table in tables:
+                connection.exec_driver_sql(f"DROP TABLE {table}" + ("" if self.database.sqlite else " CASCADE"))
+            connection.exec_driver_sql("COMMIT" if not self.database.sqlite else "BEGIN")
+
     def execute(self, sql: str) -> None:
         with self.database.transaction() as tx:
             tx.execute(sa.text(sql))

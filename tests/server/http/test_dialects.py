@@ -70,12 +70,7 @@ def test_too_often(serve, dialect: str, operation: Operation) -> None:
 def test_a_fault_of_ours(serve, dialect: str, operation: Operation, caplog: pytest.LogCaptureFixture) -> None:
     house = serve()
     caller = house.caller(dialect=dialect)
-    with house.database.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-        for table in ("tasks", "tracks", "ledger"):
-            connection.exec_driver_sql(f"DROP TABLE {table}")
-        connection.exec_driver_sql("BEGIN")
+    house.lose("tasks", "tracks", "ledger")
     answer = ask(operation, caller)
     assert (answer.status_code, answer.json()["code"]) == (500, 500)
     assert answer.json()["msg"] == "Internal Error - Please try again later."

@@ -80,12 +80,9 @@ def test_an_etag_saves_the_second_download(house: House, url: str) -> None:
     assert ranged.status_code == 206
 
 
-def test_any_page_may_read_it(house: House, url: str) -> None:
-    assert house.anonymous().get(url).headers["Access-Control-Allow-Origin"] == "*"
-    assert (
-        house.anonymous().get(url, headers={"Origin": "https://x.example"}).headers["Access-Control-Allow-Origin"]
-        == "*"
-    )
+def test_any_page_may_read_it(url: str) -> None:
+    for headers in ({}, {"Origin": "https://x.example"}):
+        assert httpx2.get(url, headers=headers).headers["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -110,9 +107,8 @@ def test_what_is_not_there_is_404(house: House, method: str, name: str) -> None:
 def test_what_a_stranger_uploaded_is_never_a_page_of_ours(house: House, caller: Caller) -> None:
     files = {"file": ("evil.html", b"<script>alert(1)</script>", "text/html")}
     url = caller.http.post("/api/file-stream-upload", files=files).json()["data"]["downloadUrl"]
-    answer = house.anonymous().get(url)
-    assert answer.headers["Content-Disposition"] == "attachment"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert house.anonymous().get(url).headers["Content-Disposition"] == "attachment"
+    assert httpx2.get(url).headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_download_link_for_a_file_of_ones_own(caller: Caller, url: str) -> None:

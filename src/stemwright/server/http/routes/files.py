@@ -12,7 +12,7 @@ from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 from stemwright.server.http.routes.separation import own_blob
 from stemwright.server.http.wire import DownloadUrl, parse
-from stemwright.server.store.blobs import headers_of
+from stemwright.server.store.blobs import checked, headers_of
 
 _LONGEST_CACHED_SECONDS = 86_400
 _SIGNED_SECONDS = 3600  # a download that has begun goes on beyond that
@@ -56,6 +56,7 @@ def download_url(call: Call) -> Answer:
 
 def _kept(call: Call, name: str) -> tuple[int | None, int | None]:
     """The size, where it is known, and the expiry of a stored file; raises BlobNotFound, FileGone."""
+    checked(name)
     with call.api.database.read() as tx:
         found = tasks.by_stem(tx, name)
         kept = found[0] if found else tasks.by_file_beside(tx, name) or tracks.by_blob(tx, name)

@@ -15,7 +15,7 @@ import soundfile
 
 from stemwright.batch import running
 from stemwright.batch.estimate import Estimate, Whole
-from stemwright.batch.journal import NAME, Journal
+from stemwright.batch.journal import NAME, Journal, key_of
 from stemwright.batch.running import separate_all
 from stemwright.batch.songs import jobs
 from stemwright.batch.wishes import Wish
@@ -86,6 +86,19 @@ def test_what_is_done_is_skipped_by_content_model_and_options(tmp_path: Path) ->
     (out / "a" / "vocals.wav").unlink()
     assert separated([song], out) == [("finished", "a.wav")]
     assert files_in(out) == [NAME, "a/instrumental.wav", "a/vocals.wav"]
+
+
+def test_a_recipe_that_was_changed_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path))
+    (tmp_path / "recipes").mkdir()
+    keys = []
+    for drums in ("drums", "percussion"):
+        text = (
+            f'about = "a"\nuse = "all"\n[split]\nmodel = "twelve"\nstems = {{ beat = ["{drums}"] }}\nrest = "others"\n'
+        )
+        (tmp_path / "recipes" / "mine.toml").write_text(text)
+        keys.append(key_of("digest", "song", Wish(model="mine")))
+    assert keys[0] != keys[1] == key_of("digest", "song", Wish(model="mine", format="mp3", profile="consistent"))
 
 
 def test_a_song_that_was_moved_is_still_done(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from stemwright.audio.naming import Claims, safe
 from stemwright.batch.wishes import Wish, made, sound
 from stemwright.errors import CannotRead
-from stemwright.zoo import catalog, installed
+from stemwright.zoo import catalog, installed, recipes
 
 NAME = ".stemwright.jsonl"
 
@@ -99,6 +99,7 @@ def key_of(digest: str, name: str, wish: Wish) -> str:
     model = wish.get("model", catalog.BUNDLED)
     options: dict[str, Any] = {"outputs": made(wish), "sound": [how.format, how.bits, how.kbps, how.dither]}
     options |= {"profile": wish.get("profile", "consistent"), "silent": wish.get("silent", "write")}
+    options |= {"precision": wish.get("precision", "auto")}
     options |= {name: wish.get(name) for name in ("rate", "preview", "names")}
     told = json.dumps([digest, name, model, _weights(model), options], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
@@ -113,12 +114,15 @@ def digest_of(song: Path) -> str:
         raise CannotRead(path=song, reason=getattr(error, "strerror", None) or str(error)) from error
 
 
-def _weights(model: str) -> str | None:
-    """The checksum of a model's weights, where it has one file of them."""
+def _weights(model: str) -> list[Any]:
+    """What else than its name makes a model what it is: the checksum of its weights, or a recipe's tree of models."""
+    if recipes.is_recipe(model):
+        split = recipes.recipe(model).split
+        return [repr(split), *map(_weights, split.models)]
     if model in catalog.names():
-        return catalog.card(model).sha256
+        return [catalog.card(model).sha256]
     found = installed.find(model)
-    return found.facts.get("sha256") if found else None
+    return [found.facts.get("sha256") if found else None]
 
 
 def _read(path: Path) -> list[Entry]:

@@ -1,6 +1,6 @@
 """Spans for OpenTelemetry, when `stemwright[otel]` is installed and switched on; nothing is imported otherwise.
 
-A task's id is its trace id: the request that asked for it, its steps in any worker and its callbacks are one trace.
+A task's id is its trace id: its steps in any worker and its callbacks are one trace, and name the request that asked.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def span(name: str, **attributes: str) -> Iterator[None]:
 
 
 @contextmanager
-def of_task(task_id: str) -> Iterator[None]:
+def of_task(task_id: str, request_id: str | None) -> Iterator[None]:
     """Spans inside belong to the task's trace."""
     if _tracer is None:
         yield
@@ -57,7 +57,7 @@ def of_task(task_id: str) -> Iterator[None]:
     )
     token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(parent)))
     try:
-        with span("task", task_id=task_id):
+        with span("task", task_id=task_id, request_id=request_id or ""):
             yield
     finally:
         context.detach(token)

@@ -217,7 +217,8 @@ def _separation(shop: Workshop, task_id: str) -> str:
         with tracing.span(name):
             return DBOS.run_step(_step(name), function, *args, **kwargs)
 
-    with logs.about(task_id=task_id, request_id=running.request_id(shop, task_id)), tracing.of_task(task_id):
+    request_id = running.request_id(shop, task_id)
+    with logs.about(task_id=task_id, request_id=request_id), tracing.of_task(task_id, request_id):
         answer = step("fetch", running.fetch, shop, task_id)
         if "source" in answer:
             answer = step("separate", running.separate, shop, task_id, answer["source"])
@@ -232,8 +233,9 @@ def _callback(shop: Workshop, callback_id: str, number: int) -> None:
     from dbos import DBOS
 
     task_id = running.task_of(shop, callback_id)
-    about = logs.about(callback_id=callback_id, task_id=task_id, request_id=running.request_id(shop, task_id))
-    with about, tracing.of_task(task_id), tracing.span("callback"):
+    request_id = running.request_id(shop, task_id)
+    about = logs.about(callback_id=callback_id, task_id=task_id, request_id=request_id)
+    with about, tracing.of_task(task_id, request_id), tracing.span("callback"):
         answer = DBOS.run_step(_step("deliver"), running.deliver, shop, callback_id)
         DBOS.run_step(_step("note"), running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback)
 

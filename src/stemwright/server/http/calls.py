@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
-from stemwright.server import metrics, network
+from stemwright.server import metrics, network, tracing
 from stemwright.server.clock import now_ms
 from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
@@ -183,9 +183,10 @@ class Endpoint:
 
     def _answer(self, call: Call) -> ASGIApp:
         try:
-            if self.admit is not None:
-                self.admit(call)
-            return self.handle(call)
+            with tracing.span(f"{call.scope['method']} {self.name}", request_id=call.request_id):
+                if self.admit is not None:
+                    self.admit(call)
+                return self.handle(call)
         except Exception as fault:  # noqa: BLE001  told to the client, or logged
             return call.failed(fault)
 

@@ -104,7 +104,8 @@ class Sound:
         if number:
             bits, bitrate_kbps = _numbers(kind, number, format)
         if bits is not None and (kind.is_lossy or bits not in kind.codecs):
-            raise BadSound(format=kind.name, wrong=f"{_bits(bits)} bits", choices=_choices(kind))
+            other = "A lossy format has a bitrate instead" if kind.is_lossy else _choices(kind)
+            raise BadSound(format=kind.name, wrong=f"{_bits(bits)} bits", choices=other)
         if bitrate_kbps is not None and bitrate_kbps not in kind.kbps:
             raise BadSound(format=kind.name, wrong=f"{bitrate_kbps} kbit/s", choices=_choices(kind))
         return cls(kind, bits or _USUAL_BITS, bitrate_kbps or _USUAL_KBPS, dither)

@@ -103,6 +103,7 @@ class House:
         self.faults.mkdir(exist_ok=True)
         self.log = (self.data.parent / "log").open("ab")
         self.url = ""
+        self.has_jumped = False  # then no time in the database means anything
         self.process: subprocess.Popen[str] | None = None
         self.client = httpx2.Client(timeout=60, trust_env=False)
         self._given = places | given
@@ -160,6 +161,7 @@ class House:
     def set_clock(self, seconds: float) -> None:
         """Moves the clock of every process by so much."""
         (self.faults / "clock").write_text(str(seconds))
+        self.has_jumped = True
 
     def _environment(self) -> dict[str, str]:
         quick = {
@@ -285,7 +287,7 @@ class House:
         self.wait_for(lambda: not self._folders(), 30)  # tidying comes after the end
         self.wait_for(self.receiver.is_idle, 30)
         broken = {what: found for what, found in self.broken(task_ids).items() if found}
-        assert not broken, self.said()
+        assert not broken
 
     def broken(self, task_ids: Iterable[str]) -> dict[str, list[str]]:
         """Everything that must be empty once `task_ids` have ended and a day has passed."""
@@ -304,9 +306,9 @@ class House:
         return {
             "accepted and lost": sorted(known - ended.keys()),
             "not ended": [task for task, row in ended.items() if row.completed is None],
-            "over their time limit": [
-                t for t, r in ended.items() if r.completed and r.completed - r.started > LIMIT_MS
-            ],
+            "over their time limit": []
+            if self.has_jumped
+            else [t for t, r in ended.items() if r.completed and r.completed - r.started > LIMIT_MS],
             "files missing or doubled": [
                 t for t, r in ended.items() if of_task[t] != (12 if r.state == "finished" else 0)
             ],

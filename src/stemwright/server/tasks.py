@@ -161,7 +161,11 @@ _count_unfinished = Prepared(
 )
 _created_since = Prepared(
     sa.select(rows.c.created)
-    .where(rows.c.account_id == sa.bindparam("account_id"), rows.c.created > sa.bindparam("since"))
+    .where(
+        rows.c.account_id == sa.bindparam("account_id"),
+        rows.c.created > sa.bindparam("since"),
+        rows.c.created < sa.bindparam("until"),
+    )
     .order_by(rows.c.created)
 )
 _stems_of = Prepared(
@@ -241,9 +245,12 @@ def released_before(tx: sa.Connection, before: int, *, limit: int = 1000) -> lis
     return list(tx.execute(query.order_by(rows.c.released).limit(limit)).scalars())
 
 
-def created_since(tx: sa.Connection, account_id: str, since: int) -> list[int]:
-    """The times of the account's creates after `since`, oldest first: what a rate limit counts."""
-    return [row[0] for row in _created_since(tx, account_id=account_id, since=since)]
+def created_around(tx: sa.Connection, account_id: str, now: int, *, window_ms: int) -> list[int]:
+    """The times of the account's creates in the window before `now`, oldest first: what a rate limit counts.
+
+    Some may lie after `now`, by another machine's clock; but not by more than a window, or a clock was set back.
+    """
+    return [row[0] for row in _created_since(tx, account_id=account_id, since=now - window_ms, until=now + window_ms)]
 
 
 def delivery_by_id(tx: sa.Connection, callback_id: str) -> Delivery:

@@ -1,11 +1,11 @@
 """Idempotency-Key: one task, one charge, one answer."""
 
-import sqlite3
 import threading
 import time
 
 import pytest
 
+from stemwright.server import accounts
 from tests.server.http.house import Caller, House
 
 
@@ -62,15 +62,13 @@ def test_an_impossible_key_is_refused(caller: Caller, key: str) -> None:
 def test_while_the_first_is_running_the_second_is_told_so(house: House, dialect: str) -> None:
     caller = house.caller(dialect=dialect)
     answers = []
-    writer = sqlite3.connect(house.database.url.database or "", isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")  # somebody else writes: the first request has to wait
     headers = {"Idempotency-Key": "k"}
     first = threading.Thread(target=lambda: answers.append(caller.create(headers=headers).json()))
-    first.start()
-    while not house.api.running._held:
-        time.sleep(0.005)
-    second = caller.create(headers=headers)
-    writer.execute("ROLLBACK")
-    writer.close()
+    with house.database.transaction() as tx:
+        accounts.lock(tx, caller.account.id)  # the first request has to wait
+        first.start()
+        while not house.api.running._held:
+            time.sleep(0.005)
+        second = caller.create(headers=headers)
     first.join()
     assert (second.status_code, second.json()["code"], answers[0]["code"]) == (409, 409, 200)

@@ -22,7 +22,7 @@ class Burst:
     def take(self, account_id: str, *, now: int) -> None:
         """Count one call; raises TooFrequent when the bucket is empty."""
         tokens, since = self._buckets.get(account_id, (float(self.rate), now))
-        tokens = min(self.rate, tokens + (now - since) * self.rate / 1000)
+        tokens = min(self.rate, tokens + abs(now - since) * self.rate / 1000)  # a clock that was set back fills it too
         if tokens < 1:
             raise TooFrequent
         self._buckets[account_id] = (tokens - 1, now)
@@ -56,12 +56,13 @@ class Creates:
 
     def refuse_closed(self, account_id: str, *, now: int) -> None:
         """Raises RateLimited while the account is known to be over its limit: no flood reaches the database."""
-        if (until := self._closed_until.get(account_id, 0)) > now:
+        until = self._closed_until.get(account_id, 0)
+        if now < until <= now + self._window * 1000:  # later than that: the clock was set back meanwhile
             raise self._limited(until - now)
 
     def take(self, tx: sa.Connection, account_id: str, *, now: int) -> Quota:
         """What will be left after this create; raises RateLimited when nothing was left for it."""
-        times = tasks.created_since(tx, account_id, now - self._window * 1000)
+        times = tasks.created_around(tx, account_id, now, window_ms=self._window * 1000)
         reset_ms = times[-self._limit :][0] + self._window * 1000 - now if times else self._window * 1000
         if len(times) >= self._limit:
             self._closed_until[account_id] = now + reset_ms

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs, Folder, open_blobs
 from stemwright.server.store.database import Database
+from stemwright.server.store.tables import callbacks as callback_rows
 from stemwright.server.store.tables import stems as stem_rows
 from stemwright.server.store.tables import tasks as task_rows
 from stemwright.server.store.tables import tracks as track_rows
@@ -149,10 +151,23 @@ class House:
         (self.faults / "died").unlink(missing_ok=True)
         (self.faults / "die").write_text(point)
 
-    def kill_worker(self) -> bool:
+    def kill_worker(self, number: int = 0) -> bool:
         """Kills one of the crew, and its child with it."""
-        self.crew.processes[0].kill()
+        self.crew.processes[number].kill()
         return True
+
+    def kill_children(self, chance: random.Random) -> None:
+        """Kills one separation process of the crew, if there is any."""
+        groups = {process.pid for process in self.crew.processes}
+        if found := [pid for pid, group, command in _processes() if group in groups and STUB.name in command]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(found), signal.SIGKILL)
+
+    def untold(self) -> list[str]:
+        """Callbacks that have not been taken yet."""
+        with self.database.read() as tx:
+            pending = sa.select(callback_rows.c.id).where(callback_rows.c.state == "pending")
+            return list(tx.execute(pending).scalars())
 
     def has_died(self) -> bool:
         """Whether a process has died at the armed point."""
@@ -332,18 +347,16 @@ class House:
 
     def _pids(self, module: str) -> list[int]:
         assert self.process is not None
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
+        return [pid for pid, group, command in _processes() if group == self.process.pid and module in command]
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Number, group and command of every process that runs."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
                 group = int((entry / "stat").read_text().rpartition(")")[2].split()[2])
-                command = (entry / "cmdline").read_text()  # empty once it is dead
-            except OSError:
-                continue
-            if group == self.process.pid and module in command:
-                found.append(int(entry.name))
-        return found
+                yield int(entry.name), group, (entry / "cmdline").read_text()  # empty once it is dead
 
 
 class Crew:

@@ -20,10 +20,14 @@ class Stem:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The facts of a separation: `facts` per stem, and the gain that all stems share so that none of them clips."""
+    """The facts of a separation: `facts` per stem, and the gain that all stems share so that none of them clips.
+
+    `precision` is the one that the models ran in, whatever was asked for.
+    """
 
     model: str
     device: str
+    precision: str
     rate: int
     seconds: float
     gain_db: float

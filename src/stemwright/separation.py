@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Unpack
 
@@ -22,31 +21,20 @@ from stemwright.engine.progress import Clock, IsCancelled, OnProgress
 from stemwright.engine.spool import Spool, leaving_no_empty_folder, spools
 from stemwright.errors import BadSamples
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
-from stemwright.outputs import Finished, Names, Silent, heard, write_stems
+from stemwright.outputs import Finished, Names, Silent, told, write_stems
 from stemwright.work import Work
 from stemwright.zoo import catalog
 from stemwright.zoo.choice import choose
 from stemwright.zoo.profiles import Run, running
 from stemwright.zoo.wanted import Wanted
 
-__all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "Wish", "separate", "separate_to"]
+__all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "separate", "separate_to"]
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
 Listen = Callable[[str, Samples], None]
 
 MIX = "mix"
 """What the song itself is called among the files of its stems."""
-
-
-class Wish(Wanted, Written, total=False):
-    """All that can be asked for of one song's files: what to hear, and how it is written."""
-
-    model: str
-    profile: str
-    rate: int | None
-    preview: float | None
-    names: str
-    silent: Silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +61,12 @@ class Separation(Outcome):
         return write_stems(done, paths, sound, silent=silent)
 
 
-def separate(
+def separate(  # noqa: PLR0913  all but one are keywords, and each stands for itself
     source: Source,
     *,
     model: str = catalog.BUNDLED,
     profile: str = "consistent",
+    precision: str = "auto",
     rate: int | None = None,
     preview: float | None = None,
     limits: Limits = NO_LIMITS,
@@ -88,11 +77,12 @@ def separate(
     """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
 
     `wanted` says what to make of it, all stems by default: see `Wanted`. `profile` "upstream" gives a public model's
-    stems as its own project does, sum or no sum. `rate` is that of the stems, the song's own by default. `preview`
+    stems as its own project does, sum or no sum. `precision` "fp32", "bf16" or "fp16" is for public models; "auto" is
+    the fastest that keeps 40 dB. `rate` is that of the stems, the song's own by default. `preview`
     takes so many seconds of the loudest part alone. `on_progress` gets `Progress` and may raise; `cancelled` is asked
     once a segment and ends the work with Cancelled.
     """
-    choice = choose(model, wanted)
+    choice = choose(model, wanted, precision=precision)
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
     source = _song(source, rate)
     rate, run = _profile(profile, model, choice.separator.rate, source, rate)
@@ -119,6 +109,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     listen: Listen | None = None,
     model: str = catalog.BUNDLED,
     profile: str = "consistent",
+    precision: str = "auto",
     rate: int | None = None,
     preview: float | None = None,
     limits: Limits = NO_LIMITS,
@@ -129,14 +120,13 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     """Separates a song into files in `folder`, in the memory of a few segments whatever its length.
 
     Finished stems wait in nameless files on the same disk until the common gain is known, then all are encoded at
-    once. At any error, cancellation or interrupt nothing is left behind. `format`, `bits`, `bitrate_kbps` and `dither`
-    are those of `Sound.of`; `names` is the template of the paths; `silent` "skip" leaves out stems with nothing to
-    hear. `mix` writes the song itself too; `listen` gets every file's blocks by name, before the gain, on several
-    threads. The other arguments are those of `separate`.
+    once. At any error, cancellation or interrupt nothing is left behind. `format` to `dither` are those of `Sound.of`;
+    `names` is the template of the paths; `silent` "skip" leaves out stems with nothing to hear. `mix` writes the song
+    too; `listen` gets every file's blocks by name, before the gain, on several threads. The rest is as in `separate`.
     """
     sound = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither)
     naming = Names.of(names, source)
-    choice = choose(model, wanted)
+    choice = choose(model, wanted, precision=precision)
     every = (*choice.names, MIX) if mix else choice.names
     source = _song(source, rate)
     rate, run = _profile(profile, model, choice.separator.rate, source, rate)
@@ -145,21 +135,15 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         paths = naming.paths(Path(folder), every, song.tags, **about)
         tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in paths.values()}))
         waiting = tidy.enter_context(spools(Path(folder), every, exact=sound.is_exact))
-        tap = waiting.get(MIX)
-        work = Work(choice, song, Clock(on_progress, cancelled), run=run, sound=sound, tap=tap, folder=Path(folder))
+        clock, tap = Clock(on_progress, cancelled), waiting.get(MIX)
+        work = Work(choice, song, clock, run=run, sound=sound, tap=tap, folder=Path(folder))
         for block in work.blocks():
             work.each(Spool.write, [waiting[name] for name in choice.names], block)
-        told = {name: partial(listen, name) if listen else None for name in every}
-        blocks = {
-            name: heard(spool.blocks(), told[name], work.mix_factor if name == MIX else 1)
-            for name, spool in waiting.items()
-        }
+        blocks = told(waiting, listen, {MIX: work.mix_factor} if mix else {})
         done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
         written = write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
-        song_file = written.pop(MIX, None) if mix else None
-        return SeparatedFiles(
-            paths=written, length=work.samples, mix=song_file, mix_factor=work.mix_factor, **work.outcome(sound)
-        )
+        facts = work.outcome(sound) | {"length": work.samples, "mix_factor": work.mix_factor}
+        return SeparatedFiles(mix=written.pop(MIX) if mix else None, paths=written, **facts)
 
 
 def _opened(

@@ -18,6 +18,7 @@ from stemwright.engine.progress import Clock
 from stemwright.engine.spool import Spool
 from stemwright.engine.whole import Passing
 from stemwright.outcome import Stem
+from stemwright.zoo import machine
 from stemwright.zoo.choice import Choice
 from stemwright.zoo.profiles import Run
 
@@ -94,9 +95,13 @@ class Work:
         rate, notes = self._song.rate, list(self._song.warnings)
         if sound is not None and (held := sound.kind.rate_for(rate)) != rate:
             notes.append(f"{sound.format} holds no {rate} Hz: the files have {held} Hz")
+        device, precision = self._choice.setup
+        if unused := machine.unused_gpu(device):
+            notes.append(unused)
         return {
             "model": self._choice.model,
-            "device": "cpu",
+            "device": device,
+            "precision": precision,
             "rate": rate,
             "seconds": self.samples / rate,
             "gain_db": 20 * log10(self.gain),

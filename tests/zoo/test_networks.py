@@ -56,7 +56,9 @@ def test_of_many_heads_only_those_asked_for_are_opened(tmp_path: Path, monkeypat
     opened: list[tuple[str, ...] | None] = []
     inner = networks.open_installed
     monkeypatch.setattr(
-        networks, "open_installed", lambda model, stems=None: (opened.append(stems), inner(model, stems))[1]
+        networks,
+        "open_installed",
+        lambda model, stems=None, **how: (opened.append(stems), inner(model, stems, **how))[1],
     )
     done = stemwright.separate(SONG, rate=44100, model="many", stems=["horn"], rest="no horn")
     assert opened[-1] == ("horn",)

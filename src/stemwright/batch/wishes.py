@@ -18,6 +18,7 @@ class Wish(Wanted, Written, total=False):
 
     model: str
     profile: str
+    precision: str
     rate: int | None
     preview: float | None
     names: str
@@ -145,6 +146,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "dither": ("dither", _flag),
     "model": ("model", str),
     "profile": ("profile", str),
+    "precision": ("precision", str),
     "preview": ("preview", float),
     "name": ("names", str),
     "silent": ("silent", _silent),

@@ -101,6 +101,8 @@ class Tables(_Ends):
             self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped.")
         for warning in files.warnings:
             self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
+        if files.precision != "fp32":
+            self._out.print(f"Separated in {files.precision} on {files.device}.")
         paths = list(files.paths.values())
         where = f" in {_common(paths)}" if paths else ": all stems are silent"
         self._out.print(f"{_files(len(paths))}{where}\n", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from stemwright.engine.ahead import ahead
 from stemwright.engine.chunks import gathered, over_time
 from stemwright.engine.consistency import sum_to_mix
 from stemwright.engine.rates import Tap, resampled, stems_resampled
-from stemwright.engine.separator import Separator
+from stemwright.engine.separator import Separator, batch_of
 
 
 def run(
@@ -19,17 +19,18 @@ def run(
     song_blocks: Iterable[Samples],
     *,
     rate: int | None = None,
-    batch: int = 1,
+    batch: int | None = None,
 ) -> Iterator[Samples]:
     """Blocks of a song [2, n] at `rate` → blocks of its stems [stems, 2, n] at the same rate, which sum to it.
 
     The song may have another rate than the separator: stems are made at the separator's, brought back, and what the
     detour lost is in the residual that `sum_to_mix` shares out. As many samples come out as went in. Decoding,
-    separating and the caller's own work overlap in threads; at most one segment is under way when the caller leaves.
+    separating and the caller's own work overlap in threads; at most one batch is under way when the caller leaves.
+    `batch` spans are separated at once, as many as the separator likes by default.
     """
     rate = rate or separator.rate
     mix = Tap(ahead(gathered(song_blocks, rate)))
-    finished = ahead(over_time(separator, resampled(mix, rate, separator.rate), batch=batch))
+    finished = ahead(over_time(separator, resampled(mix, rate, separator.rate), batch=batch or batch_of(separator)))
     for block in stems_resampled(_sliced(finished, separator.rate), separator.rate, rate):
         own = mix.take(block.shape[2])
         yield sum_to_mix(block[..., : own.shape[1]], own)

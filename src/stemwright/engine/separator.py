@@ -38,6 +38,11 @@ class Separator(Protocol):
         ...
 
 
+def batch_of(separator: Separator) -> int:
+    """How many spans a separator likes to get at once: its `batch`, if it has one."""
+    return getattr(separator, "batch", 1)
+
+
 @runtime_checkable
 class Grouping(Protocol):
     """A separator that can add its stems up before the costly part of its work."""

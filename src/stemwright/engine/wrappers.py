@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.separator import Grouping, Groups, Separator
+from stemwright.engine.separator import Grouping, Groups, Separator, batch_of
 
 
 def grouped(separator: Separator, groups: Groups) -> Separator:
@@ -20,7 +20,7 @@ class Grouped:
 
     def __init__(self, separator: Separator, groups: Groups) -> None:
         self.rate, self.segment, self.hop = separator.rate, separator.segment, separator.hop
-        self.stems = tuple(groups)
+        self.stems, self.batch = tuple(groups), batch_of(separator)
         self._separator = separator
         self._members = [[separator.stems.index(name) for name in names] for names in groups.values()]
 

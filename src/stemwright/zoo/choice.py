@@ -32,6 +32,16 @@ class Choice:
     makers: Mapping[str, str]
     gains: NDArray[np.float32] | None = None
     """[outputs, parts], or None where the separator's first stems are the outputs."""
+    precision: str = "auto"
+    """As asked for; see `setup` for what came of it."""
+
+    @property
+    def setup(self) -> tuple[str, str]:
+        """The device and the precision that its models run in, or ran in when a song is done; of several, all."""
+        models = dict.fromkeys(name for made in self.makers.values() for name in made.split(" + "))
+        found = [loading.setup(name, self.precision) for name in models]
+        device, precision = (" + ".join(dict.fromkeys(each)) for each in zip(*found, strict=True))
+        return device, precision
 
     def of(self, stems: Samples) -> Samples:
         """The separator's stems [stems, 2, n] as outputs [names, 2, n]."""
@@ -40,14 +50,14 @@ class Choice:
         return np.einsum("op,pcn->ocn", self.gains, stems[: self.gains.shape[1]], optimize=True)
 
 
-def choose(model: str, wanted: Wanted) -> Choice:
-    """The outputs asked for of a model; raises UnknownModel and what `wanted.outputs` does."""
+def choose(model: str, wanted: Wanted, *, precision: str = "auto") -> Choice:
+    """The outputs asked for of a model; raises UnknownModel, UnknownPrecision and what `wanted.outputs` does."""
     own, doubtful = loading.offered(model)
     made = outputs(own, model, wanted)
     groups, gains = parts(own, made)
     experimental = {name for name, heard in made.items() if set(heard) <= set(doubtful)}
-    separator = trees.separator(model, groups)
-    return Choice(model, separator, tuple(made), frozenset(experimental), _makers(model, made), gains)
+    separator = trees.separator(model, groups, precision=precision)
+    return Choice(model, separator, tuple(made), frozenset(experimental), _makers(model, made), gains, precision)
 
 
 def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:

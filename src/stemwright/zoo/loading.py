@@ -14,18 +14,23 @@ from stemwright.zoo import catalog, networks, recipes
 
 
 @lru_cache(maxsize=2)
-def load(name: str = catalog.BUNDLED) -> Separator:
+def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
     """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
     if name not in catalog.names():
-        return networks.load(name)
+        return networks.load(name, precision)
     card = catalog.card(name)
     verify(card.weights_path, card.sha256)
     return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
 
 
-def fresh(name: str) -> Separator:
+def fresh(name: str, precision: str = "auto") -> Separator:
     """A separator that is let go when nobody holds it: of a recipe's models one is in memory at a time."""
-    return load(name) if name in catalog.names() else networks.load(name)
+    return load(name) if name in catalog.names() else networks.load(name, precision)
+
+
+def setup(name: str, precision: str = "auto") -> tuple[str, str]:
+    """The device and the precision that a model runs in here; the bundled graph has one of each."""
+    return ("cpu", "fp32") if name in catalog.names() else networks.setup(name, precision)
 
 
 def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

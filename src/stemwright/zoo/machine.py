@@ -11,9 +11,8 @@ from pathlib import Path
 from stemwright.errors import NoSuchDevice, UnknownPrecision
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-# Architectures whose error in half precision stays 40 dB under their stems: 41 to 53 dB on random weights, the residual
-# stream in fp32. Trained weights were not at hand to measure; the others run in fp32.
-HALVES_WELL = {"roformer"}
+MOST_ABREAST = 4
+GPU_FILES = (("/dev", "nvidia[0-9]*"), ("/dev", "kfd"))
 
 
 def device() -> str:
@@ -29,16 +28,30 @@ def device() -> str:
     return asked
 
 
-def precision(architecture: str, device: str) -> str:
-    """fp32, bf16 or fp16: STEMWRIGHT_PRECISION, else the fastest that keeps 40 dB; raises UnknownPrecision."""
-    asked = os.environ.get("STEMWRIGHT_PRECISION", "auto").lower()
+def precision(asked: str = "auto") -> str:
+    """The precision asked for, or by STEMWRIGHT_PRECISION where that is "auto"; raises UnknownPrecision."""
+    if asked == "auto":
+        asked = os.environ.get("STEMWRIGHT_PRECISION", "auto").lower()
     if asked not in PRECISIONS:
         raise UnknownPrecision(precision=asked, choices=", ".join(PRECISIONS))
-    if architecture not in HALVES_WELL:
-        return "fp32"
-    if asked != "auto":
-        return asked
-    return "bf16" if device.startswith("cuda") or (device == "cpu" and _has_fast_bf16()) else "fp32"
+    return asked
+
+
+def fastest(device: str) -> tuple[str, ...]:
+    """Precisions, the fastest first; on a GPU fp16 is as fast as bf16 and eight times finer, but may overflow."""
+    if device.startswith("cuda"):
+        return ("fp16", "bf16", "fp32")
+    return ("bf16", "fp32") if device == "cpu" and _has_fast_bf16() else ("fp32",)
+
+
+def unused_gpu(device: str) -> str | None:
+    """What to tell of a GPU that is in this machine while nets run on the CPU, unless that was asked for."""
+    if device != "cpu" or os.environ.get("STEMWRIGHT_DEVICE", "auto").lower() != "auto":
+        return None
+    if not any(any(Path(folder).glob(name)) for folder, name in GPU_FILES):
+        return None
+    needs = "that takes a public model and a PyTorch that was built for it"
+    return f"a GPU of this machine was NOT USED: {needs} (STEMWRIGHT_DEVICE=cpu ends this line)"
 
 
 def _has_fast_bf16() -> bool:
@@ -47,6 +60,16 @@ def _has_fast_bf16() -> bool:
         return any(flag in Path("/proc/cpuinfo").read_text() for flag in ("amx_bf16", "avx512_bf16"))
     except OSError:
         return False
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def abreast(device: str) -> int:
+    """Segments to run at once: on a CPU one for every core, but not so many that memory follows the machine's size."""
+    return min(cores(), MOST_ABREAST) if device == "cpu" else MOST_ABREAST
 
 
 @cache
@@ -61,5 +84,7 @@ def keep_pages() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # another libc
         return False
-    max_mmaps, trim_threshold, top_pad = -4, -1, -2
-    return bool(mallopt(max_mmaps, 0) and mallopt(trim_threshold, -1) and mallopt(top_pad, 64 << 20))
+    # One arena for all threads: others' heaps end at 64 MB, and what is larger would be mapped anew each time.
+    max_arenas, max_mmaps, trim_threshold, top_pad = -8, -4, -1, -2
+    kept = mallopt(max_mmaps, 0) and mallopt(trim_threshold, -1) and mallopt(top_pad, 64 << 20)
+    return bool(kept and mallopt(max_arenas, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import partial
 from importlib import import_module
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.separator import Groups, Separator
+from stemwright.engine.separator import Groups, Separator, batch_of
 from stemwright.engine.wrappers import Grouped
 from stemwright.errors import BadCard, ExtraMissing, NotPulled, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
-from stemwright.zoo import installed, machine
+from stemwright.zoo import halving, installed, machine
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.published import names, published
 
@@ -34,37 +35,61 @@ NETS = {
 
 
 class NetSeparator:
-    """A torch net behind the engine's protocol; samples go to its device and come back."""
+    """A torch net behind the engine's protocol; samples go to its device and come back.
+
+    On a CPU every item of a batch has threads of its own: two cores on one product wait for each other at its end.
+    """
 
     def __init__(
         self, net: nn.Module, stems: tuple[str, ...], *, rate: int, segment: int, hop: int, device: str = "cpu"
     ) -> None:
-        self.net = net.to(device)
+        self.net = net
         self.device = device
         self.rate = rate
         self.stems = stems
         self.segment = segment
         self.hop = hop
+        self.batch = machine.abreast(device)
 
     def __call__(self, mix: Samples) -> Samples:
         """Mix [batch, 2, segment] → stems [batch, stems, 2, segment]."""
+        mix = np.ascontiguousarray(mix)
+        if self.device != "cpu":
+            return self._run(mix)
+        with ThreadPoolExecutor(len(mix), thread_name_prefix="net") as threads:
+            own = partial(self._run, threads=max(1, machine.cores() // len(mix)))
+            return np.concatenate([*threads.map(own, np.split(mix, len(mix)))])
+
+    def _run(self, mix: Samples, *, threads: int | None = None) -> Samples:
         import torch
 
+        if threads:
+            torch.set_num_threads(threads)  # for the thread that calls it
         with torch.inference_mode():
-            return self.net(torch.from_numpy(np.ascontiguousarray(mix)).to(self.device)).cpu().numpy()
+            return self.net(torch.from_numpy(mix).to(self.device)).cpu().numpy()
 
 
-def load(name: str) -> Separator:
+def load(name: str, precision: str = "auto") -> Separator:
     """The separator of a model on this machine; where its stems do not cover the mix, what they leave is one more.
 
     Raises NotPulled for a public model that is not here, UnknownModel for any other, and what opening raises.
     """
     stems, model = offered(name), installed.find(name)
     if model is None:
-        return Bag([open_installed(_here(member)) for member in published(name).members])
+        return Bag([open_installed(_here(member), precision=precision) for member in published(name).members])
     if stems == tuple(model.facts["stems"]):
-        return open_installed(model)
-    return WithRest(partial(open_installed, model), stems)
+        return open_installed(model, precision=precision)
+    return WithRest(partial(open_installed, model, precision=precision), stems)
+
+
+def setup(name: str, precision: str = "auto") -> tuple[str, str]:
+    """The device and the precision that a model runs in here; raises as `load` does."""
+    model = installed.find(name)
+    if model is None:
+        model = _here(published(name).members[0])
+    if model.facts["architecture"] == "mdx":
+        return "cpu", "fp32"
+    return machine.device(), halving.settled(model, precision)
 
 
 def offered(name: str) -> tuple[str, ...]:
@@ -100,7 +125,7 @@ class WithRest:
     def __init__(self, open_heads: Callable[[tuple[str, ...]], Separator], stems: tuple[str, ...]) -> None:
         self._open, self.stems = open_heads, stems
         first = open_heads(stems[:1])
-        self.rate, self.segment, self.hop = first.rate, first.segment, first.hop
+        self.rate, self.segment, self.hop, self.batch = first.rate, first.segment, first.hop, batch_of(first)
         self._all: Separator | None = None
 
     def __call__(self, mix: Samples) -> Samples:
@@ -123,6 +148,7 @@ class _Less:
     def __init__(self, separator: Separator, sums: Groups, order: Sequence[str]) -> None:
         self._heads, self.stems = Grouped(separator, sums), tuple(order)
         self.rate, self.segment, self.hop = separator.rate, separator.segment, separator.hop
+        self.batch = batch_of(separator)
         self._places = [order.index(name) for name in sums]
 
     def __call__(self, mix: Samples) -> Samples:
@@ -139,6 +165,7 @@ class Bag:
     def __init__(self, members: Sequence[Separator]) -> None:
         first = members[0]
         self.rate, self.stems, self.segment, self.hop = first.rate, first.stems, first.segment, first.hop
+        self.batch = batch_of(first)
         self._members = members
 
     def __call__(self, mix: Samples) -> Samples:
@@ -146,12 +173,15 @@ class Bag:
         return np.stack([member(mix)[:, index] for index, member in enumerate(self._members)], axis=1)
 
 
-def open_installed(model: Installed, stems: tuple[str, ...] | None = None) -> Separator:
+def open_installed(model: Installed, stems: tuple[str, ...] | None = None, *, precision: str = "auto") -> Separator:
     """A model's separator; of a RoFormer's many heads only those of `stems` are kept in memory.
 
     Raises ExtraMissing without torch, UnknownStem, and BadCard when the weights do not fit the card's sizes.
     """
-    return _open_graph(model) if model.facts["architecture"] == "mdx" else _open_net(model, stems)
+    if model.facts["architecture"] == "mdx":
+        return _open_graph(model)
+    heads = _heads(model, stems)
+    return halving.opened(model, precision, partial(_open_net, model, heads))
 
 
 def _open_graph(model: Installed) -> GraphSeparator:
@@ -175,8 +205,7 @@ class GraphSeparator:
         return self._net(mix)
 
 
-def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
-    heads = _heads(model, stems)
+def _open_net(model: Installed, heads: list[int], precision: str) -> NetSeparator:
     net = build(model.facts["architecture"], model.facts["sizes"], len(heads))
     state = _weights(model, heads)
     try:
@@ -187,8 +216,8 @@ def _open_net(model: Installed, stems: tuple[str, ...] | None) -> NetSeparator:
     hop = model.facts.get("hop") or (segment * 3 // 4 if model.facts["architecture"] == "htdemucs" else segment // 2)
     chosen = tuple(model.facts["stems"][head] for head in heads)
     device = machine.device()
-    net = _lowered(net.eval(), machine.precision(model.facts["architecture"], device))
     machine.keep_pages()
+    net = _lowered(net.eval().to(device), precision)
     return NetSeparator(net, chosen, rate=model.facts.get("rate", 44100), segment=segment, hop=hop, device=device)
 
 

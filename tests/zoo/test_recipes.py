@@ -197,3 +197,10 @@ def test_a_recipe_has_no_upstream_and_its_name_is_its_own(tmp_path: Path) -> Non
     (tmp_path / "four.ckpt").write_bytes(b"")
     with pytest.raises(errors.NameTaken, match="four"):
         foreign.add(tmp_path / "four.ckpt")
+
+
+def test_the_guide_s_recipe_is_one(models: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "public-models.md").read_text("utf-8")
+    written(models, "guide", page.split("```toml\n")[1].split("```")[0])
+    assert recipes.recipe("guide").split.leaves == ("vocals", "kick", "snare", "toms", "hi_hat", "cymbals", "rest")
+    assert all(f"`{path.stem}`" in page for path in recipes.RECIPES.glob("*.toml"))

@@ -57,9 +57,16 @@ def compose(
 
 @train.command
 def song(
-    folder: Path, /, *, seed: int = 0, seconds: float = 60.0, genre: str | None = None, format: str = "wav"
+    folder: Path,
+    /,
+    *,
+    seed: int = 0,
+    seconds: float = 60.0,
+    genre: str | None = None,
+    format: str = "wav",
+    gentle: Flag = False,
 ) -> None:
-    """Compose one song and write its stems and its mix.
+    """Compose one song and write its stems and its mix: a demo, or something to measure with.
 
     Parameters
     ----------
@@ -73,12 +80,14 @@ def song(
         One genre instead of a drawn one.
     format
         mp3, wav, flac, opus or m4a.
+    gentle
+        Mix it to please; songs to train with go to extremes.
     """
     from stemwright.audio.encode import open_stem
 
     with _needing_extra():
         from stemwright.train.song import RATE, render_song
-    rendered = render_song(seed, seconds, split="test", genre=genre)
+    rendered = render_song(seed, seconds, split="test", genre=genre, gentle=gentle)
     for name, samples in {**rendered.stems, "mix": rendered.mix}.items():
         with open_stem(folder / f"{name}.{format}", rate=RATE, format=format) as writer:
             writer.write(samples.T)
@@ -103,7 +112,16 @@ def voices(folder: Path | None = None, /, *, workers: int = 1) -> None:
 
 
 @train.command(name="run")
-def run_recipe(folder: Path, /, *, recipe: str = "twelve", device: str = "cpu", workers: int = 1) -> None:
+def run_recipe(
+    folder: Path,
+    /,
+    *,
+    recipe: str = "twelve",
+    device: str = "cpu",
+    workers: int = 1,
+    until: int | None = None,
+    finish_steps: int | None = None,
+) -> None:
     """Run a whole recipe: songs, training, measuring, the graph and its card. It goes on where it was stopped.
 
     Parameters
@@ -116,17 +134,35 @@ def run_recipe(folder: Path, /, *, recipe: str = "twelve", device: str = "cpu", 
         cpu, cuda or mps.
     workers
         Processes that prepare songs and batches.
+    until
+        The step to end at in place of the recipe's; later than the last one, a run that had ended goes on.
+    finish_steps
+        Over how many steps before the end the learning rates fall to zero; the recipe's number by default.
     """
     with _needing_extra():
         from stemwright.train import making
         from stemwright.train import recipe as recipes
-    made = making.make(
-        recipes.load_recipe(recipe),
-        folder,
-        device=device,
-        workers=workers,
-        on_row=lambda row: _told.print(jsons.dumps(row)),
-    )
+    course = making.Course(device, workers, until, finish_steps)
+    made = making.make(recipes.load_recipe(recipe), folder, course, on_row=lambda row: _told.print(jsons.dumps(row)))
+    _told.print(f"The graph and its card are in {made}")
+
+
+@train.command
+def ship(folder: Path, /, *, recipe: str = "twelve") -> None:
+    """Export and measure the weights as they are now, also while `run` goes on.
+
+    Parameters
+    ----------
+    folder
+        The folder that `run` works in.
+    recipe
+        The recipe it runs.
+    """
+    with _needing_extra():
+        from stemwright.train import making
+        from stemwright.train import recipe as recipes
+    loaded = recipes.load_recipe(recipe)
+    made = making.ship(loaded, making.plan_of(loaded, folder), folder / "shipped", on_step=_told.print)
     _told.print(f"The graph and its card are in {made}")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,17 @@ from stemwright.zoo import catalog, loading
 Step = Callable[[str], None]
 
 
-def make(recipe: Recipe, folder: Path, *, device: str = "cpu", workers: int = 1, on_row: Callable[[Row], None]) -> Path:
+@dataclass(frozen=True)
+class Course:
+    """What a run does otherwise than its recipe says (see `Plan`), and on how many processors."""
+
+    device: str = "cpu"
+    workers: int = 1
+    until: int | None = None
+    finish_steps: int | None = None
+
+
+def make(recipe: Recipe, folder: Path, course: Course, *, on_row: Callable[[Row], None]) -> Path:
     """Composes the songs, trains, measures and exports into `folder`; every part goes on where a kill left it.
 
     Returns the folder with graph, card, curve and evaluation. Raises what composing, training and measuring raise.
@@ -30,12 +42,17 @@ def make(recipe: Recipe, folder: Path, *, device: str = "cpu", workers: int = 1,
     from stemwright.train.dataset import compose
 
     songs = recipe.songs
-    compose(folder, songs.train, songs.seconds, split="train", workers=workers)
+    compose(folder, songs.train, songs.seconds, split="train", workers=course.workers)
     for split, count in (("val", songs.val), ("test", songs.test)):
-        compose(folder, count, songs.held_out_seconds, split=split, workers=workers)
-    plan = Plan(folder, folder / "runs" / recipe.name, device=device, workers=workers)
+        compose(folder, count, songs.held_out_seconds, split=split, workers=course.workers)
+    plan = plan_of(recipe, folder, course)
     run(recipe, plan, on_row)
     return ship(recipe, plan, folder / "shipped")
+
+
+def plan_of(recipe: Recipe, folder: Path, course: Course | None = None) -> Plan:
+    """The run of a recipe in a folder."""
+    return Plan(folder, folder / "runs" / recipe.name, **dataclasses.asdict(course or Course()))
 
 
 def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: None) -> Path:

@@ -27,17 +27,22 @@ class Song:
     @cached_property
     def samples(self) -> int:
         """Length of the shortest stem in samples."""
-        return min(len(self._array(stem)) for stem in self.stems)
+        return min(len(array) for array in self._arrays.values())
 
     def stretch(self, stem: str, start: int, length: int) -> Samples:
         """Samples [2, length] of a stem from `start`; zeros beyond its end."""
-        taken = self._array(stem)[start : start + length]
+        taken = self._arrays[stem][start : start + length]
         out = np.zeros((2, length), np.float32)
         out[:, : len(taken)] = taken.T
         out *= np.float32(1 / 32768)
         return out
 
-    def _array(self, stem: str) -> NDArray[np.int16]:
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[np.int16]]:
+        """Opened once: to open a file costs as much as to read three seconds of it."""
+        return {stem: self._open(stem) for stem in self.stems}
+
+    def _open(self, stem: str) -> NDArray[np.int16]:
         path = self.folder / f"{stem}.npy"
         try:
             array = np.load(path, mmap_mode="r")

@@ -86,6 +86,7 @@ def submit(database: Database, settings: Settings, account: accounts.Account, ho
         with database.transaction() as tx:
             track = tracks.register(tx, account.id, blob=name, size=1, now=now_ms())
             told = {"callback_url": f"{hook.url}/hook?secret=hunter2", "request_id": "request-of-a-test"}
+            told |= {"base_url": "https://stems.example"}
             asked = tasks.Submission(account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, **told)
             return tasks.submit(tx, asked, now=now_ms()).id
 

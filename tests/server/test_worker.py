@@ -31,6 +31,8 @@ def test_a_worker_does_what_it_is_asked(
         assert credits.balance(tx, account.id) == 100 - 10
         assert credits.audit(tx) == []
     assert hook.got[refused][0][1]["code"] == 500
+    told = hook.got[good][0][1]["data"]["vocal_removal_info"]
+    assert told["vocal_url"].startswith("https://stems.example/s/")  # what the one who asked reached us by
     worker.terminate()
     assert worker.wait(30) == 0
 

@@ -7,8 +7,8 @@ import { Task } from "./pages/task";
 import { Tasks } from "./pages/tasks";
 import { useRoute } from "./router";
 import { note, spoken, tell } from "./say";
-import { useStore } from "./store";
-import { Button, Dialog, Field, Icon, Title } from "./ui";
+import { Store, useStore } from "./store";
+import { Button, Dialog, Field, Icon, Title, Wrong } from "./ui";
 import { number } from "./words";
 
 type Page = ComponentType<{ rest: string }>;
@@ -35,11 +35,15 @@ const MENU: [string, string][] = [
   ["docs", "Docs"],
 ];
 
+/** Why the server does not even say who is signed in. */
+const unwelcome = new Store("");
+
 function Frame(): JSX.Element | null {
   const who = useStore(session);
   const over = useStore(ended);
   const gone = useStore(away);
-  if (who === undefined) return gone ? <Away /> : null;
+  const refused = useStore(unwelcome);
+  if (who === undefined) return gone || refused ? <main class="door" id="content">{gone ? <Away /> : <Wrong fault={{ message: `${refused} Reload to try again.` }} />}</main> : null;
   if (who === null) return <><Away /><SignIn /></>;
   return (
     <>
@@ -129,6 +133,7 @@ function KeyForm(): JSX.Element {
   };
   return (
     <form onSubmit={submit} noValidate>
+      <input type="text" name="username" autoComplete="username" value="Stemwright API key" readOnly hidden />
       <Field label="API key" wrong={wrong || undefined} hint="It stays in a cookie that pages cannot read, until you sign out.">
         {(attributes) => <input {...attributes} type="password" name="key" autoComplete="current-password" spellcheck={false} value={key} autoFocus onInput={(event) => { setKey(event.currentTarget.value); setWrong(""); }} />}
       </Field>
@@ -164,5 +169,5 @@ const app = document.getElementById("app");
 if (app) {
   app.textContent = "";
   render(<><Frame /><Spoken /></>, app);
-  refreshSession().catch(() => undefined);
+  refreshSession().catch((fault: Fault) => fault.status && unwelcome.set(fault.message));
 }

@@ -201,9 +201,9 @@ export function Title({ children, beside }: { children: string; beside?: Compone
 let navigated = false;
 
 /** A table that scrolls by itself where the screen is narrow, reachable with the keyboard then. */
-export function Table({ caption, head, children, cards = false }: { caption: string; head: ComponentChildren[]; children: ComponentChildren; cards?: boolean }): JSX.Element {
+export function Table({ caption, head, children, cards = false, class: more = "" }: { caption: string; head: ComponentChildren[]; children: ComponentChildren; cards?: boolean; class?: string }): JSX.Element {
   return (
-    <div class={`table ${cards ? "cards" : ""}`} role="region" aria-label={caption} tabIndex={0}>
+    <div class={`table ${cards ? "cards" : ""} ${more}`} role="group" aria-label={caption} tabIndex={0}>
       <table>
         <caption class="hidden">{caption}</caption>
         <thead><tr>{head.map((cell, at) => <th scope="col" key={at}>{cell}</th>)}</tr></thead>

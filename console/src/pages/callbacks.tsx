@@ -36,7 +36,7 @@ function Secret(): JSX.Element {
       <p class="soft">What your callbacks are signed with. Keep it where your receiver is.</p>
       {!text ? <Pending fault={fault} what="the secret" /> : (
         <>
-          <div class="joined secret">{shown ? <input type="text" readOnly aria-label="Webhook secret" value={text} /> : <input type="password" readOnly aria-label="Webhook secret" value={text} autoComplete="off" />}<Copy text={text} /></div>
+          <div class="joined secret"><input type="text" readOnly aria-label="Webhook secret" value={shown ? text : "whsec_" + "•".repeat(24)} /><Copy text={text} /></div>
           <div class="actions start"><Button small aria-pressed={shown} onClick={() => setShown(!shown)}>{shown ? "Hide" : "Show"}</Button><Button small icon="again" onClick={() => setAsking(true)}>Make a new one</Button></div>
         </>
       )}

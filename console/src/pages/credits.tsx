@@ -20,6 +20,7 @@ export function Credits(): JSX.Element {
         <section class="card" aria-labelledby="left">
           <h2 id="left">Balance</h2>
           <p class="big">{data ? number(data.balance) : "…"} <span>{data?.balance === 1 ? "credit" : "credits"}</span></p>
+          <p class="soft">Every key of this account spends from it. An operator adds to it: <code>stemwright credits grant</code>, or the Operator page.</p>
         </section>
         <section class="card" aria-labelledby="prices">
           <h2 id="prices">Prices</h2>
@@ -108,7 +109,7 @@ const short = (date: string): string => new Date(`${date}T12:00:00`).toLocaleDat
 
 function nice(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return Math.max(2, [1, 2, 4, 5, 10].map((factor) => factor * power).find((one) => one >= value) ?? value);
+  return Math.max(2, [2, 4, 6, 10].map((factor) => factor * power).find((one) => one >= value) ?? value);
 }
 
 function Ledger(): JSX.Element {

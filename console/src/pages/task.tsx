@@ -92,10 +92,10 @@ function Made({ task }: { task: Whole }): JSX.Element {
   return (
     <>
       <Player task={task} />
-      <section aria-label="Stems">
-        <div class="title"><h2>{plural(task.stems.length, "stem")}</h2>{task.expireTime && <span class="soft">kept until <time dateTime={new Date(task.expireTime).toISOString()}>{fullTime(task.expireTime)}</time></span>}</div>
+      <section aria-labelledby="files">
+        <div class="title"><h2 id="files">{plural(task.stems.length, "stem")}</h2>{task.expireTime && <span class="soft">kept until <time dateTime={new Date(task.expireTime).toISOString()}>{fullTime(task.expireTime)}</time></span>}</div>
         {silent.length > 0 && <p class="soft">Nothing was heard of {list(silent.map((stem) => stem.label))}: {silent.length === 1 ? "this file is" : "these files are"} silent.</p>}
-        <Table caption="Stems" head={["Stem", "Level", "Length", "Size", <span class="hidden">Download</span>]}>
+        <Table class="stems" caption="Stems" head={["Stem", "Level", "Length", "Size", <span class="hidden">Download</span>]}>
           {task.stems.map((stem) => <StemRow key={stem.id} stem={stem} loudest={loudest} />)}
         </Table>
       </section>

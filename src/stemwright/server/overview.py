@@ -188,10 +188,14 @@ def everyone(
     tx: sa.Connection, *, text: str = "", after: str | None = None, limit: int = PAGE
 ) -> Sequence[sa.RowMapping]:
     """Accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
-    newest = sa.select(sa.func.max(ledger.c.sequence)).where(ledger.c.account_id == accounts.c.id).scalar_subquery()
-    balance = sa.select(ledger.c.balance).where(ledger.c.account_id == accounts.c.id, ledger.c.sequence == newest)
-    valid = sa.select(sa.func.count()).where(keys.c.account_id == accounts.c.id, keys.c.revoked.is_(None))
-    running = sa.select(sa.func.count()).where(tasks.c.account_id == accounts.c.id, tasks.c.completed.is_(None))
+
+    def of(*what: Any, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        return sa.select(*what).where(where).correlate(accounts)
+
+    balance = of(ledger.c.balance, where=ledger.c.account_id == accounts.c.id)
+    balance = balance.order_by(ledger.c.sequence.desc()).limit(1)
+    valid = of(sa.func.count(), where=sa.and_(keys.c.account_id == accounts.c.id, keys.c.revoked.is_(None)))
+    running = of(sa.func.count(), where=sa.and_(tasks.c.account_id == accounts.c.id, tasks.c.completed.is_(None)))
     query = sa.select(
         accounts.c.id,
         accounts.c.name,

@@ -102,7 +102,7 @@ def service(settings: Settings, *, maintenance_since: int | None) -> dict[str, A
         "version": version("stemwright"),
         "prices": {kind: settings.cost(kind) for kind in ("separate_vocal", "split_stem", "split_stem_advanced")},
         "formats": list(settings.formats),
-        "models": [settings.model],
+        "models": list(settings.models),
         "stems": TWELVE,
         "instruments": NEAREST,
         "maxUploadBytes": settings.max_upload_bytes,

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from stemwright.audio.encode import StemWriter, open_stem
 from stemwright.audio.formats import Sound
 from stemwright.audio.naming import STEM_ONLY, Claims, Template, values
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import write_files
+from stemwright.engine.spool import Spool
 
 Silent = Literal["write", "skip"]
 
@@ -97,12 +100,19 @@ def label(name: str) -> str:
     return name.replace("_", " ").title() if name.islower() else name
 
 
-def heard(blocks: Iterable[Samples], listen: Callable[[Samples], None] | None, factor: float) -> Iterator[Samples]:
-    """The blocks times `factor`, each told to the listener first."""
-    for block in blocks:
-        if listen is not None:
-            listen(block)
-        yield block if factor == 1 else block * factor
+def told(
+    waiting: Mapping[str, Spool], listen: Callable[[str, Samples], None] | None, factors: Mapping[str, float]
+) -> dict[str, Iterator[Samples]]:
+    """The blocks of the spools, times a factor where there is one, each told to the listener first."""
+
+    def blocks(name: str) -> Iterator[Samples]:
+        factor = np.float32(factors.get(name, 1.0))
+        for block in waiting[name].blocks():
+            if listen is not None:
+                listen(name, block)
+            yield block if factor == 1 else block * factor
+
+    return {name: blocks(name) for name in waiting}
 
 
 def _path(source: object) -> Path | None:

@@ -42,10 +42,10 @@ class PostgreSQL:
     def url(self, name: str) -> str:
         return self.admin.url.set(database=name).render_as_string(hide_password=False)
 
-    def new(self) -> str:
-        """The URL of a new database with our schema in it."""
+    def new(self, template: str = _TEMPLATE) -> str:
+        """The URL of a new database, with our schema in it unless another template is named."""
         name = f"stemwright_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY wal_log")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
         return self.url(name)
 
     def drop(self, url: str) -> None:
@@ -60,15 +60,19 @@ class PostgreSQL:
 
     def kill(self) -> None:
         """kill -9: what was committed is in its log, the rest is gone."""
-        os.kill(self.server.get_pid(), signal.SIGKILL)
+        postmaster = self.server.get_pid()
+        os.kill(postmaster, signal.SIGKILL)
+        while Path(f"/proc/{postmaster}").exists():
+            time.sleep(0.02)
 
     def start(self) -> None:
         """Starts it again once the last of its processes has noticed."""
         for _ in range(100):
-            with contextlib.suppress(subprocess.SubprocessError, AssertionError):
+            with contextlib.suppress(subprocess.SubprocessError, AssertionError, sa.exc.OperationalError):
                 self.server.ensure_postgres_running()
+                self.execute("SELECT 1")
                 return
-            time.sleep(0.1)
+            time.sleep(0.2)
         raise AssertionError(self.server.log.read_text()[-2000:])
 
 
@@ -139,14 +143,20 @@ class Deployment:
 
     @contextmanager
     def new(self, folder: Path) -> Iterator[dict[str, Any]]:
-        """The settings of a new service with an empty database; it is dropped afterwards."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.postgresql is None or self.s3 is None:
+        """The settings of a new service, its database with our schema and no rows; it is dropped afterwards."""
+        with self.empty(folder, template=_TEMPLATE) as places:
             if self.sqlite:
                 shutil.copy(self.sqlite, folder / "stemwright.db")
+            yield places
+
+    @contextmanager
+    def empty(self, folder: Path, *, template: str = "template0") -> Iterator[dict[str, Any]]:
+        """The same, with nothing in the database."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.postgresql is None or self.s3 is None:
             yield {"data": folder}
             return
-        database = self.postgresql.new()
+        database = self.postgresql.new(template)
         try:
             yield {"data": folder, "database_url": database, "blobs_url": self.s3.new()}
         finally:

@@ -391,6 +391,15 @@ class CannotOpenBlobs(ServiceError):
     """Nothing can be stored in {url}: {reason}. Check STEMWRIGHT_BLOBS_URL and who may write there."""
 
 
+class BackupElsewhere(ServiceError):
+    """Only a data folder is copied by this command. Back up PostgreSQL with pg_dump and object storage with its own
+    tools; docs/guide/backup.md has the commands."""
+
+
+class BackupNotEmpty(ServiceError):
+    """There is something in {path} already. Give a new or an empty folder."""
+
+
 class BlobsAway(ServiceError):
     """The blob store did not do what it was asked: {reason}. It is tried again; check STEMWRIGHT_BLOBS_URL."""
 

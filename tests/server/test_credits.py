@@ -58,6 +58,32 @@ def test_the_database_refuses(database: Database, account: accounts.Account, for
         assert credits.audit(tx) == []
 
 
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("wrong", ["id, 1, 'grant', 1000, 1000", "id, 2, 'grant', 1, 101"])
+def test_sqlite_replaces_no_row(database: Database, account: accounts.Account, wrong: str) -> None:
+    """INSERT OR REPLACE deletes what is in its way without asking the triggers for DELETE."""
+    row = f"INSERT OR REPLACE INTO ledger (id, account_id, sequence, kind, amount, balance, created) SELECT 1, {wrong}"
+    with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.transaction() as tx:
+        tx.exec_driver_sql(f"{row}, 0 FROM accounts")
+
+
+@pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
+def test_postgresql_neither_truncates_nor_upserts(database: Database, account: accounts.Account) -> None:
+    upsert = GRANT.format("1, 'grant', 1, 1") + " ON CONFLICT (account_id, sequence) DO UPDATE SET amount = 1000"
+    for forbidden in ("TRUNCATE ledger CASCADE", upsert):
+        with pytest.raises(sa.exc.IntegrityError), database.transaction() as tx:
+            tx.exec_driver_sql(forbidden)
+
+
+def test_the_audit_finds_a_rule_that_is_missing(database: Database) -> None:
+    off = "DROP TRIGGER ledger_no_update" if database.sqlite else "ALTER TABLE ledger DISABLE TRIGGER ledger_no_change"
+    with database.transaction() as tx:
+        tx.exec_driver_sql(off)
+    with database.read() as tx:
+        (sentence,) = credits.audit(tx)
+    assert "is missing" in sentence
+
+
 def test_a_refund_gives_back_exactly_what_was_taken(database: Database, asked: tasks.Submission) -> None:
     with database.transaction() as tx:
         tasks.submit(tx, asked, now=NOW)

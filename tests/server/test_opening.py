@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from stemwright.errors import CannotOpenData, DataInUse, DataTooNew, DataTooOld
+from stemwright.errors import CannotOpenBlobs, CannotOpenData, CannotReachDatabase, DataInUse, DataTooNew, DataTooOld
 from stemwright.server import accounts, credits, keys, opening
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
@@ -118,3 +118,35 @@ def test_sqlite_survives_a_power_cut_after_the_answer(tmp_path: Path) -> None:
         }
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
     database.dispose()
+
+
+def test_an_older_database_is_refused_until_it_is_migrated(settings: Settings, database: Database) -> None:
+    with database.transaction() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(DataTooOld, match="stemwright migrate"):
+        opening.open_database(settings)
+
+
+def test_a_database_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, database_url="postgresql://someone:secret@127.0.0.1:9/stems?connect_timeout=2")
+    with pytest.raises(CannotReachDatabase) as told:
+        opening.open_database(settings)
+    assert "127.0.0.1:9/stems" in str(told.value)
+    assert "refused" in str(told.value)
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_what_an_upload_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "half.part").write_bytes(b"half")
+    with opening.only_server(tmp_path):
+        assert not (tmp_path / "uploads" / "half.part").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_store_that_may_not_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir(mode=0o000)
+    with pytest.raises(CannotOpenBlobs, match="denied"):
+        opening.open_store(Settings(data=tmp_path))
+    (tmp_path / "blobs").chmod(0o700)

@@ -33,6 +33,7 @@ for _name, _module, _help in (
     ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),
     ("worker", "stemwright.server.commands", "Run one more worker for a service."),
     ("migrate", "stemwright.server.commands", "Bring the service's database forward to this version."),
+    ("backup", "stemwright.server.commands", "Copy a data folder while the service uses it."),
     ("keys", "stemwright.server.commands.keys", "Create, list, rotate and revoke API keys."),
     ("credits", "stemwright.server.commands.credits", "Grant credits, and show an account's balance or ledger."),
     ("accounts", "stemwright.server.commands.accounts", "List accounts, and share the fleet among them."),

@@ -28,6 +28,16 @@ class Entry:
     created: int
 
 
+# The triggers that hold the ledger, as the migrations make them.
+RULES = {
+    "sqlite": ("ledger_no_update", "ledger_no_delete", "ledger_no_replace", "ledger_continues", "ledger_refunds"),
+    "postgresql": ("ledger_no_change", "ledger_continues"),
+}
+_RULES_IN_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
+_RULES_IN_POSTGRESQL = (
+    "SELECT tgname FROM pg_trigger WHERE tgrelid = 'ledger'::regclass AND tgenabled IN ('O', 'A') AND NOT tgisinternal"
+)
+
 _newest = Prepared(
     sa.select(rows.c.sequence, rows.c.balance)
     .where(rows.c.account_id == sa.bindparam("account_id"))
@@ -75,7 +85,7 @@ def ledger(tx: sa.Connection, account_id: str, *, limit: int = 1000) -> list[Ent
 
 def audit(tx: sa.Connection) -> list[str]:
     """What is wrong with the ledger, in sentences; an empty list proves that it agrees with itself and the tasks."""
-    return [*_broken_chains(tx), *_tasks_that_disagree(tx)]
+    return [*_missing_rules(tx), *_broken_chains(tx), *_tasks_that_disagree(tx)]
 
 
 def _append(
@@ -107,6 +117,13 @@ def _of_task(tx: sa.Connection, task_id: str, kind: str) -> Entry | None:
     query = sa.select(rows).where(rows.c.task_id == task_id, rows.c.kind == kind)
     row = tx.execute(query).mappings().first()
     return Entry(**row) if row else None
+
+
+def _missing_rules(tx: sa.Connection) -> list[str]:
+    """Triggers that keep the ledger append-only, and are not there or switched off."""
+    sqlite = tx.dialect.name == "sqlite"
+    found = set(tx.exec_driver_sql(_RULES_IN_SQLITE if sqlite else _RULES_IN_POSTGRESQL).scalars())
+    return [f"the rule {name} of the ledger is missing" for name in RULES[tx.dialect.name] if name not in found]
 
 
 def _broken_chains(tx: sa.Connection) -> list[str]:

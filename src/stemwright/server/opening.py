@@ -97,7 +97,7 @@ def _file(database: str) -> Path | None:
 
 def _opened(database: Database) -> Database:
     try:
-        if database.sqlite or migrations.version(database) is None:
+        if migrations.version(database) is None:
             migrations.migrate(database)
         migrations.check(database)
         _prepare_queue(database)

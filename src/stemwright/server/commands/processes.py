@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -72,6 +73,23 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         migrations.migrate(database)
         workflows.migrate(database)
     say({"schema": migrations.HEAD}, "The database has schema {schema}.", as_json=as_json)
+
+
+def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Copy the data folder, in use or not, into an empty folder, which is a data folder then.
+
+    Parameters
+    ----------
+    target: The folder that takes the copy.
+    """
+    from stemwright.server import backup as copying
+    from stemwright.server import opening
+
+    settings = read_settings(data)
+    opening.require(settings)
+    with opening.telling(settings.data, database=settings.database):
+        found = copying.back_up(settings, target)
+    say({"path": str(target), **found}, "{path} has a copy: {blobs} files, {bytes} bytes.", as_json=as_json)
 
 
 def maintenance(state: Literal["on", "off"], /, *, data: Data = None, as_json: AsJson = False) -> None:

@@ -82,6 +82,8 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
             errors.StemwrightError,
             errors.ServiceError,
             errors.BadSetting,
+            errors.BackupElsewhere,
+            errors.BackupNotEmpty,
             errors.BlobsAway,
             errors.CannotOpenBlobs,
             errors.CannotReachDatabase,

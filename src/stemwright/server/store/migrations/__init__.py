@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 
 from stemwright.errors import DataTooNew, DataTooOld
 from stemwright.server.store.database import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0005"
 
@@ -34,14 +39,19 @@ def migrate(database: Database) -> None:
         return
     if found is not None and found > HEAD:
         raise DataTooNew(found=found, known=HEAD)
-    # Loaded only when there is something to do: it costs a quarter of a second.
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # loaded only when there is something to do: it costs a quarter of a second
 
-    config = Config()
-    config.set_main_option("script_location", "stemwright.server.store:migrations")
     with database.transaction() as tx:
         if not database.sqlite:
             tx.exec_driver_sql("SELECT pg_advisory_xact_lock(7133501)")  # two processes start at once
-        config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+        command.upgrade(config(tx), "head")
+
+
+def config(tx: sa.Connection) -> Config:
+    """What Alembic needs to know to work in this transaction."""
+    from alembic.config import Config
+
+    found = Config()
+    found.set_main_option("script_location", "stemwright.server.store:migrations")
+    found.attributes["connection"] = tx
+    return found

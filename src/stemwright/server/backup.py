@@ -1,0 +1,66 @@
+"""Backup of a data folder in use: its database as of one moment, and the blobs that this database knows."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from stemwright.errors import BackupElsewhere, BackupNotEmpty
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Folder, open_blobs
+from stemwright.server.store.database import Database
+from stemwright.server.store.tables import stems, tasks, tracks
+
+
+def back_up(settings: Settings, target: Path) -> dict[str, int]:
+    """Copies the data folder into `target`, which is then a data folder itself; returns how many blobs and bytes.
+
+    The database comes first: whatever it owns is stored by then, and what is stored later is none of its business.
+    Raises BackupElsewhere for a database or a store that is no folder, BackupNotEmpty.
+    """
+    blobs, source = open_blobs(settings.blobs), sa.make_url(settings.database)
+    if source.get_backend_name() != "sqlite" or not isinstance(blobs, Folder):
+        raise BackupElsewhere
+    if target.exists() and any(target.iterdir()):
+        raise BackupNotEmpty(path=target)
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (
+        closing(sqlite3.connect(source.database or "")) as live,
+        closing(sqlite3.connect(target / "stemwright.db")) as copy,
+    ):
+        live.backup(copy)
+    copies = Folder(target / "blobs")
+    sizes = [_copied(blobs, copies, name) for name in owned(target / "stemwright.db")]
+    return {"blobs": len(sizes), "bytes": sum(sizes)}
+
+
+def owned(database: Path) -> list[str]:
+    """The blobs that the rows of this database file answer for."""
+    kept = tasks.c.gone.is_(None)
+    queries = (
+        sa.select(stems.c.blob).join(tasks, tasks.c.id == stems.c.task_id).where(kept),
+        sa.select(tracks.c.blob).where(tracks.c.gone.is_(None)),
+        sa.select(tasks.c.peaks).where(kept, tasks.c.peaks.is_not(None)),
+        sa.select(tasks.c.mix).where(kept, tasks.c.mix.is_not(None)),
+        sa.select(tasks.c.source).where(tasks.c.completed.is_(None), tasks.c.source.is_not(None)),
+    )
+    opened = Database(f"sqlite:///{database}")
+    try:
+        with opened.read() as tx:
+            return sorted({name for query in queries for name in tx.execute(query).scalars()})
+    finally:
+        opened.dispose()
+
+
+def _copied(source: Folder, target: Folder, name: str) -> int:
+    path = target.path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source.path(name), path)
+    except FileNotFoundError:
+        return 0  # its time was over meanwhile: the copy will find that out too
+    return path.stat().st_size

@@ -59,7 +59,7 @@ class Api:
         self.always_200 = settings.http_status == "always-200"
         self.uploads = settings.data.resolve() / "uploads"  # files still arriving
         self.live = Live(database, clock=self.clock)
-        self.storage_checked = (0, False)  # when (epoch milliseconds) storing was last tried, and whether it went well
+        self.storage_checked: tuple[int, bool] = (0, False)  # when storing was last tried, did it go well
         self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
 
 

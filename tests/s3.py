@@ -8,6 +8,7 @@ import json
 import random
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -55,4 +56,5 @@ class Quiet(WSGIRequestHandler):
 if __name__ == "__main__":
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)
     print(server.server_port, flush=True)
-    sys.exit(server.serve_forever())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()  # until the one who started us ends, however it does

@@ -58,6 +58,10 @@ class PostgreSQL:
         )
         self.execute(query.format(sa.make_url(url).database))
 
+    def tool(self, name: str, *arguments: str) -> None:
+        """Runs a client program of PostgreSQL's own."""
+        subprocess.run([str(self.server.bin_path / name), *arguments], check=True, capture_output=True)
+
     def kill(self) -> None:
         """kill -9: what was committed is in its log, the rest is gone."""
         postmaster = self.server.get_pid()
@@ -123,7 +127,8 @@ class S3:
 @contextmanager
 def s3() -> Iterator[S3]:
     command = [sys.executable, str(S3_PROGRAM)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
         httpx2.put(f"{endpoint}/bucket", trust_env=False).raise_for_status()

@@ -108,6 +108,7 @@ class House:
         self.has_jumped = False  # then no time in the database means anything
         self.process: subprocess.Popen[str] | None = None
         self.client = httpx2.Client(timeout=60, trust_env=False)
+        self.places = places
         self._given = places | given
         self.crew = Crew(workers, self._start_worker)
 

@@ -34,12 +34,16 @@ def back_up(settings: Settings, target: Path) -> dict[str, int]:
     ):
         live.backup(copy)
     copies = Folder(target / "blobs")
-    sizes = [_copied(blobs, copies, name) for name in owned(target / "stemwright.db")]
+    copied = Database(f"sqlite:///{target / 'stemwright.db'}")
+    try:
+        sizes = [_copied(blobs, copies, name) for name in owned(copied)]
+    finally:
+        copied.dispose()
     return {"blobs": len(sizes), "bytes": sum(sizes)}
 
 
-def owned(database: Path) -> list[str]:
-    """The blobs that the rows of this database file answer for."""
+def owned(database: Database) -> list[str]:
+    """The blobs that the rows of this database answer for."""
     kept = tasks.c.gone.is_(None)
     queries = (
         sa.select(stems.c.blob).join(tasks, tasks.c.id == stems.c.task_id).where(kept),
@@ -48,12 +52,8 @@ def owned(database: Path) -> list[str]:
         sa.select(tasks.c.mix).where(kept, tasks.c.mix.is_not(None)),
         sa.select(tasks.c.source).where(tasks.c.completed.is_(None), tasks.c.source.is_not(None)),
     )
-    opened = Database(f"sqlite:///{database}")
-    try:
-        with opened.read() as tx:
-            return sorted({name for query in queries for name in tx.execute(query).scalars()})
-    finally:
-        opened.dispose()
+    with database.read() as tx:
+        return sorted({name for query in queries for name in tx.execute(query).scalars()})
 
 
 def _copied(source: Folder, target: Folder, name: str) -> int:

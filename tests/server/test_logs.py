@@ -1,12 +1,15 @@
 """What the logs say, in which form, and what they never say."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from stemwright.server import logs
+from tests.crash.house import House, receiver
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +70,25 @@ def test_no_secret_gets_through(told: str, form: str, capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "hunter2" not in said
     assert "it went wrong" in said
+
+
+def test_a_whole_service_keeps_secrets_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of every process is an object; the request's name leads from the API to the worker."""
+    monkeypatch.setenv("STEMWRIGHT_LOG_FORMAT", "json")
+    monkeypatch.setenv("STEMWRIGHT_LOG_LEVEL", "DEBUG")
+    with receiver() as hook, contextlib.closing(House({"data": tmp_path / "data"}, hook)) as house:
+        hook.answer = lambda number: 500
+        house.open()
+        secret = house.client.headers["Authorization"].removeprefix("Bearer ")
+        for query in ("secret=hunter2", "key=hunter2"):
+            house.client.headers["X-Request-Id"] = "asked-by-a-test"
+            task = house.create(**house.upload(), callBackUrl=f"{hook.url}/hook?{query}")
+            house.wait_for(lambda task=task: len(hook.got[task]) >= 2)
+        house.client.get(f"{house.url}/api/v1/generate/credit", headers={"Authorization": "Bearer hunter2hunter2"})
+        house.create(audioUrl="http://127.0.0.1:1/song.mp3?token=hunter2")
+        house.wait_for(lambda: "failed" in (tmp_path / "log").read_text())
+        house.stop()
+    said = (tmp_path / "log").read_text()
+    about = [line for line in map(json.loads, said.splitlines()) if line.get("request_id") == "asked-by-a-test"]
+    assert {line["logger"] for line in about} >= {"stemwright.http", "stemwright.worker"}
+    assert not [word for word in ("hunter2", secret, house.account.webhook_secret) if word in said]

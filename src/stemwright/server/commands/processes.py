@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, read_settings, say, show, tell_unknown, transaction
+from stemwright.server.commands.speaking import AsJson, Data, begin_to_log, read_settings, say, show, transaction
 
 
 def serve(
@@ -38,7 +38,7 @@ def serve(
             print(f"The admin account's key, shown only this once: {secret}", flush=True)
 
     settings = read_settings(data, host=host, port=port)
-    tell_unknown()
+    begin_to_log(settings)
     api.serve(settings, worker=not no_worker, on_ready=ready)
 
 
@@ -50,12 +50,10 @@ def worker(*, data: Data = None, device: str | None = None, port: int | None = N
     device: What it separates on; default: STEMWRIGHT_DEVICE, or cpu.
     port: Port for its health and figures; default: STEMWRIGHT_WORKER_PORT, or none.
     """
-    from stemwright.server import logs
     from stemwright.server import worker as process
 
     settings = read_settings(data, device=device, worker_port=port)
-    tell_unknown()
-    logs.configure(settings.log_level, form=settings.log_format)
+    begin_to_log(settings)
     process.run(settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -38,10 +39,13 @@ def read_settings(data: Path | None, **given: Any) -> Settings:
         raise BadSetting(name=name, value=value, reason=reason[:1].lower() + reason[1:]) from None
 
 
-def tell_unknown() -> None:
-    """One line on stderr for what the environment sets and nothing reads."""
+def begin_to_log(settings: Settings) -> None:
+    """Logs as the settings say; the first line tells what the environment sets and nothing reads."""
+    from stemwright.server import logs
+
+    logs.configure(settings.log_level, form=settings.log_format)
     if strangers := unknown(os.environ):
-        print(f"stemwright: nothing reads {', '.join(strangers)}", file=sys.stderr)
+        logging.getLogger("stemwright.settings").warning("nothing reads %s", ", ".join(strangers))
 
 
 @contextmanager

@@ -30,7 +30,14 @@ class Database:
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if self.sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=20, pool_pre_ping=not self.sqlite)
+        self.engine = sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=20,
+            pool_pre_ping=not self.sqlite,
+            hide_parameters=True,  # an error that quotes a statement must not tell the log what is in it
+            connect_args={} if self.sqlite else {"options": "-c idle_in_transaction_session_timeout=30s"},
+        )
         self._reading = self.engine.execution_options(stemwright_read=True)
         # Those who wait for SQLite's one writer sleep and try again, by luck; our own threads stand in line instead.
         self._writing = threading.Lock() if self.sqlite else nullcontext()

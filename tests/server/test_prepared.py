@@ -1,5 +1,6 @@
 """Prepared statements: SQLAlchemy's answers, without its cost."""
 
+import pytest
 import sqlalchemy as sa
 
 from stemwright.server import tasks, tracks
@@ -37,3 +38,11 @@ def test_a_submitted_task_is_the_stored_one(database: Database, asked: tasks.Sub
         task = tasks.submit(tx, asked, now=NOW)
     with database.read() as tx:
         assert tasks.find(tx, task.id) == task
+
+
+def test_errors_are_those_of_sqlalchemy(database: Database, asked: tasks.Submission) -> None:
+    insert = Prepared(sa.insert(stems).values({"id": sa.bindparam("id"), "task_id": sa.bindparam("task_id")}))
+    with pytest.raises(sa.exc.IntegrityError), database.transaction() as tx:
+        insert(tx, id="i", task_id="nothing")
+    with database.read() as tx:  # and the connection is as good as before
+        assert tx.execute(sa.select(sa.func.count()).select_from(stems)).scalar() == 0

@@ -3,13 +3,15 @@
 import pytest
 
 from stemwright.errors import TrackNotFound
-from stemwright.server import retention, tasks, tracks
+from stemwright.server import arrivals, retention, tasks, tracks
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
 
 from .conftest import NOW, keep
 from .test_tasks import FACTS, stem
+
+DAY = 86_400_000
 
 
 def store(blobs: Blobs, name: str) -> None:
@@ -79,3 +81,23 @@ def test_working_folders_of_ended_tasks_go(
         (settings.work / name).mkdir(parents=True)
     assert purge(database, blobs, settings, NOW) == {"folders": 1}
     assert {folder.name for folder in settings.work.iterdir()} == {running, "uploads"}
+
+
+def test_what_never_got_an_owner_goes_after_a_day(
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
+) -> None:
+    with database.transaction() as tx:
+        running = tasks.submit(tx, asked, now=NOW)
+        arrivals.announce(tx, ["upload.mp3", "twice"], now=NOW)
+        arrivals.announce(tx, ["stem.mp3", "twice"], task_id=running.id, now=NOW)
+        arrivals.announce(tx, ["kept.mp3"], now=NOW)
+        arrivals.settle(tx, ["kept.mp3"])
+    for name in ("upload.mp3", "stem.mp3", "kept.mp3"):
+        store(blobs, name)
+    assert purge(database, blobs, settings, NOW + DAY) == {}
+    assert purge(database, blobs, settings, NOW + DAY + 1) == {"arrivals": 2}
+    assert [name in blobs for name in ("upload.mp3", "stem.mp3", "kept.mp3")] == [False, True, True]
+    with database.transaction() as tx:
+        tasks.cancel(tx, running.id, now=NOW)
+    assert purge(database, blobs, settings, NOW + DAY + 1) == {"arrivals": 1}
+    assert "stem.mp3" not in blobs

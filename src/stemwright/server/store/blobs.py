@@ -24,6 +24,10 @@ class Blobs(Protocol):
         """Stores a copy of the file; returns its size in bytes. Raises BlobsAway."""
         ...
 
+    def size(self, name: str) -> int:
+        """How many bytes the blob has; raises BlobNotFound, BlobsAway."""
+        ...
+
     def reading(self, name: str) -> AbstractContextManager[BinaryIO]:
         """The blob's bytes, from the first to the last; raises BlobNotFound, BlobsAway."""
         ...
@@ -81,6 +85,11 @@ class Folder:
             _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+    def size(self, name: str) -> int:
+        """How many bytes the blob has; raises BlobNotFound."""
+        with self.local(name) as path:
+            return path.stat().st_size
 
     @contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,14 +63,15 @@ class Objects:
     @contextmanager
     def reading(self, name: str) -> Iterator[BinaryIO]:
         """The blob's bytes, fetched piece by piece; raises BlobNotFound, BlobsAway."""
-        size = self._size(name)
+        size = self.size(name)
         yield cast(BinaryIO, io.BufferedReader(_Pieces(lambda start, stop: self._piece(name, start, stop), size)))
 
     @contextmanager
     def local(self, name: str, folder: Path) -> Iterator[Path]:
         """A copy of the blob in `folder`, removed afterwards; raises BlobNotFound, BlobsAway."""
-        size = self._size(name)
-        path = folder / name
+        size = self.size(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{secrets.token_hex(4)}_{name}"  # others may have a copy of their own there
         try:
             with path.open("wb") as file:
                 for start in range(0, size, PIECE_BYTES):
@@ -100,12 +102,13 @@ class Objects:
 
     def __contains__(self, name: str) -> bool:
         try:
-            self._size(name)
+            self.size(name)
         except BlobNotFound:
             return False
         return True
 
-    def _size(self, name: str) -> int:
+    def size(self, name: str) -> int:
+        """How many bytes the blob has; raises BlobNotFound, BlobsAway."""
         try:
             return self._persist(lambda: obstore.head(self._store, checked(name))["size"], missing_is_final=True)
         except _MISSING:

@@ -34,9 +34,9 @@ def download(call: Call) -> ASGIApp:
     if link is None:
         with call.api.blobs.local(name, call.api.uploads) as path:
             return FileResponse(path, headers=headers)
-    if call.scope["method"] == "HEAD":  # a signed address is good for one method, and its size is known here
-        told = {} if size is None else {"content-length": str(size)}
-        return Response(headers=headers | told | {"accept-ranges": "bytes"})
+    if call.scope["method"] == "HEAD":  # a signed address is good for one method, and the size is told from here
+        length = call.api.blobs.size(name) if size is None else size
+        return Response(headers=headers | {"content-length": str(length), "accept-ranges": "bytes"})
     return Response(status_code=302, headers={**_EVERYWHERE, "location": link, "cache-control": "no-store"})
 
 

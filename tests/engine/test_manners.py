@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import cut, halves, joined, noise
+from toys import Toy, cut, halves, joined, noise
 
 from stemwright.engine import manners
 
@@ -58,3 +58,21 @@ def test_a_songs_measure_is_its_mono_mixs() -> None:
     assert biased.mean == pytest.approx(mono.mean(), abs=1e-6)
     assert biased.deviation == pytest.approx(mono.std(), rel=1e-5)
     assert unbiased.deviation == pytest.approx(mono.std(ddof=1), rel=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 299, 300, 301, 900, 1777])
+def test_mdx_nets_spans_are_put_side_by_side(samples: int) -> None:
+    """As KUIELab's demix: the song between zeros, spans of `segment` every `hop`, their middles one after another."""
+    segment, hop, trim = 500, 300, 100
+
+    def net(mix: np.ndarray) -> np.ndarray:
+        return np.stack([np.cumsum(mix, axis=2), mix * np.arange(segment)], axis=1).astype(np.float32)
+
+    song = noise(samples)
+    after = hop - samples % hop
+    padded = np.pad(song, ((0, 0), (trim, after + trim)))
+    spans = [net(padded[None, :, at : at + segment])[0][..., trim:-trim] for at in range(0, samples + after, hop)]
+    expected = np.concatenate(spans, axis=-1)[..., :samples]
+    separator = Toy(lambda mix: list(net(mix).swapaxes(0, 1)), segment=segment, hop=hop)
+    found = joined(manners.as_upstream(separator, cut(song, [7, 400]), manners.mdx))
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stemwright.nets.mdx import MdxConfig, MdxNet, Samples
 
@@ -25,3 +26,19 @@ def test_the_graph_sees_channels_real_and_imaginary_parts_of_its_bins() -> None:
     assert seen[0].shape == (2, 4, 400, 32)
     assert not seen[0][:, :, :3].any()
     assert seen[0].dtype == np.float32
+
+
+def test_the_transforms_are_upstreams() -> None:
+    """KUIELab's and UVR's are torch.stft and istft with a periodic Hann window, centred on a reflected edge."""
+    torch = pytest.importorskip("torch")
+    config, seen = MdxConfig(n_fft=6144, bins=2048, frames=32, silent_bins=0), list[Samples]()
+    mix = noise(config)
+    ours = MdxNet(config, lambda planes: seen.append(planes) or 0.5 * planes)(mix)[:, 0]  # type: ignore[func-returns-value]
+    window = torch.hann_window(6144, periodic=True, dtype=torch.float64)
+    flat = torch.from_numpy(mix).double().reshape(4, -1)
+    spectrum = torch.stft(flat, 6144, 1024, window=window, center=True, return_complex=True)[:, :2048]
+    planes = torch.view_as_real(spectrum).permute(0, 3, 1, 2).reshape(2, 4, 2048, 32)
+    padded = torch.nn.functional.pad(spectrum * 0.5, (0, 0, 0, 3073 - 2048))
+    theirs = torch.istft(padded, 6144, 1024, window=window, center=True).reshape(2, 2, -1)
+    for found, expected in ((seen[0], planes.numpy()), (ours, theirs.numpy())):
+        assert 10 * np.log10(np.square(expected).sum() / np.square(found - expected).sum()) > 120

@@ -40,6 +40,35 @@ def test_sizes_are_recognised_from_names_and_shapes(case: str, tmp_path: Path) -
     assert found["architecture"] == architecture(case)
 
 
+def with_biases(value: float) -> dict[str, Any]:
+    """As BS-RoFormer-SW is published: one bias for all attentions, under its own name and in every layer."""
+    found = state("BS-RoFormer")
+    layers = [name.removesuffix("to_qkv.weight") for name in found if name.endswith("to_qkv.weight")]
+    qkv, out = torch.full((96,), value), torch.full((32,), -0.0)
+    shared = {"linear_62_bias_0": qkv, "linear_64_bias_0": out}
+    return found | shared | {f"{at}to_qkv.bias": qkv for at in layers} | {f"{at}to_out.0.bias": out for at in layers}
+
+
+def test_biases_of_attention_are_left_out_where_they_are_zero(tmp_path: Path) -> None:
+    model = foreign.add(saved(tmp_path / "sw.ckpt", with_biases(0.0))).model
+    plain = foreign.add(saved(tmp_path / "plain.ckpt", state("BS-RoFormer"))).model
+    assert model.weights.read_bytes() == plain.weights.read_bytes()
+    with pytest.raises(errors.UnknownArchitecture, match="attention has biases"):
+        foreign.add(saved(tmp_path / "other.ckpt", with_biases(0.1)))
+
+
+def test_what_cannot_be_loaded_says_what_it_is(tmp_path: Path) -> None:
+    quantised = {"klass": "x", "args": (), "kwargs": {}, "state": {"__quantized": True, "weights": torch.zeros(3)}}
+    with pytest.raises(errors.UnreadableCheckpoint, match="quantised with diffq; take the full-size"):
+        foreign.add(saved(tmp_path / "q.th", quantised))
+    polar = state("BS-RoFormer") | {"layers.0.0.layers.0.0.pope.bias": torch.zeros(3)}
+    with pytest.raises(errors.UnknownArchitecture, match=r"variant of roformer with 1 tensors like .*pope\.bias"):
+        foreign.add(saved(tmp_path / "polar.ckpt", polar))
+    older = {"tencoder.0.conv.weight": torch.zeros(48, 2, 8), "encoder.0.conv.weight": torch.zeros(48, 4, 8, 1)}
+    with pytest.raises(errors.UnknownArchitecture, match=r"without a transformer \(version 3 or older\)"):
+        foreign.add(saved(tmp_path / "three.th", {"state": older}))
+
+
 WRAPPINGS: dict[str, Callable[[Path, dict[str, Any]], Path]] = {
     "bare": lambda folder, tensors: saved(folder / "a.ckpt", tensors),
     "state": lambda folder, tensors: saved(folder / "a.th", {"klass": "HTDemucs", "state": tensors, "args": ()}),

@@ -53,6 +53,18 @@ def demucs(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
         past = np.concatenate([past, waiting[:, :hop]], axis=1)[:, -(segment // 2) :]
 
 
+def mdx(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
+    """`demix` of KUIELab's MDX-Net: no fades; half an FFT of what is heard at both ends of a span is thrown away."""
+    trim = (segment - hop) // 2
+    past = np.zeros((2, trim), np.float32)
+    for waiting in _waiting(blocks, segment, hop):
+        heard = np.concatenate([past, waiting[:, : hop + trim]], axis=1)
+        own = min(hop, waiting.shape[1])
+        padded = np.pad(heard, ((0, 0), (0, segment - heard.shape[1])))
+        yield Span(padded, np.ones(own, np.float32), own, trim)
+        past = np.concatenate([past, waiting[:, :hop]], axis=1)[:, -trim:]
+
+
 def msst(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
     """`demix` of Music-Source-Separation-Training at batch 1: short linear fades, none at the song's ends."""
     edge = segment // 10

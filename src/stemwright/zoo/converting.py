@@ -17,6 +17,11 @@ from typing import Any
 from stemwright.errors import ForeignError, UnknownArchitecture, UnreadableCheckpoint
 from stemwright.zoo import archive, mdx_nets, recognition, renaming, training_config
 
+_ROFORMER = re.compile(
+    r"bands\.\d+\.(norm\.gamma|linear\.(weight|bias))|(time|band)_angles|norm\.gamma"
+    r"|blocks\.\d+\.(time|band)\.(norm\.gamma|attention\.\d+\.(norm\.gamma|(qkv|out)\.weight|gates\.(weight|bias))"
+    r"|feedforward\.\d+\.(norm\.gamma|(up|down)\.(weight|bias)))|masks\.\d+\.bands\.\d+\.\d+\.(weight|bias)"
+)
 DEMUCS_STEMS = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 
@@ -28,6 +33,10 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     found = recognition.recognise(shapes)
     table = renaming.renamed(found.architecture, shapes)
+    for name in renaming.silent(shapes):
+        if (checkpoint.tensors[name].bits << 1).any():  # the highest bit is the sign of a zero
+            raise UnknownArchitecture(reason=f"it is a RoFormer whose attention has biases ({name})")
+        del table[name]
     left = sorted(theirs for theirs, ours in table.items() if not _ours(found.architecture, ours))
     if left:
         raise UnknownArchitecture(
@@ -78,13 +87,14 @@ def _graph(source: Path, out: Path) -> dict[str, Any]:
 
 def _ours(architecture: str, name: str) -> bool:
     """Whether a renamed tensor is one of the architecture's own; upstream's variants add others."""
+    if architecture == "roformer":  # its variants hide inside the blocks
+        return _ROFORMER.fullmatch(name) is not None
     heads = {
-        "roformer": ("bands.", "blocks.", "masks.", "norm.", "time_angles", "band_angles"),
         "scnet": ("encoders.", "paths.", "decoders.", "mask.", "positions"),
         "tfc_tdf": ("first.", "encoders.", "downs.", "bottom.", "ups.", "decoders.", "last."),
         "htdemucs": ("encoders.", "decoders.", "wave_", "frequencies.", "widen", "narrow", "transformer."),
     }
-    return name.startswith(heads[architecture]) and "value_residual" not in name
+    return name.startswith(heads[architecture])
 
 
 def _agreed(found: recognition.Recognised, said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

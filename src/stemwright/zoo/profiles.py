@@ -66,4 +66,6 @@ def _manner(model: str) -> tuple[manners.Manner, bool | None]:
     facts = found.facts if found else {}
     if facts.get("architecture") == "htdemucs":
         return manners.demucs, True
+    if facts.get("architecture") == "mdx":
+        return manners.mdx, None
     return manners.msst, False if facts.get("normalised") else None

@@ -77,6 +77,14 @@ _HTDEMUCS = [
 _TABLES = {"roformer": _ROFORMER, "scnet": _SCNET, "tfc_tdf": _TFC_TDF, "htdemucs": _HTDEMUCS}
 _UNUSED = {"roformer": r".*rotary_embed\.freqs$"}  # every layer repeats the same angles; block 0's are kept
 
+# BS-RoFormer-SW registers biases for its attention, which are zero in the weights that were published.
+_SILENT = re.compile(r"linear_6[24]_bias_0|layers\.\d+\.[01]\.layers\.\d+\.0\.(to_qkv|to_out\.0)\.bias")
+
+
+def silent(names: Iterable[str]) -> list[str]:
+    """Tensors that our nets have no place for and that change nothing as long as they are zero."""
+    return [name for name in names if _SILENT.fullmatch(name)]
+
 
 def renamed(architecture: str, names: Iterable[str]) -> dict[str, str]:
     """Their name → ours, for every tensor that the architecture uses; the rest is left out."""

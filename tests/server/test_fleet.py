@@ -7,6 +7,7 @@ import sys
 import sqlalchemy as sa
 
 from stemwright.server import fleet
+from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import workers
 
@@ -74,3 +75,9 @@ def test_a_worker_that_was_declared_dead_hears_of_it(database: Database) -> None
     with database.transaction() as tx:
         assert not fleet.beat(tx, silent, now=LATER)
         assert [row["id"] for row in fleet.alive(tx, dead_after_ms=45_000, now=LATER)] == [sweeper]
+
+
+def test_a_dead_workers_tasks_move_within_a_minute_by_default() -> None:
+    settings = Settings()
+    assert settings.heartbeat_seconds * 3 < settings.dead_after_seconds  # one lost heartbeat is nobody's death
+    assert settings.dead_after_seconds + settings.sweep_seconds <= 55

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from stemwright.cli import run
 from stemwright.server import accounts, credits, fleet, tasks, workflows
+from stemwright.server import settings as settings_module
 from stemwright.server.settings import Settings, unknown
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import callbacks as callback_rows
@@ -134,3 +135,9 @@ def test_a_mistyped_name_is_told_at_the_start(
     monkeypatch.setenv("STEMWRIGHT_LOG_LEVL", "DEBUG")
     assert run(["worker", "--data", str(tmp_path / "none")]) == 1
     assert "nothing reads STEMWRIGHT_LOG_LEVL (did you mean STEMWRIGHT_LOG_LEVEL?)" in capsys.readouterr().err
+
+
+def test_every_name_in_the_code_is_known() -> None:
+    source = Path(settings_module.__file__).parents[1]
+    named = {name for path in source.rglob("*.py") for name in re.findall(r"STEMWRIGHT_[A-Z][A-Z_]+", path.read_text())}
+    assert unknown(named) == []

@@ -98,7 +98,7 @@ class Folder:
             yield file
 
     @contextmanager
-    def local(self, name: str, _folder: Path | None = None) -> Iterator[Path]:
+    def local(self, name: str, folder: Path | None = None) -> Iterator[Path]:  # noqa: ARG002
         """The blob's own file; raises BlobNotFound."""
         path = self.path(name)
         if not path.is_file():
@@ -112,7 +112,7 @@ class Folder:
         for part in path.parent.glob(f".{glob.escape(name)}.*.part"):
             part.unlink(missing_ok=True)
 
-    def link(self, _name: str, *, seconds: int) -> None:  # noqa: ARG002
+    def link(self, name: str, *, seconds: int) -> None:  # noqa: ARG002
         """None: files of this machine are served by us."""
         return
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
 
 T = TypeVar("T")
 
 # What is raised when the database does not answer, is full or restarts: the same work may succeed later.
-AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
 
 class Database:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import Executable
 
 Processor = Callable[[Any], Any] | None
@@ -40,7 +41,7 @@ def _told(error: Exception, tx: sa.Connection, compiled: _Compiled, parameters: 
     lost = tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if lost:
         tx.invalidate(error)
-    return sa.exc.DBAPIError.instance(
+    return DBAPIError.instance(
         compiled.text, parameters, error, driver.Error, connection_invalidated=lost, dialect=tx.dialect
     )
 

@@ -66,6 +66,9 @@ class Storm:
                 answer = self.house.post(GENERATE, json=body, headers={"Idempotency-Key": key}).json()
                 if answer["code"] == 200:
                     return answer["data"]["taskId"]
+                if answer["code"] == 422:  # what was confirmed is not there any more
+                    self.did["CONFIRMED UPLOADS LOST"] += 1
+                    ids = {}
             except (httpx2.TransportError, AssertionError, ValueError):
                 self.did["requests that a client had to repeat"] += 1
             time.sleep(0.1)

@@ -29,7 +29,8 @@ _numbers = itertools.count()
 
 @dataclass
 class PostgreSQL:
-    """A server without a care for power cuts: nothing in these tests outlives the machine."""
+    """A server without a care for power cuts: nothing in these tests outlives the machine. Commits are on disk, as far
+    as the system knows, before they are confirmed: the server itself is killed in some."""
 
     server: Any
     admin: sa.Engine
@@ -91,7 +92,6 @@ def postgresql() -> Iterator[PostgreSQL]:
     started = PostgreSQL(server, admin)
     started.execute(
         "ALTER SYSTEM SET fsync = off",
-        "ALTER SYSTEM SET synchronous_commit = off",
         "ALTER SYSTEM SET full_page_writes = off",
         "SELECT pg_reload_conf()",
         f"CREATE DATABASE {_TEMPLATE}",

@@ -62,7 +62,7 @@ function List({ tasks, reload }: { tasks: TaskLine[]; reload: () => void }): JSX
   useEffect(() => tasks.forEach((task) => isEnded(task.state) || nameTask(task.taskId, task.song)), [tasks]);
   return (
     <>
-      <Table caption="Tasks, newest first" head={["Song", "What", "State", "Length", "Cost", "When", <span class="hidden">Actions</span>]} cards>
+      <Table class="tasks" caption="Tasks, newest first" head={["Song", "What", "State", "Length", "Cost", "When", <span class="hidden">Actions</span>]} cards>
         {tasks.map((task) => <Row key={task.taskId} task={task} now={live.get(task.taskId)} onCancel={() => setEnding(task)} />)}
       </Table>
       {ending && (

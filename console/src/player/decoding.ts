@@ -11,7 +11,8 @@ const MP3_RATES = [44100, 48000, 32000];
 const FRAME = 1152;
 const DECODER_DELAY = 529;
 const RESERVOIR = 511; // bytes that a frame may have left in those before it
-const HEAD_BYTES = 64 * 1024;
+const HEAD_BYTES = 16 * 1024;
+const MOST_FRAME_BYTES = 1500; // and a bit of the next one
 
 /** A piece as the browser plays it, and the samples that come after it: [left, right]. */
 export interface Piece {
@@ -99,7 +100,7 @@ class Mp3 implements StemFile {
 
   static async open(url: string, head: Uint8Array, length: number, signal: AbortSignal): Promise<StemFile> {
     const tag = head[0] === 0x49 ? 10 + ((head[6]! << 21) | (head[7]! << 14) | (head[8]! << 7) | head[9]!) : 0;
-    const info = tag + 200 <= head.length ? head.subarray(tag) : await bytes(url, tag, tag + 4096, signal);
+    const info = tag + MOST_FRAME_BYTES <= head.length ? head.subarray(tag) : await bytes(url, tag, tag + HEAD_BYTES, signal);
     const text = String.fromCharCode(...info.subarray(36, 40));
     const rate = MP3_RATES[(info[2]! >> 2) & 3]!;
     if (text !== "Info") throw new Error("This mp3 does not say how long it is.");
@@ -107,8 +108,7 @@ class Mp3 implements StemFile {
     const frames = view.getUint32(44);
     const delay = (info[177]! << 4) | (info[178]! >> 4);
     const own = Math.floor((144000 * MP3_KBPS[info[2]! >> 4]!) / rate); // the size of the Info frame itself
-    const next = await bytes(url, tag + own, tag + own + 4, signal);
-    const kbps = MP3_KBPS[next[2]! >> 4]!;
+    const kbps = MP3_KBPS[info[own + 2]! >> 4]!;
     return new Mp3(url, tag + own, rate, (144000 * kbps) / rate, delay, frames, length);
   }
 

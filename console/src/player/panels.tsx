@@ -11,6 +11,8 @@ export function Opener(props: { icon: "speed" | "save"; label: string; open: boo
     <button
       type="button"
       class="tool wide"
+      aria-label={props.label}
+      title={props.label}
       aria-expanded={props.open}
       data-marked={props.marked || undefined}
       onClick={props.onClick}

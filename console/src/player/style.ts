@@ -104,7 +104,8 @@ input.pan::-moz-range-track, .tempo::-moz-range-track, .pitch::-moz-range-track 
 .overview:has(.seek:focus-visible) { outline: 2px solid var(--accent); outline-offset: 2px }
 
 .lanes { position: relative; border-top: 1px solid var(--line); --strip: 264px; touch-action: pan-y }
-.ruler, .lane { display: grid; grid-template-columns: var(--strip) 1fr }
+.ruler, .lane { display: grid; grid-template: minmax(0, 1fr) / var(--strip) minmax(0, 1fr) }
+canvas { contain: size }
 .ruler { height: 24px; border-bottom: 1px solid var(--line); background: var(--raised) }
 .ruler canvas { width: 100%; height: 100%; color: var(--soft); cursor: text }
 .lane { --hue: 260; --colour: oklch(var(--wave-light) var(--wave-chroma) var(--hue)); border-bottom: 1px solid var(--line); height: 58px }
@@ -149,9 +150,9 @@ ${hues.join("\n")}
 @container (max-width: 560px) {
   .bar { padding: 12px; gap: 10px } .time { flex: 1; min-width: 0 } .master { order: 2 } .meters { width: 36px } .tools { order: 3; flex: 1 0 100%; justify-content: space-between; gap: 6px }
   .tool { min-height: 40px; padding: 0 8px } .compare span { padding: 6px 8px } .overview, .panel { margin-inline: 12px }
-  .lanes { --strip: 0px } .ruler { grid-template-columns: 1fr } .ruler span { display: none }
-  .lane { grid-template: auto 34px / 1fr; height: auto; padding-bottom: 4px }
-  .strip { grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 78px 48px 40px 40px 5px; border: 0; background: none; padding-inline: 12px }
+  .lanes { --strip: 0px } .ruler { grid-template-columns: minmax(0, 1fr) } .ruler span { display: none }
+  .lane { grid-template: auto 34px / minmax(0, 1fr); height: auto; padding-bottom: 4px }
+  .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 78px 48px 40px 40px 5px; border: 0; background: var(--ground); padding-inline: 12px }
   .chip { margin: 12px 0 } .mute, .solo { height: 36px } .name small { display: block; margin: 0; line-height: 1 } .wave { padding: 0 }
 }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }

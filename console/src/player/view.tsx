@@ -112,7 +112,6 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
 
   const sung = song.stems.some((stem) => /(^|_)vocals$/.test(stem.name));
   const masterDb = decibels(engine.master);
-  const loopShown = engine.loop;
   return (
     <section
       ref={root}
@@ -137,7 +136,7 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
         <Time song={song} engine={engine} frames={frames} />
         <div class="tools">
           {sung && (
-            <button type="button" class="tool wide karaoke" aria-pressed={engine.karaoke} onClick={karaoke}>
+            <button type="button" class="tool wide karaoke" aria-label="Karaoke" title="Vocals off" aria-pressed={engine.karaoke} onClick={karaoke}>
               <Icon of="microphone" />
               <span>Karaoke</span>
             </button>
@@ -258,7 +257,6 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
       <p class="unseen" aria-live="polite">
         {said}
       </p>
-      <span class="unseen" data-loop={loopShown ? loopShown.join(" ") : ""} />
     </section>
   );
 }

@@ -45,7 +45,7 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
         with opening.telling(settings.data, database=settings.database):
             secret = opening.first_key(database, settings, now=now_ms())
 
-        app = create_app(Api(settings, database, opening.open_store(settings)))
+        api = Api(settings, database, opening.open_store(settings))
         supervisor = Supervisor(settings)
 
         def started() -> None:
@@ -55,7 +55,7 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
                 supervisor.start()
 
         stack.callback(supervisor.stop)
-        _run(app, listening, started)
+        _run(create_app(api), listening, started=started, stopping=api.live.stop)
         log.info("stopping")
 
 
@@ -123,16 +123,21 @@ class Supervisor:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell_started = started
+        self._tell_stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._tell_stopping()  # streams that have no end of their own would be waited for
+        await super().shutdown(sockets)
 
-def _run(app: object, listening: socket.socket, started: Callable[[], None]) -> None:
+
+def _run(app: object, listening: socket.socket, *, started: Callable[[], None], stopping: Callable[[], None]) -> None:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_config=None,
@@ -144,7 +149,7 @@ def _run(app: object, listening: socket.socket, started: Callable[[], None]) -> 
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn stops on them, then sends them again
-    _Server(config, started).run([listening])
+    _Server(config, started=started, stopping=stopping).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

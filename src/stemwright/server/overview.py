@@ -21,7 +21,7 @@ GROUPS = {
     "failed": ("failed",),
     "cancelled": ("cancelled",),
 }
-_SONG = sa.func.coalesce(sa.func.nullif(tracks.c.file_name, ""), sa.func.nullif(tracks.c.title, ""), tasks.c.audio_url)
+_SONG = sa.func.coalesce(sa.func.nullif(tracks.c.title, ""), sa.func.nullif(tracks.c.file_name, ""), tasks.c.audio_url)
 _SUMMARY = (
     *(tasks.c[name] for name in ("id", "kind", "stem_name", "format", "cost", "state", "progress", "failure", "error")),
     *(tasks.c[name] for name in ("model", "duration_seconds", "created", "started", "completed", "expires", "gone")),

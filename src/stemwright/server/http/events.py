@@ -37,6 +37,7 @@ class TaskEvents:
         async with anyio.create_task_group() as group:
             group.start_soon(self._until_gone, receive, group.cancel_scope)
             await self._tell()
+            await send({"type": "http.response.body", "body": b""})
             group.cancel_scope.cancel()
 
     async def _tell(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -293,7 +293,7 @@ def song_name(song: str | None, audio_url: str | None) -> str:
     if "://" not in name:
         return name or "song"
     parts = urlsplit(name)
-    return parts.path.rstrip("/").rpartition("/")[2] or parts.netloc
+    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc
 
 
 # ---- tables to take away ---------------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ import mimetypes
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from anyio import to_thread
@@ -23,7 +22,7 @@ from stemwright.server.http.multipart import to_disk
 from stemwright.server.http.routes import console_account, console_operator, console_tasks, uploads
 from stemwright.server.http.routes import contract as published
 
-_BUILD = ("page", "console")
+_PAGES = Path(__file__).parents[1] / "page"
 # Everything comes from here, but for files that lie in object storage: {files} is its origin, or nothing.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:;"
@@ -120,7 +119,7 @@ def page(call: Call) -> Answer:
     """`GET /`: the console, or, where it was not built, a page that says how to."""
     built = _file("index.html")
     if built is None:
-        text = (resources.files("stemwright.server.http") / "page" / "unbuilt.html").read_bytes()
+        text = (_PAGES / "unbuilt.html").read_bytes()
         headers = _PAGE_HEADERS | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Answer(200, text, "text/html; charset=utf-8", headers)
     policy = _POLICY.format(files=_origin_of_files(call))
@@ -164,20 +163,22 @@ def _sent(call: Call, file: _File, kind: str, headers: dict[str, str]) -> Answer
 
 def _file(path: str) -> _File | None:
     """A file of the build, read again only when it has changed: whoever works on the console builds often."""
-    folder: Traversable = resources.files("stemwright.server.http").joinpath(*_BUILD)
     parts = path.split("/")
     if not parts[-1] or any(part.startswith(".") or "\\" in part or "\0" in part for part in parts):
         return None
-    found = folder.joinpath(*parts)
+    found = _folder().joinpath(*parts)
     if not found.is_file():
         return None
-    stat = getattr(found, "stat", None)
-    return _read(path, stat().st_mtime_ns if stat else 0)
+    return _read(found, found.stat().st_mtime_ns)
+
+
+def _folder() -> Path:
+    return _PAGES / "console"
 
 
 @cache
-def _read(path: str, _changed: int) -> _File:
-    content = resources.files("stemwright.server.http").joinpath(*_BUILD, *path.split("/")).read_bytes()
+def _read(path: Path, _changed: int) -> _File:
+    content = path.read_bytes()
     zipped = gzip.compress(content, 9, mtime=0)
     return _File(content, zipped if len(zipped) < len(content) * 0.9 else None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -56,7 +55,7 @@ def show(call: Call) -> Answer:
         told = wire_console.delivery(vars(found), overview.attempts_of(tx, found.id)) if found else None  # type: ignore[arg-type]
         key = keys.get(tx, task.key_id) if task.key_id else None
         here = _song_is_here(call, tx, task)
-    more = wire_console.details(task, stems, base_url=call.base_url, key=key, song_here=here)
+    more = wire_console.details(task, stems, base_url="", key=key, song_here=here)
     return answers.success(line | more | {"delivery": told})
 
 
@@ -122,7 +121,7 @@ def download(call: Call) -> ASGIApp:
         raise errors.TaskNotFound(task_id=task.id)
     if task.gone is not None or (task.expires or 0) <= call.now:
         raise errors.FileGone(name=f"{song}.zip")
-    name = re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", Path(song).stem or "song")
+    name = _folder_name(song)
     members = [_member(call, task, stem, name) for stem in stems]
     plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", name)
     headers = {
@@ -133,6 +132,12 @@ def download(call: Call) -> ASGIApp:
     if (total := zipped.length(members)) is not None:
         headers["content-length"] = str(total)
     return StreamingResponse(zipped.stream(members), media_type="application/zip", headers=headers)
+
+
+def _folder_name(song: str) -> str:
+    """The song's name as every system takes it for a folder's, without a file's extension."""
+    bare = re.sub(r"\.(mp3|wav|flac|ogg|opus|m4a|aiff?|wma|mp4|webm|mk[av])$", "", song, flags=re.IGNORECASE)
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", bare).strip(" .")[:100] or "song"
 
 
 def cursor(call: Call) -> Cursor | None:

@@ -105,7 +105,7 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None) -
             call.caller.account_id,
             blob=blob,
             size=size,
-            title=Path(file_name).stem,
+            title=title_of(name or "upload"),
             file_name=file_name,
             mime=mimetypes.guess_type(file_name)[0] or "application/octet-stream",
             expires=call.now + int(call.api.settings.upload_days * _DAY_MS),
@@ -125,6 +125,12 @@ def safe_name(name: str) -> str:
     stem, dot, suffix = last.rpartition(".")
     stem, suffix = (_SAFE.sub("_", part).strip("._") for part in (stem if dot else last, suffix if dot else ""))
     return (stem[:80] or "upload") + (f".{suffix[:16].lower()}" if suffix else "")
+
+
+def title_of(name: str) -> str:
+    """What people know a song by: its file's name as its sender wrote it, without the extension."""
+    last = "".join(sign for sign in re.split(r"[/\\]", name)[-1] if sign.isprintable())
+    return Path(last).stem.strip()[:200] or "upload"
 
 
 def safe_folder(folder: str) -> str:

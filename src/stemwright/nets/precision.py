@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,10 +48,10 @@ class Dense(nn.Linear):
 def lowered(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     """The same net with Dense, convolutions and LSTMs in half precision: their weights, and what they give.
 
-    A net names in `lowers` those of its parts that bear it; without the word, all do.
+    A net says in `lowers`, a pattern of names, which of its parts bear it; without the word, all do.
     """
     for name, module in net.named_modules():
-        if not name.startswith(getattr(net, "lowers", "")):
+        if not re.match(getattr(net, "lowers", ""), name):
             continue
         if isinstance(module, Dense):
             module.lower(dtype)

@@ -79,7 +79,7 @@ class TfcTdf(nn.Module):
 
     # What an outer encoder loses is made several times larger by all that follows: on random weights all of the net in
     # bf16 keeps 30 dB, these keep 42, and they are more than half of its work.
-    lowers = ("encoders.4", "bottom", "ups", "decoders")
+    lowers = r"encoders\.4|bottom|ups|decoders"
 
     def __init__(self, config: TfcTdfConfig) -> None:
         super().__init__()

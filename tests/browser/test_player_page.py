@@ -68,8 +68,7 @@ def test_space_plays_arrows_seek_and_letters_loop(player: Player) -> None:
     press("b")
     press("ArrowLeft")
     press("a")
-    assert player.do("return engine.loop;") is None  # from 0 to 0 is no loop: the end is before the start
-    player.do("engine.setLoop(null);")
+    assert player.do("return engine.loop;") == [0, 5 * RATE]
     press("Space")
     player.wait("engine.state === 'playing'")
     press("Space")
@@ -98,7 +97,7 @@ def test_everything_has_a_name_and_says_what_it_is_set_to(player: Player) -> Non
     page.keyboard.press("ArrowLeft")
     assert volume.get_attribute("aria-valuetext") == "-0.5 dB"
     assert player.do("return engine.position();") == 0  # the arrows are the slider's there
-    for name in ("Karaoke", "Hear the original", "Loop from here", "Zoom in", "Tempo & pitch", "Export"):
+    for name in ("Karaoke", "Original", "Loop from here", "Zoom in", "Tempo & pitch", "Export"):
         assert page.get_by_role("button", name=name).count() == 1
 
 
@@ -172,7 +171,15 @@ def test_files_that_are_gone_are_told(chromium: Any, player_build: Path, house: 
     song = stage(house, tmp_path, sounds(0.2))
     house.execute(f"UPDATE tasks SET gone = 1 WHERE id = '{song.task_id}'")
     with opened(chromium, player_build, house, element(song)) as player:
-        assert "These files have expired." in player.page.locator("stem-player").inner_text()
+        assert "These files have expired." in player.page.locator("stem-player .message").inner_text()
+
+
+def test_stems_that_cannot_be_played_are_told(chromium: Any, player_build: Path, house: House, tmp_path: Path) -> None:
+    song = stage(house, tmp_path, sounds(0.2), format="flac")
+    with opened(chromium, player_build, house, element(song)) as player:
+        player.do("await engine.play();")
+        player.wait("engine.state === 'stopped' && engine.trouble !== ''")
+        assert "neither mp3 nor wav" in player.page.locator("stem-player [role=alert]").inner_text()
 
 
 def test_a_server_that_is_away_for_a_moment_only_makes_it_wait(player: Player) -> None:

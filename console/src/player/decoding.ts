@@ -25,13 +25,16 @@ export interface StemFile {
   piece(number: number, signal: AbortSignal): Promise<Piece>;
 }
 
+/** A file that no second try makes playable. */
+export class Unplayable extends Error {}
+
 /** Opens a stem by its first bytes; `length` in samples at `rate` is what the player's file says. */
 export async function openStem(url: string, rate: number, length: number, signal: AbortSignal): Promise<StemFile> {
   const head = await bytes(url, 0, HEAD_BYTES, signal);
   const kind = String.fromCharCode(...head.subarray(0, 4));
   if (kind === "RIFF" || kind === "RF64") return new Wav(url, head, rate, length);
   if (kind.startsWith("ID3") || (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0)) return Mp3.open(url, head, length, signal);
-  throw new Error("This format cannot be played piece by piece.");
+  throw new Unplayable("These stems are neither mp3 nor wav: they can be downloaded, but not played here.");
 }
 
 class Wav implements StemFile {
@@ -54,7 +57,7 @@ class Wav implements StemFile {
       }
       at += 8 + view.getUint32(at + 4, true) + (view.getUint32(at + 4, true) & 1);
     }
-    throw new Error("This is no wav file.");
+    throw new Unplayable("This is no wav file.");
   }
 
   async piece(number: number, signal: AbortSignal): Promise<Piece> {
@@ -103,7 +106,7 @@ class Mp3 implements StemFile {
     const info = tag + MOST_FRAME_BYTES <= head.length ? head.subarray(tag) : await bytes(url, tag, tag + HEAD_BYTES, signal);
     const text = String.fromCharCode(...info.subarray(36, 40));
     const rate = MP3_RATES[(info[2]! >> 2) & 3]!;
-    if (text !== "Info") throw new Error("This mp3 does not say how long it is.");
+    if (text !== "Info") throw new Unplayable("This mp3 does not say how long it is.");
     const view = new DataView(info.buffer, info.byteOffset, info.byteLength);
     const frames = view.getUint32(44);
     const delay = (info[177]! << 4) | (info[178]! >> 4);

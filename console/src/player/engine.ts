@@ -1,6 +1,6 @@
 // The sound of the player: every stem on one clock, scheduled to the sample, fetched a few seconds ahead.
 
-import { continues, openStem, PIECE, type Piece, type StemFile } from "./decoding";
+import { continues, openStem, PIECE, type Piece, type StemFile, Unplayable } from "./decoding";
 import type { Song } from "./song";
 import type { Stretch } from "./stretch";
 
@@ -466,6 +466,7 @@ export class Engine extends EventTarget {
       const times = this.failed.get(key) ?? 0;
       this.failed.set(key, times + 1);
       this.tell(said(fault));
+      if (fault instanceof Unplayable) return this.pause();
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(times, RETRY_MS.length - 1)]));
     } finally {
       if (this.loading.get(key) === controller) this.loading.delete(key);

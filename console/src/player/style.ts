@@ -60,10 +60,9 @@ svg { width: 20px; height: 20px; display: block; flex: none }
 .group .tool:first-child { border-radius: 9px 0 0 9px; margin: 0 }
 .group .tool:last-child { border-radius: 0 9px 9px 0 }
 .group .tool:hover, .group .tool:focus-visible { z-index: 1; position: relative }
-.compare { padding: 3px; gap: 0; background: var(--raised) !important; border-color: var(--line) !important; color: var(--text) !important }
-.compare span { padding: 4px 10px; border-radius: 6px; color: var(--soft) }
-.compare[aria-pressed="false"] span:first-child, .compare[aria-pressed="true"] span:last-child {
-  background: var(--accent); color: var(--on-accent) }
+.compare { display: inline-flex; padding: 3px; border: 1px solid var(--line); border-radius: 9px; background: var(--raised) }
+.compare button { padding: 3px 10px; border: 0; border-radius: 6px; background: none; color: var(--soft); font-weight: 550 }
+.compare button[aria-pressed="true"] { background: var(--accent); color: var(--on-accent) }
 .master { display: flex; align-items: center; gap: 8px; color: var(--soft) }
 .master .volume { width: 110px }
 .meters { display: grid; gap: 3px; width: 64px }
@@ -149,7 +148,7 @@ ${hues.join("\n")}
   .strip { grid-template-columns: 22px 1fr 32px 32px 6px } }
 @container (max-width: 560px) {
   .bar { padding: 12px; gap: 10px } .time { flex: 1; min-width: 0 } .master { order: 2 } .meters { width: 36px } .tools { order: 3; flex: 1 0 100%; justify-content: space-between; gap: 6px }
-  .tool { min-height: 40px; padding: 0 8px } .compare span { padding: 6px 8px } .overview, .panel { margin-inline: 12px }
+  .tool { min-height: 40px; padding: 0 8px } .compare button { padding: 5px 8px } .overview, .panel { margin-inline: 12px }
   .lanes { --strip: 0px } .ruler { grid-template-columns: minmax(0, 1fr) } .ruler span { display: none }
   .lane { grid-template: auto 34px / minmax(0, 1fr); height: auto; padding-bottom: 4px }
   .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 78px 48px 40px 40px 5px; border: 0; background: var(--ground); padding-inline: 12px }

@@ -92,8 +92,8 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
     engine.apply();
     say(engine.karaoke ? "Karaoke: vocals off" : "Vocals on");
   };
-  const compare = () => {
-    engine.original = !engine.original;
+  const compare = (original: boolean) => {
+    engine.original = original;
     engine.apply();
     say(engine.original ? "The original" : "The stems");
   };
@@ -126,7 +126,7 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
         // A click on a button leaves the focus with the player, so that space goes on to mean play.
         if (!(event.target as HTMLElement).closest("button")) return;
         event.preventDefault();
-        root.current?.focus();
+        root.current?.focus({ preventScroll: true }); // else what is clicked would move away
       }}
     >
       <header class="bar">
@@ -142,17 +142,18 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
             </button>
           )}
           {engine.hasOriginal && (
-            <button
-              type="button"
-              class="tool compare"
-              aria-pressed={engine.original}
-              aria-label="Hear the original"
-              title="The sum of the stems, or the original, equally loud"
-              onClick={compare}
-            >
-              <span aria-hidden="true">Stems</span>
-              <span aria-hidden="true">Original</span>
-            </button>
+            <div class="compare" role="group" aria-label="Compare" title="Equally loud">
+              {[false, true].map((original) => (
+                <button
+                  key={String(original)}
+                  type="button"
+                  aria-pressed={engine.original === original}
+                  onClick={() => compare(original)}
+                >
+                  {original ? "Original" : "Stems"}
+                </button>
+              ))}
+            </div>
           )}
           <div class="group" role="group" aria-label="Loop">
             <button type="button" class="tool" aria-label="Loop from here" title="Loop from here (A)" onClick={loopStart}>

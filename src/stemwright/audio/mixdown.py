@@ -14,6 +14,7 @@ from typing import BinaryIO
 import av
 import av.filter
 import numpy as np
+from av import error as failures
 
 from stemwright.audio.decode import Song, open_song
 from stemwright.audio.formats import format_named
@@ -132,7 +133,7 @@ def _pulled(graph: av.filter.Graph) -> Iterator[Samples]:
     while True:
         try:
             frame = graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (failures.BlockingIOError, failures.EOFError):
             return
         yield frame.to_ndarray()  # pyright: ignore[reportAttributeAccessIssue, reportReturnType]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_PACKING = Lock()
 _PLAIN = {"none": lambda x: x, "gelu": F.gelu, "tanh": torch.tanh}
 
 
@@ -26,19 +28,29 @@ class Dense(nn.Linear):
         self.parts = parts or (outputs,)
         self.dtype = torch.float32
         self._packed: list[Tensor] = []
+        self._shall_pack = False
 
     def lower(self, dtype: torch.dtype) -> None:
+        """Packing waits for the first use: it reads all weights, and a song may need few of them."""
         self.dtype = dtype
-        if dtype == torch.bfloat16 and self.weight.device.type == "cpu" and _packs():
-            pieces = self.weight.detach().to(dtype).split(self.parts)
-            self._packed = [torch.ops.mkldnn._reorder_linear_weight(piece) for piece in pieces]
-            self.weight = nn.Parameter(torch.empty(0, dtype=dtype), requires_grad=False)
-            self.bias = self.bias if self.bias is None else nn.Parameter(self.bias.to(dtype), requires_grad=False)
-        else:
+        self._shall_pack = dtype == torch.bfloat16 and self.weight.device.type == "cpu" and _packs()
+        if not self._shall_pack:
             self.to(dtype)
+
+    def _pack(self) -> None:
+        with _PACKING:
+            if not self._shall_pack:
+                return  # another thread was here before
+            pieces = self.weight.detach().to(self.dtype).split(self.parts)
+            self._packed = [torch.ops.mkldnn._reorder_linear_weight(piece) for piece in pieces]
+            self.weight = nn.Parameter(torch.empty(0, dtype=self.dtype), requires_grad=False)
+            self.bias = self.bias if self.bias is None else nn.Parameter(self.bias.to(self.dtype), requires_grad=False)
+            self._shall_pack = False
 
     def forward(self, input: Tensor, part: int = 0) -> Tensor:  # noqa: A002  as torch names it
         x = input.to(self.dtype)
+        if self._shall_pack:
+            self._pack()
         bias = self.bias if self.bias is None else self.bias.split(self.parts)[part]
         if self._packed:
             return torch.ops.mkldnn._linear_pointwise(x, self._packed[part], bias, self.activation, [], "none")

@@ -289,6 +289,7 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
             request_id=task.request_id,
             ids=tuple(ids),
             instrument_model=_instrument_model(shop.settings, task),
+            precision=shop.settings.precision,
         )
         outcome = child.separate(job, on_progress=lambda fraction: _report(shop, task, fraction))
     stored = time.monotonic()

@@ -63,6 +63,7 @@ class Job:
     ids: tuple[str, ...] = ()  # of the blobs to be; without them nothing is made for the player
     request_id: str | None = None  # for the logs
     instrument_model: str | None = None
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -395,6 +396,7 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
         job.folder,
         **_wanted(job),
         format=job.format,
+        precision=job.precision,
         mix=bool(job.ids),
         listen=drawing.listen if job.ids else None,
         limits=SongLimits(max_seconds=job.max_seconds),

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     model: str = "twelve"
     allowed_models: Annotated[tuple[str, ...], NoDecode] = ()  # cards and recipes that a create may name besides
     device: str = "cpu"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     task_memory_bytes: PositiveInt = 4 << 30
     task_seconds: float = Field(default=3600, gt=0)
     task_attempts: PositiveInt = 2  # a task that kills its child this often fails

@@ -124,13 +124,18 @@ def finish(
 class Player:
     """A page with a player on it, and a tape of what it plays."""
 
-    def __init__(self, page: Any, build: Path, house: House, element: str) -> None:
+    def __init__(self, page: Any, build: Path, house: House, element: str, *, origin: str = "") -> None:
         self.page = page
         self.faults: list[str] = []
         page.on("pageerror", lambda fault: self.faults.append(str(fault)))
-        page.route("**/console/*.*js", lambda route: route.fulfill(path=build / route.request.url.rpartition("/")[2]))
-        page.route("**/page.html", lambda route: route.fulfill(body=_PAGE % element, content_type="text/html"))
-        page.goto(f"{house.url}/page.html")
+        shared = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}  # as the service does it
+        script = _PAGE.replace("/console", f"{house.url}/console") % element
+        page.route(
+            "**/console/*.*js",
+            lambda route: route.fulfill(path=build / route.request.url.rpartition("/")[2], headers=shared),
+        )
+        page.route("**/page.html", lambda route: route.fulfill(body=script, content_type="text/html"))
+        page.goto(f"{origin or house.url}/page.html")
         page.wait_for_selector("stem-player .lane, stem-player .message button")
 
     def do(self, script: str, argument: object = None) -> Any:
@@ -187,11 +192,13 @@ class Player:
 
 
 @contextmanager
-def opened(chromium: Any, build: Path, house: House, element: str, **options: Any) -> Iterator[Player]:
+def opened(
+    chromium: Any, build: Path, house: House, element: str, *, origin: str = "", **options: Any
+) -> Iterator[Player]:
     """A page with this element on it; a fault in its scripts is a failure."""
     context = chromium.new_context(**options)
     try:
-        player = Player(context.new_page(), build, house, element)
+        player = Player(context.new_page(), build, house, element, origin=origin)
         yield player
         assert player.faults == []
     finally:

@@ -167,6 +167,14 @@ def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_fo
         assert all(url.startswith(house.url) for url in asked)
 
 
+def test_it_plays_on_anybodys_page_without_https(chromium: Any, player_build: Path, house: House, song: Staged) -> None:
+    with opened(chromium, player_build, house, element(song), origin="http://somebody.example") as player:
+        player.do("await engine.play();")
+        player.wait("engine.state === 'playing'")
+        player.page.get_by_role("button", name="Tempo & pitch").click()
+        assert "need a page that was opened by https" in player.page.locator("stem-player .panel").inner_text()
+
+
 def test_files_that_are_gone_are_told(chromium: Any, player_build: Path, house: House, tmp_path: Path) -> None:
     song = stage(house, tmp_path, sounds(0.2))
     house.execute(f"UPDATE tasks SET gone = 1 WHERE id = '{song.task_id}'")

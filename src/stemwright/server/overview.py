@@ -189,7 +189,7 @@ def everyone(
 ) -> Sequence[sa.RowMapping]:
     """Accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
 
-    def of(*what: Any, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    def of(what: Any, *, where: sa.ColumnElement[bool]) -> Any:
         return sa.select(*what).where(where).correlate(accounts)
 
     balance = of(ledger.c.balance, where=ledger.c.account_id == accounts.c.id)

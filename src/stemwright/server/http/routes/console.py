@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from anyio import to_thread
@@ -71,7 +72,7 @@ def routes(api: Api) -> list[At]:
 def _ours(body: Read) -> list[At]:
     tasks, account, operator = console_tasks, console_account, console_operator
     known_body = _known_first(body)
-    admin = {"admit": cookies.admit_operator}
+    admin = cookies.admit_operator
     return [
         At("GET", "/events", tasks.events),
         At("GET", "/tasks", tasks.search),
@@ -94,11 +95,11 @@ def _ours(body: Read) -> list[At]:
         At("POST", "/callbacks/test", account.test_delivery, read=known_body, seats=True),
         At("GET", "/secret", account.secret),
         At("POST", "/secret", account.renew_secret),
-        At("GET", "/operator", operator.show, **admin),
-        At("GET", "/operator/accounts", operator.list_accounts, **admin),
-        At("POST", "/operator/accounts", operator.create_account, read=known_body, **admin),
-        At("POST", "/operator/grants", operator.grant, read=known_body, **admin),
-        At("POST", "/operator/maintenance", operator.switch, read=known_body, **admin),
+        At("GET", "/operator", operator.show, admit=admin),
+        At("GET", "/operator/accounts", operator.list_accounts, admit=admin),
+        At("POST", "/operator/accounts", operator.create_account, read=known_body, admit=admin),
+        At("POST", "/operator/grants", operator.grant, read=known_body, admit=admin),
+        At("POST", "/operator/maintenance", operator.switch, read=known_body, admit=admin),
     ]
 
 
@@ -221,7 +222,7 @@ def sign_out(call: Call) -> Answer:
     return answers.success(None, headers={"Set-Cookie": cookies.setting(call, "", seconds=0)})
 
 
-def _session(call: Call) -> dict[str, object]:
+def _session(call: Call) -> dict[str, Any]:
     assert call.session is not None
     with call.api.database.read() as tx:
         account, key = accounts.get(tx, call.caller.account_id), keys.get(tx, call.caller.key_id)

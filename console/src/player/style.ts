@@ -102,14 +102,14 @@ input.pan::-moz-range-track, .tempo::-moz-range-track, .pitch::-moz-range-track 
 .seek { position: absolute; inset: 0; width: 100%; height: 100% !important; opacity: 0; z-index: 1 }
 .overview:has(.seek:focus-visible) { outline: 2px solid var(--accent); outline-offset: 2px }
 
-.lanes { position: relative; border-top: 1px solid var(--line); --strip: 264px; touch-action: pan-y }
+.lanes { position: relative; border-top: 1px solid var(--line); --strip: 280px; touch-action: pan-y }
 .ruler, .lane { display: grid; grid-template: minmax(0, 1fr) / var(--strip) minmax(0, 1fr) }
 canvas { contain: size }
 .ruler { height: 24px; border-bottom: 1px solid var(--line); background: var(--raised) }
 .ruler canvas { width: 100%; height: 100%; color: var(--soft); cursor: text }
 .lane { --hue: 260; --colour: oklch(var(--wave-light) var(--wave-chroma) var(--hue)); border-bottom: 1px solid var(--line); height: 58px }
 .lane:last-of-type { border-bottom: 0 }
-.strip { display: grid; grid-template: "chip name mute solo meter" 30px "chip volume pan pan meter" 24px / 22px 1fr 36px 36px 6px;
+.strip { display: grid; grid-template: "chip name mute solo meter" 30px "chip volume pan pan meter" 24px / 22px 1fr 32px 32px 6px;
   align-items: center; column-gap: 6px; padding: 2px 10px 2px 12px; background: var(--raised); border-inline-end: 1px solid var(--line) }
 .chip { grid-area: chip; align-self: stretch; margin: 6px 0; border-radius: 5px; background: var(--colour); color: #fff; font-size: 11px; font-weight: 700;
   display: grid; place-items: center; width: 18px }
@@ -144,14 +144,14 @@ ${hues.join("\n")}
 :host([theme="dark"]) .chip { color: #14161c }
 :host([theme="light"]) .chip { color: #fff }
 
-@container (max-width: 900px) { .wide span { display: none } .master .volume { width: 84px } .lanes { --strip: 210px }
-  .strip { grid-template-columns: 22px 1fr 32px 32px 6px } }
+@container (max-width: 900px) { .wide span { display: none } .master .volume { width: 84px } .lanes { --strip: 236px } .name { font-size: 13px }
+  .strip { grid-template-columns: 22px 1fr 28px 28px 6px } }
 @container (max-width: 560px) {
   .bar { padding: 12px; gap: 10px } .time { flex: 1; min-width: 0 } .master { order: 2 } .meters { width: 36px } .tools { order: 3; flex: 1 0 100%; justify-content: space-between; gap: 6px }
   .tool { min-height: 40px; padding: 0 8px } .compare button { padding: 5px 8px } .overview, .panel { margin-inline: 12px }
   .lanes { --strip: 0px } .ruler { grid-template-columns: minmax(0, 1fr) } .ruler span { display: none }
   .lane { grid-template: auto 34px / minmax(0, 1fr); height: auto; padding-bottom: 4px }
-  .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 78px 48px 40px 40px 5px; border: 0; background: var(--ground); padding-inline: 12px }
+  .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 72px 44px 36px 36px 5px; border: 0; background: var(--ground); padding-inline: 12px }
   .chip { margin: 12px 0 } .mute, .solo { height: 36px } .name small { display: block; margin: 0; line-height: 1 } .wave { padding: 0 }
 }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }

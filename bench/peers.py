@@ -176,12 +176,11 @@ def run_ours(family: str, seconds: float, timed: int | None, precision: str) -> 
 
 def _measured(work: Callable[[], object]) -> dict[str, float]:
     before = resource.getrusage(resource.RUSAGE_SELF)
-    held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     started = time.perf_counter()
     work()
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "working_mb": after.ru_maxrss / 1024 - held / 2**20}
+    return {"wall": wall, "cpu": cpu, "peak_mb": after.ru_maxrss / 1024}
 
 
 def child(what: str, family: str, **more: str) -> dict[str, float]:
@@ -201,7 +200,7 @@ def row(family: str, peer: dict[str, float], ours: dict[str, float], precision: 
     return (
         f"| {NAMES[family]} | {precision} | {each['peer']:.2f} × {peer['needed']:.0f} | {each['ours']:.2f} × "
         f"{ours['needed']:.0f} | {cpu[0]:.1f} / {cpu[1]:.1f} | **{whole['peer'] / whole['ours']:.1f}** | "
-        f"{GIVEN.seconds / whole['ours']:.2f} | {peer['working_mb']:.0f} / {ours['working_mb']:.0f} | {snr} |"
+        f"{GIVEN.seconds / whole['ours']:.2f} | {peer['peak_mb']:.0f} / {ours['peak_mb']:.0f} | {snr} |"
     )
 
 
@@ -211,7 +210,7 @@ def main() -> None:
         + (f"; about {GIVEN.timed} segments of each run, the rest multiplied" if GIVEN.timed else "")
     )
     print("| net | ours in | peer: s a segment × segments | ours | CPU-s a segment | × faster | × real time | ", end="")
-    print("working set MB | SNR dB |\n|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("peak MB, all in | SNR dB |\n|---|---|---|---|---|---|---|---|---|", flush=True)
     for family in [GIVEN.only] if GIVEN.only else NAMES:
         with tempfile.TemporaryDirectory() as scratch:
             models = {"STEMWRIGHT_MODELS": str(Path(GIVEN.models or scratch))}

@@ -124,7 +124,9 @@ def finish(
 class Player:
     """A page with a player on it, and a tape of what it plays."""
 
-    def __init__(self, page: Any, build: Path, house: House, element: str, *, origin: str = "") -> None:
+    def __init__(
+        self, page: Any, build: Path, house: House, element: str, *, origin: str = "", policy: str = ""
+    ) -> None:
         self.page = page
         self.faults: list[str] = []
         page.on("pageerror", lambda fault: self.faults.append(str(fault)))
@@ -134,7 +136,8 @@ class Player:
             "**/console/*.*js",
             lambda route: route.fulfill(path=build / route.request.url.rpartition("/")[2], headers=shared),
         )
-        page.route("**/page.html", lambda route: route.fulfill(body=script, content_type="text/html"))
+        sent = {"Content-Type": "text/html", "Content-Security-Policy": policy}
+        page.route("**/page.html", lambda route: route.fulfill(body=script, headers=sent))
         page.goto(f"{origin or house.url}/page.html")
         page.wait_for_selector("stem-player .lane, stem-player .message button")
 
@@ -193,12 +196,12 @@ class Player:
 
 @contextmanager
 def opened(
-    chromium: Any, build: Path, house: House, element: str, *, origin: str = "", **options: Any
+    chromium: Any, build: Path, house: House, element: str, *, origin: str = "", policy: str = "", **options: Any
 ) -> Iterator[Player]:
     """A page with this element on it; a fault in its scripts is a failure."""
     context = chromium.new_context(**options)
     try:
-        player = Player(context.new_page(), build, house, element, origin=origin)
+        player = Player(context.new_page(), build, house, element, origin=origin, policy=policy)
         yield player
         assert player.faults == []
     finally:

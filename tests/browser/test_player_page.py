@@ -13,6 +13,7 @@ from stemwright.audio.peaks import Peaks
 from stemwright.audio.tags import NO_TAGS
 from stemwright.separation import MIX
 from stemwright.server.drawing import Drawing
+from stemwright.server.http.routes import console
 from tests.browser.conftest import ROOT
 from tests.browser.stage import RATE, Player, Staged, finish, opened, service, sounds, stage
 from tests.server.http.house import TWELVE, House
@@ -156,13 +157,14 @@ def test_nothing_is_wider_than_a_phone(chromium: Any, player_build: Path, house:
 def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_for(
     chromium: Any, player_build: Path, house: House, song: Staged
 ) -> None:
-    with opened(chromium, player_build, house, element(song)) as player:
+    with opened(chromium, player_build, house, element(song), policy=console._POLICY.format(files="")) as player:
         asked: list[str] = []
         player.page.on("request", lambda request: asked.append(request.url))
         player.do("await engine.play();")
         player.wait("engine.state === 'playing'")
         assert not any("stretch" in url.lower() for url in asked)
         player.do("await engine.setSpeed(0.9, 0);")
+        player.wait(f"engine.state === 'playing' && engine.position() > {RATE}")
         assert any("SignalsmithStretch" in url for url in asked)
         assert all(url.startswith(house.url) for url in asked)
 

@@ -249,7 +249,7 @@ class NoSuchDevice(StemwrightError):
 
 
 class UnknownPrecision(StemwrightError):
-    """STEMWRIGHT_PRECISION is {precision!r}. Choose one of: {choices}."""
+    """There is no precision {precision!r}. Choose one of: {choices}."""
 
 
 class UnknownProfile(StemwrightError):

@@ -14,7 +14,8 @@ from upstream_files import filled, state, tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import converting, foreign, installed, loading, mdx_nets, networks, profiles  # noqa: E402
+from stemwright.engine.separator import batch_of  # noqa: E402
+from stemwright.zoo import converting, foreign, installed, loading, machine, mdx_nets, networks, profiles  # noqa: E402
 
 SONG = tones(60000).numpy()[0]
 
@@ -132,3 +133,22 @@ def test_the_upstream_profile_gives_upstreams_stems(tmp_path: Path) -> None:
 def test_the_bundled_model_has_no_upstream() -> None:
     with pytest.raises(errors.UnknownProfile, match="twelve has no profile 'upstream'"):
         profiles.running("upstream", "twelve", lambda: [SONG])
+
+
+def test_segments_side_by_side_give_what_they_give_alone(tmp_path: Path) -> None:
+    separator = networks.open_installed(add(tmp_path, "SCNet", "quartet"))
+    mixes = tones(30870, batch=3).numpy()
+    alone = np.concatenate([separator(mixes[index : index + 1]) for index in range(3)])
+    assert np.allclose(separator(mixes), alone, atol=1e-5)
+    assert batch_of(separator) == machine.abreast("cpu")
+
+
+def test_the_result_tells_the_precision_that_was_used(tmp_path: Path) -> None:
+    add(tmp_path, "HTDemucs", "quartet")
+    half = stemwright.separate(SONG, rate=44100, model="quartet", precision="bf16")
+    full = stemwright.separate(SONG, rate=44100, model="quartet")
+    assert (half.device, half.precision) == ("cpu", "bf16")
+    assert (full.device, full.precision) == ("cpu", "fp32")  # as STEMWRIGHT_PRECISION says here
+    assert 0 < np.abs(half.stems["bass"] - full.stems["bass"]).max() < 0.01
+    with pytest.raises(errors.UnknownPrecision, match="int3"):
+        stemwright.separate(SONG, rate=44100, model="quartet", precision="int3")

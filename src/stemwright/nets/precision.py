@@ -107,5 +107,7 @@ def _shares(scores: Tensor) -> Tensor:
 
 
 def _packs() -> bool:
-    """Whether this build of torch has oneDNN with the operators that we call; they are not part of its public face."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    """Whether torch and the CPU have the oneDNN operators that we call; they are not part of torch's public face."""
+    onednn = torch.ops.mkldnn
+    has_them = torch.backends.mkldnn.is_available() and hasattr(onednn, "_linear_pointwise")
+    return has_them and onednn._is_mkldnn_bf16_supported()

@@ -29,11 +29,11 @@ export interface StemFile {
 export class Unplayable extends Error {}
 
 /** Opens a stem by its first bytes; `length` in samples at `rate` is what the player's file says. */
-export async function openStem(url: string, rate: number, length: number, signal: AbortSignal): Promise<StemFile> {
-  const head = await bytes(url, 0, HEAD_BYTES, signal);
+export async function openStem(url: string, rate: number, length: number): Promise<StemFile> {
+  const head = await bytes(url, 0, HEAD_BYTES);
   const kind = String.fromCharCode(...head.subarray(0, 4));
   if (kind === "RIFF" || kind === "RF64") return new Wav(url, head, rate, length);
-  if (kind.startsWith("ID3") || (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0)) return Mp3.open(url, head, length, signal);
+  if (kind.startsWith("ID3") || (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0)) return Mp3.open(url, head, length);
   throw new Unplayable("These stems are neither mp3 nor wav: they can be downloaded, but not played here.");
 }
 
@@ -101,9 +101,9 @@ class Mp3 implements StemFile {
     private readonly length: number,
   ) {}
 
-  static async open(url: string, head: Uint8Array, length: number, signal: AbortSignal): Promise<StemFile> {
+  static async open(url: string, head: Uint8Array, length: number): Promise<StemFile> {
     const tag = head[0] === 0x49 ? 10 + ((head[6]! << 21) | (head[7]! << 14) | (head[8]! << 7) | head[9]!) : 0;
-    const info = tag + MOST_FRAME_BYTES <= head.length ? head.subarray(tag) : await bytes(url, tag, tag + HEAD_BYTES, signal);
+    const info = tag + MOST_FRAME_BYTES <= head.length ? head.subarray(tag) : await bytes(url, tag, tag + HEAD_BYTES);
     const text = String.fromCharCode(...info.subarray(36, 40));
     const rate = MP3_RATES[(info[2]! >> 2) & 3]!;
     if (text !== "Info") throw new Unplayable("This mp3 does not say how long it is.");

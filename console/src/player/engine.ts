@@ -46,13 +46,12 @@ class Lane {
   }
 
   async load(number: number, signal: AbortSignal): Promise<void> {
-    this.file ??= openStem(this.url, this.song.rate, this.song.length, signal);
-    try {
-      this.pieces.set(number, await (await this.file).piece(number, signal));
-    } catch (fault) {
+    // Opened once, for every piece: no seek ends it.
+    this.file ??= openStem(this.url, this.song.rate, this.song.length).catch((fault: unknown) => {
       this.file = null;
       throw fault;
-    }
+    });
+    this.pieces.set(number, await (await this.file).piece(number, signal));
   }
 }
 
@@ -176,14 +175,14 @@ export class Engine extends EventTarget {
 
   /** Another tempo (a factor) and pitch (in semitones), each without the other. Loads what it needs the first time. */
   async setSpeed(tempo: number, semitones: number): Promise<void> {
-    this.tempo = tempo;
-    this.semitones = semitones;
     const context = this.ready();
     if ((tempo !== 1 || semitones !== 0) && !this.stretch) {
       const { openStretch } = await import("./stretch");
       this.stretch ??= await openStretch(context, this.output);
     }
     const here = this.position();
+    this.tempo = tempo;
+    this.semitones = semitones;
     this.volume.disconnect();
     const plain = this.tempo === 1 && this.semitones === 0;
     this.volume.connect(plain || !this.stretch ? this.output : this.stretch.input);

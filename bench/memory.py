@@ -1,0 +1,108 @@
+"""Peak memory against a song's length, for every family of nets: decode, whole-song normalisation, nets, encode.
+
+    python bench/memory.py [--minutes 4 60] [--only scnet] [--model NAME]
+
+The nets are small ones with random weights, installed for the run: what grows with the song is around them. `--model`
+takes one that is installed instead, at whatever length there is time for. Each length runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CHILD = """
+import json, resource, sys, time
+from stemwright.separation import separate_to
+started = time.monotonic()
+files = separate_to(sys.argv[1], sys.argv[2], model=sys.argv[3], format="wav")
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"mb": peak, "seconds": time.monotonic() - started, "stems": len(files.paths)}))
+"""
+
+
+def nets() -> dict[str, Callable[[], tuple[Any, Any, dict[str, Any]]]]:
+    """A small net of each family: the net, its config, and what its card says besides."""
+    from stemwright.nets import htdemucs, roformer, scnet, tfc_tdf
+
+    bands = tuple((first, first + 256 + (first == 768)) for first in range(0, 1025 - 256, 256))
+    small: dict[str, Any] = {"dim": 16, "depth": 1, "heads": 2, "dim_head": 8, "hop": 1024, "stems": 2, "bands": bands}
+    demucs = htdemucs.HTDemucsConfig(stems=2, width=4, bottom=16, layers=1, heads=2, residual_compress=2)
+    tdf = tfc_tdf.TfcTdfConfig(stems=2, width=4, growth=2, levels=3, blocks=1, n_fft=4096, hop=2048, bins=2048)
+    configs = {
+        "roformer": (roformer.Roformer, roformer.RoformerConfig(**small), {}),
+        "scnet": (scnet.Scnet, scnet.ScnetConfig(stems=2, dims=(4, 4, 4, 4), dual_paths=2), {"normalised": True}),
+        "tfc_tdf": (tfc_tdf.TfcTdf, tdf, {}),
+        "htdemucs": (htdemucs.HTDemucs, demucs, {}),
+    }
+    return {name: lambda each=each: (each[0](each[1]), each[1], each[2]) for name, each in configs.items()}
+
+
+def install(name: str, scratch: Path) -> None:
+    from safetensors.torch import save_file
+
+    from stemwright.zoo import installed
+
+    net, config, more = nets()[name]()
+    staged = scratch / name
+    staged.mkdir()
+    weights = staged / "weights.safetensors"
+    save_file({key: value.contiguous() for key, value in net.state_dict().items()}, weights)
+    sizes = dataclasses.asdict(config)
+    stems = [f"stem-{index + 1}" for index in range(sizes.pop("stems"))]
+    segment = sizes.get("segment", 2048 * 127)
+    installed.install(name, weights, {"architecture": name, "segment": segment, "stems": stems, **more, "sizes": sizes})
+
+
+def blocks(minutes: float) -> Iterator[np.ndarray]:
+    """Noise that swells and fades."""
+    random = np.random.default_rng(0)
+    for second in range(round(minutes * 60)):
+        yield (random.standard_normal((2, 44100)) * 0.1 * abs(np.sin(second / 7))).astype(np.float32)
+
+
+def peak(model: str, minutes: float, scratch: Path) -> dict[str, float]:
+    from stemwright.audio.encode import open_stem
+
+    song = scratch / f"{minutes:g}.wav"
+    if not song.exists():
+        with open_stem(song, rate=44100, format="wav") as writer:
+            for block in blocks(minutes):
+                writer.write(block)
+    with tempfile.TemporaryDirectory(dir=scratch) as out:
+        command = [sys.executable, "-c", CHILD, str(song), out, model]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[4, 60])
+    parser.add_argument("--only", choices=nets())
+    parser.add_argument("--model", help="one that is installed")
+    given = parser.parse_args()
+    print(f"| net | {' | '.join(f'{minutes:g} min, MB' for minutes in given.minutes)} | more |")
+    print("|---|" + "---|" * (len(given.minutes) + 1), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        if not given.model:
+            os.environ["STEMWRIGHT_MODELS"] = str(Path(scratch) / "models")
+        for name in [given.model or given.only] if given.model or given.only else nets():
+            if not given.model:
+                install(name, Path(scratch))
+            peaks = [peak(name, minutes, Path(scratch))["mb"] for minutes in given.minutes]
+            print(
+                f"| {name} | {' | '.join(f'{mb:.0f}' for mb in peaks)} | {peaks[-1] / peaks[0] - 1:+.0%} |", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()

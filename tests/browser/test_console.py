@@ -1,0 +1,495 @@
+"""The console in a real browser, on a real service with the real engine: what people do on every page."""
+
+import re
+import signal
+import sqlite3
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.browser.served import Served, excerpt, served
+from tests.server.http import sources
+from tests.server.http.sources import source
+
+pytestmark = pytest.mark.slow
+
+PAGES = {
+    "Separate": "/",
+    "Tasks": "/console/tasks",
+    "Keys": "/console/keys",
+    "Credits": "/console/credits",
+    "Callbacks": "/console/callbacks",
+    "Operator": "/console/operator",
+    "Docs": "/console/docs",
+}
+
+
+@pytest.fixture(scope="module")
+def service(console_build: Path, chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(console_build, tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("songs")
+    names = ("Harbour lights (live).mp3", "Blue hour.wav")
+    return [excerpt(folder / name, seconds=6, first=3 + 6 * n) for n, name in enumerate(names)]
+
+
+@pytest.fixture(scope="module")
+def finished(service: Served, songs: list[Path]) -> str:
+    """A task that has ended well, and whose callback nobody took."""
+    with service.api() as api, songs[0].open("rb") as file:
+        ids = api.post("/uploads", files={"file": (songs[0].name, file)}).json()["data"]
+        body = {"taskId": ids["taskId"], "audioId": ids["audioId"], "type": "split_stem"}
+        body["callBackUrl"] = "http://127.0.0.1:9/hook?token=secret"
+        task_id = api.post("/tasks", json=body).json()["data"]["taskId"]
+        deadline = time.monotonic() + 90
+        while api.get(f"/tasks/{task_id}").json()["data"]["callback"] != "failed":
+            assert time.monotonic() < deadline
+            time.sleep(0.25)
+    return task_id
+
+
+class Visit:
+    """A browser window; what goes wrong in it, and every address it asked for."""
+
+    def __init__(self, browser: Any, service: Served, **options: Any) -> None:
+        self.service = service
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.faults: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self._said)
+
+    def _said(self, message: Any) -> None:
+        if "Content Security Policy" in message.text or "Refused to" in message.text:
+            self.faults.append(message.text)
+
+    def sign_in(self, key: str | None = None) -> "Visit":
+        self.page.goto(self.service.url)
+        self.page.get_by_label("API key").fill(key or self.service.key)
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("heading", name="Separate").wait_for()
+        return self
+
+    def to(self, address: str) -> Any:
+        self.page.goto(self.service.url + address)
+        self.page.locator("h1").wait_for()
+        return self.page
+
+    def choose(self, *files: Path, kind: str = "Vocals and instrumental") -> Any:
+        self.page.locator("#files").set_input_files([str(file) for file in files])
+        self.page.get_by_role("radio", name=re.compile(kind)).check()
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium: Any, service: Served) -> Iterator[Visit]:
+    visit = Visit(chromium, service)
+    yield visit
+    visit.context.close()
+    assert visit.faults == []
+    assert all(url.startswith((service.url, "blob:", "data:")) for url in visit.asked)
+
+
+@pytest.fixture
+def page(visit: Visit) -> Any:
+    return visit.sign_in().page
+
+
+# ---- signing in ------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_key_is_said_to_be_one_and_a_right_one_opens_the_door(visit: Visit) -> None:
+    page = visit.page
+    page.goto(visit.service.url)
+    page.get_by_label("API key").fill("sw_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    assert "This key is not valid" in page.get_by_role("alert").inner_text()
+    page.get_by_label("API key").fill(visit.service.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Separate").wait_for()
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_signing_out_closes_it(page: Any, visit: Visit) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    visit.to("/console/tasks")
+    assert page.get_by_role("heading", name="Sign in").is_visible()
+
+
+def test_an_ended_session_is_said_and_nothing_on_the_page_is_lost(page: Any, service: Served) -> None:
+    page.get_by_label("Or a link").fill("https://example.com/half")
+    with sqlite3.connect(service.data / "stemwright.db") as database:
+        database.execute("DELETE FROM sessions")
+    database.close()
+    page.get_by_role("link", name="Tasks").click()
+    page.get_by_role("heading", name="Your session has ended").wait_for()
+    page.get_by_role("dialog").get_by_label("API key").fill(service.key)
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_role("heading", name="Tasks", exact=True).wait_for()
+    page.get_by_role("searchbox").wait_for()
+
+
+# ---- separating ------------------------------------------------------------------------------------------------------
+
+
+def test_several_songs_at_once_with_their_price_before_and_progress(visit: Visit, songs: list[Path]) -> None:
+    page = visit.sign_in().choose(*songs)
+    assert "2 songs × 1 credit" in page.locator("#cost").inner_text()
+    page.evaluate(
+        """() => { window.said = []; const log = document.querySelector("[role=log]");
+        new MutationObserver(() => said.push(log.textContent)).observe(log,
+            {subtree: true, characterData: true, childList: true}); }"""
+    )
+    page.get_by_role("button", name="Separate 2 songs").click()
+    page.get_by_role("progressbar").first.wait_for()
+    page.wait_for_function("document.querySelectorAll('.song .badge.good').length === 2", timeout=60_000)
+    said = page.evaluate("said")
+    assert any(re.search(r"(live|Blue hour).*(25|50|75) percent|finished", text) for text in said)
+    page.get_by_role("link", name=songs[0].name).click()
+    page.get_by_role("heading", name="2 stems").wait_for()
+    assert page.locator("h1").inner_text() == "Harbour lights (live)"
+
+
+def test_a_link_and_what_is_neither_link_nor_ids(page: Any, songs: list[Path]) -> None:
+    field = page.get_by_label("Or a link")
+    field.fill("my song")
+    page.get_by_role("button", name="Add").click()
+    assert "begins with http" in page.get_by_role("alert").inner_text()
+    with source(sources.gives(songs[1].read_bytes(), kind="audio/wav")) as place:
+        field.fill(f"{place.url}/albums/Blue%20hour.wav")
+        page.get_by_role("button", name="Add").click()
+        page.get_by_role("radio", name=re.compile("Vocals and")).check()
+        page.get_by_role("button", name="Separate", exact=True).click()
+        page.wait_for_function("document.querySelector('.song .badge.good')", timeout=60_000)
+    assert page.get_by_role("link", name="Blue hour.wav").is_visible()
+
+
+def test_a_song_that_is_here_by_its_ids(page: Any, service: Served, finished: str) -> None:
+    with service.api() as api:
+        told = api.get(f"/tasks/{finished}").json()["data"]
+    page.get_by_label("Or a link").fill(f"{told['musicId']} {told['audioId']}")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("radio", name=re.compile("One instrument")).check()
+    page.get_by_label("Instrument", exact=True).select_option("Piano")
+    assert "keyboard" in page.get_by_text("Taken from our stem").inner_text()
+    page.get_by_label("Format").select_option("flac")
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.wait_for_function("document.querySelector('.song .badge.good')", timeout=60_000)
+
+
+def test_what_cannot_be_decoded_fails_with_a_reason_and_gives_its_price_back(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "notes.mp3").write_text("no sound at all")
+    page = visit.sign_in().choose(tmp_path / "notes.mp3")
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.wait_for_function("document.querySelector('.song .badge.bad')", timeout=30_000)
+    assert "not audio that can be decoded" in page.locator(".song p").inner_text()
+    page.get_by_role("link", name="notes.mp3").click()
+    page.get_by_text("Its 1 credit came back").wait_for()
+
+
+def test_too_dear_is_said_before(visit: Visit, service: Served, songs: list[Path]) -> None:
+    with service.api() as api:
+        key = api.post("/operator/accounts", json={"name": "poor", "credits": 4}).json()["data"]["secret"]
+    page = visit.sign_in(key).choose(songs[0], kind="Twelve stems")
+    assert "1 credit more would be needed" in page.get_by_role("alert").inner_text()
+    assert page.get_by_role("button", name="Separate", exact=True).is_disabled()
+    assert page.get_by_role("link", name="Operator").count() == 0
+
+
+# ---- a task ----------------------------------------------------------------------------------------------------------
+
+
+def test_stems_and_a_zip_to_take_away(page: Any, visit: Visit, finished: str, tmp_path: Path) -> None:
+    visit.to(f"/console/task/{finished}")
+    page.get_by_role("heading", name="12 stems").wait_for()
+    page.locator("stem-player .lane").first.wait_for()
+    with page.expect_download() as one:
+        page.get_by_role("link", name="Download Vocals").click()
+    assert one.value.path().stat().st_size > 10_000
+    with page.expect_download() as all_of_them:
+        page.get_by_role("link", name="All as a zip").click()
+    assert all_of_them.value.suggested_filename == "Harbour lights (live) stems.zip"
+    with zipfile.ZipFile(all_of_them.value.path()) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 12
+
+
+def test_a_callback_is_told_and_sent_again(page: Any, visit: Visit, finished: str) -> None:
+    visit.to(f"/console/task/{finished}")
+    page.get_by_text("could not be reached").first.wait_for()
+    before = page.locator(".attempts li").count()
+    page.get_by_role("button", name="Send again").click()
+    page.wait_for_function(f"document.querySelectorAll('.attempts li').length > {before}", timeout=30_000)
+
+
+def test_expired_files_are_said_to_be_gone(page: Any, visit: Visit, service: Served, songs: list[Path]) -> None:
+    visit.choose(songs[0])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.wait_for_function("document.querySelector('.song .badge.good')", timeout=60_000)
+    address = page.get_by_role("link", name=songs[0].name).get_attribute("href")
+    with sqlite3.connect(service.data / "stemwright.db") as database:
+        database.execute("UPDATE tasks SET expires = 1000 WHERE id = ?", (address.rpartition("/")[2],))
+    database.close()
+    visit.to(address)
+    page.get_by_text("The files are gone.").wait_for()
+    assert page.get_by_role("link", name="All as a zip").count() == 0
+
+
+def test_deleting_asks_first_and_takes_the_files(page: Any, visit: Visit, songs: list[Path]) -> None:
+    visit.choose(songs[1])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.wait_for_function("document.querySelector('.song .badge.good')", timeout=60_000)
+    page.get_by_role("link", name=songs[1].name).click()
+    link = page.get_by_role("link", name="Download Vocals").get_attribute("href")
+    page.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete its files").click()
+    page.get_by_role("heading", name="Tasks", exact=True).wait_for()
+    assert httpx2.get(visit.service.url + link).status_code == 410
+
+
+# ---- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def test_tasks_are_searched_filtered_and_made_again(page: Any, visit: Visit, finished: str) -> None:
+    visit.to("/console/tasks")
+    page.get_by_role("searchbox").fill(finished[:10])
+    page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
+    page.get_by_role("button", name="Failed").click()
+    page.get_by_text("No task is like that.").wait_for()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name=re.compile("again, 5 credits")).click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the task").click()
+    page.get_by_text("It was cancelled.").wait_for()
+
+
+def test_ten_thousand_tasks_are_a_page_at_a_time(page: Any, visit: Visit, service: Served, finished: str) -> None:
+    with sqlite3.connect(service.data / "stemwright.db") as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(tasks)")]
+        changed = {"id": "printf('%032x', n)", "created": "created - 1000 - n"}
+        taken = ",".join(changed.get(name, name) for name in columns)
+        numbers = "WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 10000)"
+        database.execute(
+            f"{numbers} INSERT INTO tasks ({','.join(columns)}) SELECT {taken} FROM tasks, count WHERE id = ?",
+            (finished,),
+        )
+    database.close()
+    visit.to("/console/tasks")
+    for _ in range(3):
+        first = page.locator("tbody a").first.get_attribute("href")
+        page.get_by_role("button", name="Older").click()
+        page.wait_for_function(f"document.querySelector('tbody a').getAttribute('href') !== '{first}'")
+        assert page.locator("tbody tr").count() == 50
+    page.get_by_role("button", name="Newer").click()
+    page.get_by_role("searchbox").fill(f"{9999:032x}")
+    page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
+    with sqlite3.connect(service.data / "stemwright.db") as database:
+        database.execute("DELETE FROM tasks WHERE id LIKE '0000000000000000000000000000%'")
+    database.close()
+
+
+# ---- the account -----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_shown_once_used_rotated_and_revoked(page: Any, visit: Visit, service: Served) -> None:
+    visit.to("/console/keys")
+    page.get_by_role("button", name="New key").click()
+    page.get_by_label("Name").fill("karaoke bot")
+    page.get_by_label("Ends").select_option("30")
+    page.get_by_role("button", name="Make the key").click()
+    secret = page.get_by_label("The key").input_value()
+    page.get_by_role("button", name="I have it").click()
+    assert secret not in page.content()
+
+    def status() -> int:
+        return httpx2.get(f"{service.url}/api/v1/generate/credit", headers={"X-API-Key": secret}).status_code
+
+    assert status() == 200
+    page.get_by_role("button", name="Rotate karaoke bot").click()
+    page.get_by_label("The old key ends").select_option("1")
+    page.get_by_role("button", name="Rotate", exact=True).click()
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_text("Ending").wait_for()
+    page.locator("tr", has_text="Ending").get_by_role("button", name="Revoke karaoke bot").click()
+    page.get_by_role("button", name="Revoke it").click()
+    page.get_by_text("Ending").wait_for(state="detached")
+    page.wait_for_timeout(600)  # a verified key is remembered for half a second
+    assert status() == 401
+
+
+def test_credits_add_up(page: Any, visit: Visit, finished: str) -> None:
+    visit.to("/console/credits")
+    page.get_by_role("img", name=re.compile(r"credits? for \d+ tasks? from")).wait_for()
+    assert "Harbour lights (live)" in page.get_by_role("group", name=re.compile("Ledger")).inner_text()
+    for name in ("CSV of the usage", "CSV of the ledger"):
+        with page.expect_download() as table:
+            page.get_by_role("link", name=name).click()
+        assert table.value.path().read_text("utf-8-sig").count("\n") > 1
+    page.get_by_text("The same as a table").click()
+    page.get_by_role("table", name="Usage by day and key").wait_for()
+
+
+def test_a_callback_is_tried_and_how_to_verify_it_is_shown(page: Any, visit: Visit, finished: str) -> None:
+    visit.to("/console/callbacks")
+    with source(sources.gives(b"{}", status=202)) as receiver:
+        page.get_by_label("Your receiver").fill(receiver.url)
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.get_by_text("HTTP 202").wait_for()
+        assert receiver.asked
+    page.get_by_role("button", name="Show").click()
+    assert page.get_by_label("Webhook secret").input_value().startswith("whsec_")
+    for language, word in (("JavaScript", "createHmac"), ("Java", "javax.crypto"), ("Python", "hashlib")):
+        page.get_by_role("button", name=language, exact=True).click()
+        assert word in page.locator("pre.code").inner_text()
+    assert "127.0.0.1:9/hook" in page.get_by_role("group", name=re.compile("Deliveries")).inner_text()
+
+
+def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> None:
+    visit.to("/console/operator")
+    page.get_by_role("heading", name="1 worker").wait_for()
+    page.get_by_role("button", name="New account").click()
+    page.get_by_label("Name", exact=True).fill("harbour radio")
+    page.get_by_role("button", name="Make the account").click()
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Grant credits to harbour radio").click()
+    page.get_by_label("Amount").fill("23")
+    page.get_by_role("button", name="Grant", exact=True).click()
+    page.get_by_role("row", name=re.compile("harbour radio 123")).wait_for()
+    page.get_by_role("switch", name="Maintenance").click()
+    page.get_by_role("button", name="Turn maintenance on").click()
+    page.get_by_text("The service is under maintenance").wait_for()
+    page.get_by_role("switch", name="Maintenance").click()
+    page.get_by_text("The service is under maintenance").wait_for(state="detached")
+
+
+def test_the_documentation_is_that_of_this_server(page: Any, visit: Visit) -> None:
+    visit.to("/console/docs")
+    page.get_by_role("heading", name="Separate a song into stems").wait_for()
+    example = page.locator("#createSeparation pre").first.inner_text()
+    assert f'"{visit.service.url}/api/v1/vocal-removal/generate"' in example
+    paths = httpx2.get(f"{visit.service.url}/openapi.json").json()["paths"].values()
+    operations = sum(len(methods.keys() - {"parameters", "head"}) for methods in paths)
+    assert page.locator("section.operation").count() == operations + 1
+
+
+# ---- when things go wrong --------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_gone_is_told_and_nothing_is_lost(page: Any, visit: Visit, songs: list[Path]) -> None:
+    visit.choose(songs[0])
+    assert visit.service.stop() < 8  # the open streams do not hold it up
+    page.get_by_text("The server does not answer.").wait_for()
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.get_by_text("Cut off").wait_for()
+    visit.service.start()
+    page.get_by_text("The server does not answer.").wait_for(state="detached")
+    page.wait_for_function("document.querySelector('.song .badge.good')", timeout=60_000)
+
+
+def test_an_upload_that_is_cut_in_the_middle_is_sent_again(page: Any, visit: Visit, tmp_path: Path) -> None:
+    song = excerpt(tmp_path / "long.wav", seconds=30)
+    network = visit.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    visit.choose(song)
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.wait_for_function("/[1-9][0-9.]* (kB|MB) of/.test(document.querySelector('.song p').textContent)")
+    visit.service.stop(signal.SIGKILL)
+    page.get_by_text("The upload was cut off").wait_for()
+    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    visit.service.start()
+    page.wait_for_function("document.querySelector('.song .badge.good')", timeout=90_000)
+    with visit.service.api() as api:
+        found = api.get("/tasks", params={"text": "long"}).json()["data"]["tasks"]
+    assert len(found) == 1
+
+
+# ---- for everyone ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1360, 390])
+def test_no_page_keeps_anybody_out(
+    chromium: Any, service: Served, finished: str, axe: str, scheme: str, width: int
+) -> None:
+    visit = Visit(chromium, service, color_scheme=scheme, viewport={"width": width, "height": 850})
+    found = {}
+    page = visit.page
+    page.goto(service.url)
+    page.locator("h1").wait_for()
+    found["Sign in"] = violations(page, axe)
+    visit.sign_in()
+    for name, address in {**PAGES, "Task": f"/console/task/{finished}"}.items():
+        visit.to(address)
+        page.wait_for_function("!document.querySelector('.pending')")
+        found[name] = violations(page, axe)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
+    visit.context.close()
+    assert found == {name: [] for name in found}
+
+
+def violations(page: Any, axe: str) -> list[str]:
+    """What axe-core finds; it is run past the page's policy, as a person's own tools are."""
+    page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
+    return page.evaluate(
+        """async () => { const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+        const where = ({ nodes }) => nodes.map(({ target }) => target.join(" ")).join(", ");
+        return violations.map((each) => `${each.id}: ${where(each)}`); }"""
+    )
+
+
+def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit.page
+    page.goto(visit.service.url)
+    page.get_by_label("API key").wait_for()
+    page.keyboard.type(visit.service.key)  # the field has the focus from the start
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Separate").wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.get_by_role("link", name="Keys").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Keys").wait_for()
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    page.get_by_role("button", name="New key").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.name") == "name"
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.textContent") == "New key"
+
+
+def test_those_who_want_no_motion_get_none(chromium: Any, service: Served) -> None:
+    visit = Visit(chromium, service, reduced_motion="reduce").sign_in()
+    visit.page.evaluate("document.body.append(Object.assign(document.createElement('i'), {className: 'turning'}))")
+    style = "getComputedStyle(document.querySelector('i.turning'))"
+    assert float(visit.page.evaluate(f"parseFloat({style}.animationDuration)")) < 0.001
+    visit.context.close()
+
+
+def test_the_first_load_is_small(visit: Visit) -> None:
+    sizes: dict[str, int] = {}
+    visit.page.on("response", lambda answer: sizes.update({answer.url: int(answer.headers.get("content-length", 0))}))
+    visit.sign_in()
+    scripts = {url: size for url, size in sizes.items() if url.endswith(".js")}
+    assert scripts
+    assert sum(scripts.values()) < 40_000

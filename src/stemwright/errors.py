@@ -112,6 +112,19 @@ class NothingMatches(AudioError):
     """No file matches {path}."""
 
 
+class UnknownExtra(StemwrightError):
+    """There is no {extra!r} to make of a song. Choose from: {choices}."""
+
+
+class NoPicture(AudioError):
+    """{path} has no moving picture to make a karaoke video of. Give a video file, such as mp4, mkv or webm."""
+
+
+class NotFourParts(StemwrightError):
+    """A .stem.mp4 has drums, bass, vocals and the rest, which the model {model} cannot tell apart. Choose another one,
+    such as twelve."""
+
+
 class Unforeseen(StemwrightError):
     """an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where"""
 
@@ -272,7 +285,11 @@ class ServiceError(StemwrightError):
 
 
 class InvalidKey(ServiceError):
-    """You do not have access permissions: the key is missing, unknown, revoked or expired."""
+    """You do not have access permissions: the key is missing, unknown, revoked, expired or not for your address."""
+
+
+class OutOfScope(ServiceError):
+    """You do not have access permissions: this key lacks the scope {scope}."""
 
 
 class KeyNotFound(ServiceError):
@@ -297,6 +314,27 @@ class NothingCharged(ServiceError):
 
 class TrackNotFound(ServiceError):
     """Record does not exist"""
+
+
+class TrackElsewhere(TrackNotFound):
+    """Record does not exist here, and no upstream key came along to look for it there. Send it in
+    X-Upstream-Authorization."""
+
+
+class TrackUnfinished(ServiceError):
+    """The upstream knows this track but has no audio of it yet. Ask again once it is made."""
+
+
+class UpstreamKeyMissing(ServiceError):
+    """This call goes to the upstream and needs your own key for it. Send it in X-Upstream-Authorization."""
+
+
+class UpstreamRefused(ServiceError):
+    """The upstream does not accept the upstream key (it answered {code})."""
+
+
+class UpstreamFailed(ServiceError):
+    """The upstream gave no usable answer: {reason}. Nothing was charged here. Try again later."""
 
 
 class TaskNotFound(ServiceError):
@@ -501,6 +539,10 @@ class BodyTooLarge(ServiceError):
 
 class RateLimited(ServiceError):
     """Rate limit exceeded: {limit} requests per {window} s for each account. Try again in {retry_after} s."""
+
+
+class UpstreamBusy(RateLimited):
+    """The upstream takes no more calls for now. Try again in {retry_after} s."""
 
 
 class TooFrequent(ServiceError):

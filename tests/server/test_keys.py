@@ -83,3 +83,33 @@ def test_use_is_noted_at_most_once_a_minute(database: Database, account: account
         for later in (0, 30_000, 70_000):
             keys.touch(tx, key.id, now=NOW + later)
         assert keys.listing(tx, account.id)[0].used == NOW + 70_000
+
+
+def test_a_key_is_good_in_its_networks_alone(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        _, secret = keys.create(
+            tx, account.id, networks=keys.networks_of("10.0.0.0/8, 2001:db8::/32,192.0.2.7"), now=NOW
+        )
+        holder = keys.verify(tx, secret, now=NOW)
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "192.0.2.7"):
+        assert holder.is_welcome(address)
+    for address in ("11.0.0.1", "::1", "192.0.2.8", "", "unknown", "10.1.2.3:80", "10.1.2.3%eth0"):
+        assert not holder.is_welcome(address)
+
+
+def test_a_rotated_key_keeps_its_limits_or_gets_new_ones(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        old, _ = keys.create(tx, account.id, networks="10.0.0.0/8", expires=NOW + 99, scopes=("read",), now=NOW)
+        same, _ = keys.rotate(tx, old.id, now=NOW)
+        other, _ = keys.rotate(tx, same.id, networks="", expires=NOW + 500, now=NOW)
+        stored = keys.get(tx, other.id)
+    assert (same.networks, same.expires, same.scopes) == ("10.0.0.0/8", NOW + 99, ("read",))
+    assert (stored.networks, stored.expires, stored.scopes) == ("", NOW + 500, ("read",))
+
+
+@pytest.mark.parametrize(
+    "wrong", ["10.0.0.0/33", "example.com", "1.2.3", ",".join(f"10.0.{n}.0/24" for n in range(120))]
+)
+def test_networks_that_are_none(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        keys.networks_of(wrong)

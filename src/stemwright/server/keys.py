@@ -11,9 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright.errors import InvalidKey, KeyNotFound
+from stemwright.server.network import is_within, parse_networks
 from stemwright.server.store.tables import keys
 
 PREFIX = "sw_"
+SCOPES = ("api", "read", "admin")  # everything of an account; looking only; everything of the service
+_LONGEST_NETWORKS = 1000
 USED_RESOLUTION = 60_000  # ms: writing the time of every use would make each read a write
 
 
@@ -31,16 +34,30 @@ class Key:
     expires: int | None
     revoked: int | None
     used: int | None
+    networks: str = ""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is calling, as far as a valid key says."""
+    """Who is calling, as far as a valid key says; `networks` are those that the key is good in, all when empty."""
 
     account_id: str
     key_id: str
     dialect: str
     scopes: tuple[str, ...]
+    networks: str = ""
+
+    def is_welcome(self, address: str) -> bool:
+        """Whether the key may be used from this address."""
+        return not self.networks or is_within(address, parse_networks(self.networks))
+
+
+def networks_of(text: str) -> str:
+    """The networks of a comma-separated list as they are stored; ValueError when one is none, or there are too many."""
+    found = ",".join(dict.fromkeys(map(str, parse_networks(text))))
+    if len(found) > _LONGEST_NETWORKS:
+        raise ValueError(f"too many networks: their list is longer than {_LONGEST_NETWORKS} characters")
+    return found
 
 
 def create(
@@ -51,9 +68,10 @@ def create(
     dialect: str = "apikley",
     scopes: Iterable[str] = ("api",),
     expires: int | None = None,
+    networks: str = "",
     now: int,
 ) -> tuple[Key, str]:
-    """Stores a new key of the account; returns it with its secret, which is nowhere kept."""
+    """Stores a new key of the account; returns it with its secret, which is nowhere kept. `networks` as networks_of."""
     secret = PREFIX + secrets.token_urlsafe(32)
     key = Key(
         id=secrets.token_hex(16),
@@ -66,6 +84,7 @@ def create(
         expires=expires,
         revoked=None,
         used=None,
+        networks=networks,
     )
     tx.execute(sa.insert(keys).values(**vars(key) | {"scopes": " ".join(key.scopes), "hash": hashed(secret)}))
     return key, secret
@@ -77,7 +96,12 @@ def verify(tx: sa.Connection, secret: str, *, now: int) -> Principal:
     row = tx.execute(sa.select(keys).where(keys.c.hash == hashed(secret))).mappings().first()
     if row is None or _ended(row["revoked"], now) or _ended(row["expires"], now):
         raise InvalidKey
-    return Principal(row["account_id"], row["id"], row["dialect"], tuple(row["scopes"].split()))
+    return principal_of(row)
+
+
+def principal_of(row: sa.RowMapping) -> Principal:
+    """Who the holder of the key in this row is."""
+    return Principal(row["account_id"], row["id"], row["dialect"], tuple(row["scopes"].split()), row["networks"])
 
 
 def touch(tx: sa.Connection, key_id: str, *, now: int) -> None:
@@ -102,12 +126,27 @@ def listing(tx: sa.Connection, account_id: str | None = None) -> list[Key]:
     return [_key(row) for row in tx.execute(query).mappings()]
 
 
-def rotate(tx: sa.Connection, key_id: str, *, overlap_ms: int = 0, now: int) -> tuple[Key, str]:
-    """A new key like this one; the old one stays valid for `overlap_ms`. Raises KeyNotFound."""
+def rotate(
+    tx: sa.Connection,
+    key_id: str,
+    *,
+    overlap_ms: int = 0,
+    expires: int | None = None,
+    networks: str | None = None,
+    now: int,
+) -> tuple[Key, str]:
+    """A new key like this one but for what is given; the old one stays valid for `overlap_ms`. Raises KeyNotFound."""
     old = get(tx, key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=now + overlap_ms))
     return create(
-        tx, old.account_id, name=old.name, dialect=old.dialect, scopes=old.scopes, expires=old.expires, now=now
+        tx,
+        old.account_id,
+        name=old.name,
+        dialect=old.dialect,
+        scopes=old.scopes,
+        expires=old.expires if expires is None else expires,
+        networks=old.networks if networks is None else networks,
+        now=now,
     )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import anyio
 import httpcore2
 import httpx2
 
@@ -44,6 +45,21 @@ _PAGES = ("text/html", "application/xhtml+xml")
 def parse_networks(text: str) -> tuple[Network, ...]:
     """The networks of a comma-separated list such as `127.0.0.0/8,10.0.0.0/8`; ValueError when one is malformed."""
     return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address, an IPv4 one also where it is written as IPv6 (`::ffff:…`); None when it is none."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether a client's address is in one of the networks; false for what is no address."""
+    found = plain_address(address)
+    return found is not None and any(found in network for network in networks)
 
 
 def is_public(address: str, allow: Iterable[Network] = ()) -> bool:
@@ -118,28 +134,21 @@ class Client:
         guard = _Guard(self._vetted, seconds)
         context = self._tls if parsed.scheme == "https" else None
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-        try:
-            with (
-                httpcore2.ConnectionPool(ssl_context=context, network_backend=guard) as pool,
-                pool.stream(
-                    method,
-                    httpcore2.URL(
-                        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
-                    ),
-                    headers=[*raw, _AGENT],
-                    content=content or None,
-                    extensions={
-                        "target": _target(url),
-                        "timeout": dict.fromkeys(("read", "write", "connect"), seconds),
-                    },
-                ) as answer,
-            ):
-                yield answer
-        except httpcore2.TimeoutException:
-            raise errors.FetchTimeout(seconds=seconds) from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as fault:
-            # the cause's text may quote what was fetched: only its kind goes on
-            raise errors.Unreachable(reason=type(fault).__name__) from None
+        with (
+            _told(seconds),
+            httpcore2.ConnectionPool(ssl_context=context, network_backend=guard) as pool,
+            pool.stream(
+                method,
+                httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path),
+                headers=[*raw, _AGENT],
+                content=content or None,
+                extensions={
+                    "target": _target(url),
+                    "timeout": dict.fromkeys(("read", "write", "connect"), seconds),
+                },
+            ) as answer,
+        ):
+            yield answer
 
     def _vetted(self, host: str, port: int) -> list[str]:
         try:
@@ -154,6 +163,93 @@ class Client:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return httpx2.create_ssl_context(trust_env=False)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """An answer whose body is still on its way: `chunks` as they were sent, in whatever encoding."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    chunks: AsyncIterator[bytes]
+
+    def header(self, name: bytes) -> str:
+        """The first header of this name (lower case); empty when there is none."""
+        return next((value.decode("latin-1") for key, value in self.headers if key.lower() == name), "")
+
+
+class Gateway:
+    """Outbound HTTP to the one server that the operator chose: streamed both ways, no redirect followed.
+
+    Its address is the operator's own word and may be a private one; addresses that it names go through a Client.
+    """
+
+    def __init__(self, url: str, *, connections: int = 200) -> None:
+        self._url = check_url(url.rstrip("/"))
+        self._connections = connections
+
+    @cached_property
+    def _pool(self) -> httpcore2.AsyncConnectionPool:
+        tls = httpx2.create_ssl_context(trust_env=False) if self._url.scheme == "https" else None
+        # A new connection for each call: one kept open may be closed just as a call that costs money goes out on it.
+        return httpcore2.AsyncConnectionPool(tls, max_connections=self._connections, max_keepalive_connections=0)
+
+    @asynccontextmanager
+    async def exchange(
+        self,
+        method: str,
+        target: bytes,
+        *,
+        headers: Iterable[tuple[bytes, bytes]],
+        content: AsyncIterable[bytes] | bytes | None,
+        seconds: float,
+    ) -> AsyncIterator[Streamed]:
+        """One call of `target` below the server's address; no wait is longer than `seconds`, the answer's beginning
+        included. Raises FetchTimeout, Unreachable, also while the body is read."""
+        url = self._url
+        waits = dict.fromkeys(("read", "write", "connect", "pool"), seconds)
+        waits["connect"] = min(seconds, _CONNECT_SECONDS)
+        target = url.raw_path.rstrip(b"/") + target
+        place = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
+        with anyio.CancelScope() as waiting, _told(seconds):
+            body = _then_wait(content, waiting, seconds)
+            request = httpcore2.Request(method, place, headers=[*headers], content=body, extensions={"timeout": waits})
+            answer = await self._pool.handle_async_request(request)
+        if waiting.cancelled_caught:
+            raise errors.FetchTimeout(seconds=seconds)
+        try:
+            with _told(seconds):
+                yield Streamed(answer.status, answer.headers, answer.aiter_stream())
+        finally:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+
+
+def _then_wait(
+    content: AsyncIterable[bytes] | bytes | None, scope: anyio.CancelScope, seconds: float
+) -> AsyncIterable[bytes] | bytes | None:
+    """The body as it is; once it has been sent, the scope ends after `seconds`: headers may not drip for ever."""
+    if content is None or isinstance(content, bytes):
+        scope.deadline = anyio.current_time() + seconds
+        return content
+
+    async def sent() -> AsyncIterator[bytes]:
+        async for chunk in content:
+            yield chunk
+        scope.deadline = anyio.current_time() + seconds
+
+    return sent()
+
+
+@contextmanager
+def _told(seconds: float) -> Iterator[None]:
+    """Faults of the transport as errors of ours; their texts may quote what was sent, so only their kind goes on."""
+    try:
+        yield
+    except httpcore2.TimeoutException:
+        raise errors.FetchTimeout(seconds=seconds) from None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as fault:
+        raise errors.Unreachable(reason=type(fault).__name__) from None
 
 
 def _resolve(host: str, port: int) -> Iterable[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from stemwright.errors import NotSignedIn
-from stemwright.server.keys import Principal, hashed
+from stemwright.server.keys import Principal, hashed, principal_of
 from stemwright.server.store.tables import keys
 from stemwright.server.store.tables import sessions as rows
 
@@ -32,8 +32,8 @@ def begin(tx: sa.Connection, key_id: str, *, seconds: float, now: int) -> str:
     return secret
 
 
-def find(tx: sa.Connection, secret: str, *, now: int) -> Session:
-    """The session with this secret; raises NotSignedIn when it or its key has ended."""
+def find(tx: sa.Connection, secret: str, *, address: str, now: int) -> Session:
+    """The session with this secret; raises NotSignedIn when it or its key has ended, or is not for this address."""
     query = (
         sa.select(keys, rows.c.expires.label("until"))
         .join(keys, keys.c.id == rows.c.key_id)
@@ -45,9 +45,8 @@ def find(tx: sa.Connection, secret: str, *, now: int) -> Session:
         )
     )
     row = tx.execute(query).mappings().first()
-    if row is None:
+    if row is None or not (who := principal_of(row)).is_welcome(address):
         raise NotSignedIn
-    who = Principal(row["account_id"], row["id"], row["dialect"], tuple(row["scopes"].split()))
     return Session(who, row["until"], csrf_of(secret))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
@@ -38,7 +39,9 @@ class Settings(BaseSettings):
     dialect: Dialect = "apikley"
     http_status: Literal["mirrored", "always-200"] = "mirrored"
     require_callback: bool = False
-    upstream_url: str = ""
+    upstream_url: str = ""  # who makes the music; empty: nobody
+    upstream_key: SecretStr = SecretStr("")  # the operator's, for looking songs up
+    upstream_seconds: float = Field(default=60, gt=0)  # the longest wait for it
 
     # prices, in credits
     cost_separate_vocal: int = Field(default=1, ge=0)
@@ -56,6 +59,7 @@ class Settings(BaseSettings):
     rate_limit_creates: PositiveInt = 20
     rate_limit_seconds: PositiveInt = 10
     rate_limit_burst: PositiveInt = 1000  # calls of any kind per second and account, in each API process
+    rate_limit_wrong_keys: PositiveInt = 30  # per minute and address, in each API process
     max_body_bytes: PositiveInt = 1 << 20  # of a JSON request
     max_upload_bytes: PositiveInt = 500 << 20
     max_duration_seconds: float = Field(default=2 * 3600, gt=0)
@@ -110,6 +114,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("upstream_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+            raise ValueError("give an address such as https://api.example.com, without a query or a password")
+        return value
 
     @field_validator("formats")
     @classmethod

@@ -190,7 +190,9 @@ class House:
 @contextmanager
 def running(**settings: Any) -> Iterator[House]:
     """A service on a free port; `settings` name its data folder and its empty database."""
-    chosen = Settings(**{"allow_networks": ("127.0.0.0/8",), "rate_limit_creates": 10_000, **settings})
+    chosen = Settings(
+        **{"allow_networks": ("127.0.0.0/8",), "rate_limit_creates": 10_000, "rate_limit_wrong_keys": 10**6, **settings}
+    )
     database = Database(chosen.database)
     house = House(Api(chosen, database, open_blobs(chosen.blobs)))
     quiet = {"log_config": None, "access_log": False, "proxy_headers": False}

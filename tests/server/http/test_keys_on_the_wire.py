@@ -1,8 +1,11 @@
 """Keys: where they may stand, and how soon they stop working."""
 
 import time
+from collections.abc import Sequence
 
+import httpx2
 import pytest
+import sqlalchemy as sa
 
 from stemwright.server import keys
 from stemwright.server.clock import now_ms
@@ -70,3 +73,77 @@ def test_the_use_of_a_key_is_noted(house: House, caller: Caller) -> None:
 def test_a_body_is_not_looked_at_before_the_key(house: House) -> None:
     answer = house.anonymous().post("/api/v1/vocal-removal/generate", content=b"not json")
     assert answer.json()["code"] == 401
+
+
+def key_for(caller: Caller, *, scopes: Sequence[str] = ("api",), networks: str = "") -> str:
+    with caller.house.database.transaction() as tx:
+        return keys.create(tx, caller.account.id, scopes=scopes, networks=networks, now=now_ms())[1]
+
+
+def test_a_key_is_refused_outside_its_networks(house: House, caller: Caller) -> None:
+    for networks, code in (("127.0.0.0/8", 200), ("10.0.0.0/8", 401), ("::1", 401)):
+        bound = key_for(caller, networks=networks)
+        assert house.anonymous().get(CREDIT, headers={"X-API-Key": bound}).json()["code"] == code
+        answer = house.anonymous().post("/console/api/session", json={"key": bound})
+        assert answer.json()["code"] == code
+
+
+def test_behind_a_trusted_proxy_the_client_counts(serve) -> None:
+    house = serve(trusted_proxies=("127.0.0.0/8",))
+    bound = key_for(house.caller(), networks="192.0.2.0/24")
+    for passed, code in (("192.0.2.7", 200), ("192.0.2.7, 127.0.0.9", 200), ("192.0.2.7, 10.0.0.1", 401), ("", 401)):
+        headers = {"X-API-Key": bound, "X-Forwarded-For": passed}
+        assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == code
+
+
+def test_who_trusts_no_proxy_is_not_fooled(house: House, caller: Caller) -> None:
+    headers = {"X-API-Key": key_for(caller, networks="192.0.2.0/24"), "X-Forwarded-For": "192.0.2.7"}
+    assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == 401
+
+
+def test_a_session_ends_where_its_key_does(serve) -> None:
+    house = serve(trusted_proxies=("127.0.0.0/8",))
+    browser = house.anonymous()
+    browser.headers["X-Forwarded-For"] = "192.0.2.7"
+    bound = key_for(house.caller(), networks="192.0.2.0/24")
+    assert browser.post("/console/api/session", json={"key": bound}).json()["code"] == 200
+    assert browser.get("/console/api/keys").json()["code"] == 200
+    browser.headers["X-Forwarded-For"] = "198.51.100.1"
+    assert browser.get("/console/api/keys").json()["code"] == 401
+
+
+def test_a_key_that_may_only_look(house: House, caller: Caller) -> None:
+    reader = {"X-API-Key": key_for(caller, scopes=("read",))}
+    assert house.anonymous().get(CREDIT, headers=reader).json()["data"] == 100
+    answer = house.anonymous().post("/api/v1/vocal-removal/generate", json=caller.ids, headers=reader)
+    assert (answer.json()["code"], "scope api" in answer.json()["msg"]) == (401, True)
+    assert house.anonymous().post("/console/api/session", json={"key": reader["X-API-Key"]}).json()["code"] == 401
+    assert caller.balance() == 100
+
+
+def wrong(house: House, number: int, **headers: str) -> httpx2.Response:
+    return house.anonymous().get(CREDIT, headers={"X-API-Key": f"sw_{number:043}", **headers})
+
+
+def test_guessing_is_slowed_before_the_database_is_asked(serve) -> None:
+    house = serve(rate_limit_wrong_keys=5)
+    caller = house.caller()
+    assert caller.balance() == 100
+    assert [wrong(house, number).status_code for number in range(7)] == [401] * 5 + [429] * 2
+    asked: list[str] = []
+    sa.event.listen(house.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    assert [wrong(house, number).headers["Retry-After"] for number in range(3)] == ["1"] * 3
+    assert house.anonymous().post("/console/api/session", json={"key": "sw_x"}).status_code == 429
+    assert [each for each in asked if "FROM keys" in each] == []
+    assert caller.balance() == 100  # a key that was right before goes on
+
+
+def test_guesses_count_by_address_and_cool_down(serve) -> None:
+    house = serve(rate_limit_wrong_keys=6, trusted_proxies=("127.0.0.0/8",))
+    there, neighbour = {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "2001:db8::2:0:0:1"}
+    assert [wrong(house, number, **there).status_code for number in range(7)] == [401] * 6 + [429]
+    assert wrong(house, 1, **neighbour).status_code == 429  # one /64 is one guesser
+    assert wrong(house, 1, **{"X-Forwarded-For": "2001:db8:0:1::1"}).status_code == 401
+    later = now_ms() + 10_100
+    house.api.clock = lambda: later
+    assert [wrong(house, number, **there).status_code for number in range(2)] == [401, 429]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
@@ -20,14 +20,27 @@ def _nameable(_type: object, name: str) -> None:
         raise ValueError("An account's name is not empty and has no slashes and no control characters.")
 
 
+def _networks(_type: object, text: str | None) -> None:
+    from stemwright.server import keys as domain
+
+    if text:
+        domain.networks_of(text)
+
+
+Scope = Literal["api", "read", "admin"]
+Hours = Annotated[float, Parameter(validator=validators.Number(gt=0))]
+
+
 @keys.command
-def create(
+def create(  # noqa: PLR0913  each is an option
     *,
     account: Annotated[str, Parameter(validator=_nameable)],
     credits: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,  # noqa: A002
     name: str = "",
     dialect: Dialect | None = None,
-    expires_hours: float | None = None,
+    scope: Annotated[tuple[Scope, ...], Parameter(negative="")] = ("api",),
+    expires_hours: Hours | None = None,
+    networks: Annotated[str, Parameter(validator=_networks)] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +52,9 @@ def create(
     credits: Credits to grant to the account.
     name: What the key is for.
     dialect: Error codes and texts it is answered in: apikley or sunoapi.
+    scope: What it may do: api (everything of its account), read (look only), admin (besides: the operator's pages).
     expires_hours: When the key ends; default: never.
+    networks: Where it may be used from, such as 10.0.0.0/8,192.0.2.7; default: everywhere.
     """
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
@@ -59,10 +74,18 @@ def create(
             ledger.grant(tx, owner.id, credits, reason="keys create", now=now)
         expires = None if expires_hours is None else now + int(expires_hours * HOUR_MS)
         key, secret = domain.create(
-            tx, owner.id, name=name, dialect=dialect or settings.dialect, expires=expires, now=now
+            tx,
+            owner.id,
+            name=name,
+            dialect=dialect or settings.dialect,
+            scopes=tuple(dict.fromkeys(scope)),
+            expires=expires,
+            networks=domain.networks_of(networks),
+            now=now,
         )
         facts = {"balance": ledger.balance(tx, owner.id), "webhookSecret": owner.webhook_secret}
-    shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires} | facts
+    shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires}
+    shown |= {"scopes": key.scopes, "networks": key.networks} | facts
     show_key(shown, remark, as_json=as_json)
 
 
@@ -80,21 +103,38 @@ def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson 
 
 
 @keys.command
-def rotate(key: str, /, *, overlap_hours: float = 0, data: Data = None, as_json: AsJson = False) -> None:
+def rotate(
+    key: str,
+    /,
+    *,
+    overlap_hours: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
+    expires_hours: Hours | None = None,
+    networks: Annotated[str | None, Parameter(validator=_networks)] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
     """Replace a key by a new one, shown only this once.
 
     Parameters
     ----------
     key: Id of the key.
     overlap_hours: How long the old key stays valid beside the new one.
+    expires_hours: When the new key ends; default: when the old one would have.
+    networks: Where the new key may be used from; default: as the old one.
     """
     from stemwright.server import accounts
     from stemwright.server import keys as domain
 
+    now = now_ms()
+    expires = None if expires_hours is None else now + int(expires_hours * HOUR_MS)
+    bound = None if networks is None else domain.networks_of(networks)
     with transaction(data) as tx:
-        new, secret = domain.rotate(tx, key, overlap_ms=int(overlap_hours * HOUR_MS), now=now_ms())
+        new, secret = domain.rotate(
+            tx, key, overlap_ms=int(overlap_hours * HOUR_MS), expires=expires, networks=bound, now=now
+        )
         account = accounts.get(tx, new.account_id).name
     shown = {"key": secret, "account": account, "id": new.id, "replaces": key}
+    shown |= {"expires": new.expires, "networks": new.networks}
     show_key(shown, "This key of account {account} replaces {replaces} and is shown only this once.", as_json=as_json)
 
 

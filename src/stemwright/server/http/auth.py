@@ -6,43 +6,71 @@ from collections.abc import Mapping
 
 from stemwright.errors import InvalidKey
 from stemwright.server import keys
+from stemwright.server.http.limits import Guesses
 from stemwright.server.keys import Principal
 from stemwright.server.store.database import Database
 
 # A revoked key must stop working within a second; until then a busy client's key is looked up only twice a second.
 _REMEMBERED_MS = 500
 _MOST_REMEMBERED = 10_000
+_AND = "+"  # no key of ours has one
 
 
 def secret_of(headers: Mapping[str, str]) -> str:
     """The key that a request carries, as `Authorization: Bearer` or `X-API-Key`; raises InvalidKey without one."""
-    scheme, _, secret = headers.get("authorization", "").partition(" ")
-    secret = secret.strip() if scheme.lower() == "bearer" else ""
-    secret = secret or headers.get("x-api-key", "").strip()
+    secret = _sent(headers).partition(_AND)[0]
     if not secret:
         raise InvalidKey
     return secret
 
 
+def upstream_secret_of(headers: Mapping[str, str]) -> str:
+    """The caller's own key for the upstream, empty without one: from `X-Upstream-Authorization: Bearer`, or what stands
+    behind a `+` in the one key that a client may be able to send."""
+    return _bearer(headers.get("x-upstream-authorization", "")) or _sent(headers).partition(_AND)[2]
+
+
+def _sent(headers: Mapping[str, str]) -> str:
+    return _bearer(headers.get("authorization", "")) or headers.get("x-api-key", "").strip()
+
+
+def _bearer(field: str) -> str:
+    scheme, _, secret = field.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
 class Gate:
     """Turns secrets into principals, and notes now and then that a key is in use."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, guesses: Guesses) -> None:
         self._database = database
+        self._guesses = guesses
         self._known: dict[str, tuple[Principal, int]] = {}
         self._noted: dict[str, int] = {}
 
-    def principal(self, secret: str, *, now: int) -> Principal:
-        """Who holds this secret; raises InvalidKey."""
-        known = self._known.get(secret)
-        if known and known[1] > now:
-            return known[0]
-        self._known.pop(secret, None)
-        with self._database.read() as tx:
-            found = keys.verify(tx, secret, now=now)
+    def principal(self, secret: str, *, address: str, now: int) -> Principal:
+        """Who holds this secret; raises InvalidKey, and TooFrequent where too many wrong ones come from."""
+        hashed = keys.hashed(secret)
+        known = self._known.get(hashed)
+        if known is None:  # a key that was right before is no guess, whatever its neighbours do
+            self._guesses.refuse(address, now=now)
+        if known is None or known[1] <= now:
+            known = self._looked_up(hashed, secret, address=address, now=now), now + _REMEMBERED_MS
+        if not known[0].is_welcome(address):
+            raise InvalidKey
+        return known[0]
+
+    def _looked_up(self, hashed: str, secret: str, *, address: str, now: int) -> Principal:
+        self._known.pop(hashed, None)
+        try:
+            with self._database.read() as tx:
+                found = keys.verify(tx, secret, now=now)
+        except InvalidKey:
+            self._guesses.count(address, now=now)
+            raise
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[secret] = (found, now + _REMEMBERED_MS)
+        self._known[hashed] = (found, now + _REMEMBERED_MS)
         return found
 
     def due(self, key_id: str, *, now: int) -> bool:

@@ -23,7 +23,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
 from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
-from stemwright.server.http.limits import Burst, Creates
+from stemwright.server.http.limits import Burst, Creates, Guesses
 from stemwright.server.http.live import Live
 from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
@@ -31,6 +31,7 @@ from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
+from stemwright.server.upstream import Upstream
 
 log = logging.getLogger("stemwright.http")
 
@@ -50,8 +51,10 @@ class Api:
         self.blobs = blobs
         self.clock = clock or now_ms
         self.network = network.Client(network.parse_networks(",".join(settings.allow_networks)))
+        key, seconds = settings.upstream_key.get_secret_value(), settings.upstream_seconds
+        self.upstream = Upstream(settings.upstream_url, key=key, seconds=seconds) if settings.upstream_url else None
         self.proxies = Proxies(network.parse_networks(",".join(settings.trusted_proxies)))
-        self.gate = Gate(database)
+        self.gate = Gate(database, Guesses(settings.rate_limit_wrong_keys))
         self.burst = Burst(settings.rate_limit_burst)
         self.creates = Creates(settings)
         self.running = Running()
@@ -85,7 +88,9 @@ class Call:
 
     @property
     def query(self) -> QueryParams:
-        """The request's query parameters."""
+        """The request's query parameters; raises InvalidRequest."""
+        if b"%00" in self.scope["query_string"]:  # PostgreSQL's text cannot hold it
+            raise errors.InvalidRequest(field="query", problem="must not hold the character U+0000")
         return QueryParams(self.scope["query_string"])
 
     @property
@@ -107,6 +112,11 @@ class Call:
         return self.api.settings.public_url or self.api.proxies.base_url(self.scope)
 
     @property
+    def address(self) -> str:
+        """Where the client is, as far as trusted proxies tell."""
+        return self.api.proxies.client(self.scope)
+
+    @property
     def request_id(self) -> str:
         """What the log calls this request: the caller's name for it when it is a plain one, or a new one."""
         if "X-Request-Id" not in self.headers:
@@ -115,9 +125,13 @@ class Call:
         return self.headers["X-Request-Id"]
 
     def authenticate(self) -> None:
-        """Find out who calls; raises InvalidKey and TooFrequent."""
+        """Find out who calls; raises InvalidKey, OutOfScope and TooFrequent."""
         if self.principal is None:
-            self.principal = self.api.gate.principal(secret_of(self.sent), now=self.now)
+            self.principal = self.api.gate.principal(secret_of(self.sent), address=self.address, now=self.now)
+            if "api" not in self.caller.scopes and not (
+                "read" in self.caller.scopes and self.scope["method"] in ("GET", "HEAD")
+            ):
+                raise errors.OutOfScope(scope="api")
             self.api.burst.take(self.principal.account_id, now=self.now)
 
     def failed(self, fault: Exception) -> answers.Answer:

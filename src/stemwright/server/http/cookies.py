@@ -36,7 +36,7 @@ def admit_operator(call: Call) -> None:
 def look_up(call: Call) -> sessions.Session:
     """The session of the request's cookie, if it is valid now; raises NotSignedIn."""
     with call.api.database.read() as tx:
-        return sessions.find(tx, secret_of(call), now=call.api.clock())
+        return sessions.find(tx, secret_of(call), address=call.address, now=call.api.clock())
 
 
 def same_site(call: Call) -> None:

@@ -35,6 +35,7 @@ class Meaning(Enum):
 MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     # what a client can do something about
     errors.InvalidKey: Meaning.NO_ACCESS,
+    errors.OutOfScope: Meaning.NO_ACCESS,
     errors.NotSignedIn: Meaning.NO_ACCESS,
     errors.NotAllowed: Meaning.FORBIDDEN,
     errors.ForgedRequest: Meaning.FORBIDDEN,
@@ -46,6 +47,12 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.UnknownFormat: Meaning.INVALID,
     errors.BadSound: Meaning.INVALID,
     errors.TrackNotFound: Meaning.INVALID,
+    errors.TrackElsewhere: Meaning.INVALID,
+    errors.TrackUnfinished: Meaning.INVALID,
+    errors.UpstreamKeyMissing: Meaning.NO_ACCESS,
+    errors.UpstreamRefused: Meaning.NO_ACCESS,
+    errors.UpstreamBusy: Meaning.RATE_LIMITED,
+    errors.UpstreamFailed: Meaning.MAINTENANCE,
     errors.IdempotencyReused: Meaning.INVALID,
     errors.TaskNotFound: Meaning.NOT_FOUND,
     errors.NoSuchRoute: Meaning.NOT_FOUND,

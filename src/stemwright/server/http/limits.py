@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 import sqlalchemy as sa
 
 from stemwright.errors import RateLimited, TooFrequent
 from stemwright.server import tasks
+from stemwright.server.network import plain_address
 from stemwright.server.settings import Settings
+
+_MOST_ADDRESSES = 20_000
 
 
 @dataclass
@@ -26,6 +30,41 @@ class Burst:
         if tokens < 1:
             raise TooFrequent
         self._buckets[account_id] = (tokens - 1, now)
+
+
+@dataclass
+class Guesses:
+    """Wrong keys, counted by the address they come from: `most` in a minute, then none is looked up for a while."""
+
+    most: int
+    _counted: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def refuse(self, address: str, *, now: int) -> None:
+        """Raises TooFrequent while the address has guessed too often."""
+        if self._heat(_neighbourhood(address), now) > self.most - 1:  # no room for another
+            raise TooFrequent
+
+    def count(self, address: str, *, now: int) -> None:
+        """Take note of a wrong key."""
+        place = _neighbourhood(address)
+        heat = self._heat(place, now) + 1
+        if len(self._counted) >= _MOST_ADDRESSES:
+            self._counted = {each: seen for each, seen in self._counted.items() if self._heat(each, now) > 0}
+        if len(self._counted) >= _MOST_ADDRESSES:  # an attack from everywhere: its oldest half is forgotten
+            self._counted = dict(list(self._counted.items())[_MOST_ADDRESSES // 2 :])
+        self._counted[place] = (heat, now)
+
+    def _heat(self, place: str, now: int) -> float:
+        heat, since = self._counted.get(place, (0.0, now))
+        return max(0.0, heat - abs(now - since) * self.most / 60_000)
+
+
+def _neighbourhood(address: str) -> str:
+    """An IPv4 address, or the /64 of an IPv6 one: whoever has one of those has them all."""
+    found = plain_address(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,15 @@ class NewKey(Incoming):
     dialect: Literal["apikley", "sunoapi"] | None = None
     expire_time: int | None = Field(None, alias="expireTime")
     admin: bool | None = None
+    networks: str | None = Field(None, max_length=1000)
 
 
 class Rotation(Incoming):
     """The body of `POST /console/api/keys/{keyId}/rotate`."""
 
     overlap_hours: float = Field(0, alias="overlapHours", ge=0, le=24 * 365)
+    expire_time: int | None = Field(None, alias="expireTime")
+    networks: str | None = Field(None, max_length=1000)
 
 
 class TestDelivery(Incoming):
@@ -213,6 +216,7 @@ def key_of(key: Key, *, current: str, now: int) -> dict[str, Any]:
         "hint": key.hint,
         "dialect": key.dialect,
         "admin": "admin" in key.scopes,
+        "networks": key.networks,
         "createTime": key.created,
         "expireTime": key.expires,
         "revokeTime": key.revoked,

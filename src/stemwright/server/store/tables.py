@@ -35,6 +35,7 @@ keys = sa.Table(
     Column("expires", Milliseconds),
     Column("revoked", Milliseconds),
     Column("used", Milliseconds),
+    Column("networks", sa.String(1000), nullable=False, server_default=""),  # that it is good in, comma-separated
 )
 
 # Append-only: triggers refuse every update and delete, and every row that does not continue its account's chain.

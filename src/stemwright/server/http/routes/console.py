@@ -205,11 +205,13 @@ def sign_in(call: Call) -> Answer:
     """`POST /console/api/session`: a key for a session."""
     asked = wire.parse(call.body).to(wire_console.SignIn)
     seconds = call.api.settings.session_hours * 3600
-    who = call.api.gate.principal(asked.key.strip(), now=call.now)
+    who = call.api.gate.principal(asked.key.strip(), address=call.address, now=call.now)
+    if "api" not in who.scopes:
+        raise errors.OutOfScope(scope="api")
     with call.api.database.transaction() as tx:
         secret = sessions.begin(tx, who.key_id, seconds=seconds, now=call.now)
     with call.api.database.read() as tx:
-        call.session = sessions.find(tx, secret, now=call.now)
+        call.session = sessions.find(tx, secret, address=call.address, now=call.now)
     call.principal = call.session.principal
     headers = {"Set-Cookie": cookies.setting(call, secret, seconds=seconds)}
     return _private(answers.success(_session(call), headers=headers))

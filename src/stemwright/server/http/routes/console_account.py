@@ -36,8 +36,7 @@ def list_keys(call: Call) -> Answer:
 def create_key(call: Call) -> Answer:
     """`POST /console/api/keys`: a new key of the account; its secret is in this answer and nowhere else."""
     asked = wire.parse(call.body).to(wire_console.NewKey)
-    if asked.expire_time is not None and asked.expire_time <= call.now:
-        raise errors.InvalidRequest(field="expireTime", problem="must lie in the future")
+    networks = _limits(call, asked)
     if asked.admin and "admin" not in call.caller.scopes:
         raise errors.NotAllowed(scope="admin")
     with call.api.database.transaction() as tx:
@@ -48,6 +47,7 @@ def create_key(call: Call) -> Answer:
             dialect=asked.dialect or call.api.settings.dialect,
             scopes=("api", "admin") if asked.admin else ("api",),
             expires=asked.expire_time,
+            networks=networks or "",
             now=call.now,
         )
     return _shown_once(call, key, secret)
@@ -56,9 +56,12 @@ def create_key(call: Call) -> Answer:
 def rotate_key(call: Call) -> Answer:
     """`POST /console/api/keys/{keyId}/rotate`: a new key in the place of this one, which stays valid for a while."""
     asked = wire.parse(call.body).to(wire_console.Rotation)
+    networks, overlap_ms = _limits(call, asked), int(asked.overlap_hours * _HOUR_MS)
     with call.api.database.transaction() as tx:
         old = _mine(call, tx)
-        key, secret = keys.rotate(tx, old.id, overlap_ms=int(asked.overlap_hours * _HOUR_MS), now=call.now)
+        key, secret = keys.rotate(
+            tx, old.id, overlap_ms=overlap_ms, expires=asked.expire_time, networks=networks, now=call.now
+        )
     return _shown_once(call, key, secret)
 
 
@@ -73,7 +76,19 @@ def _mine(call: Call, tx: sa.Connection) -> keys.Key:
     key = keys.get(tx, call.scope["path_params"]["keyId"])
     if key.account_id != call.caller.account_id:
         raise errors.KeyNotFound(key=key.id)
+    if "admin" in key.scopes and "admin" not in call.caller.scopes:  # a new secret of it would be more than one has
+        raise errors.NotAllowed(scope="admin")
     return key
+
+
+def _limits(call: Call, asked: wire_console.NewKey | wire_console.Rotation) -> str | None:
+    """The networks that a new key is bound to; raises InvalidRequest for these, and for an end in the past."""
+    if asked.expire_time is not None and asked.expire_time <= call.now:
+        raise errors.InvalidRequest(field="expireTime", problem="must lie in the future")
+    try:
+        return None if asked.networks is None else keys.networks_of(asked.networks)
+    except ValueError as fault:
+        raise errors.InvalidRequest(field="networks", problem=str(fault)) from None
 
 
 def _shown_once(call: Call, key: keys.Key, secret: str) -> Answer:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stemwright.audio.key import Key
+    from stemwright.audio.tempo import Tempo
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,6 @@ class SeparatedFiles(Outcome):
     length: int
     mix: Path | None = None
     mix_factor: float = 1.0
+    extras: dict[str, Path] = field(default_factory=dict[str, Path])
+    tempo: Tempo | None = None
+    key: Key | None = None

@@ -13,13 +13,14 @@ import numpy as np
 
 from stemwright.audio.encode import StemWriter, open_stem
 from stemwright.audio.formats import Sound
-from stemwright.audio.naming import STEM_ONLY, Claims, Template, values
+from stemwright.audio.naming import STEM_ONLY, Claims, Template, safe, values
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import write_files
 from stemwright.engine.spool import Spool
 
 Silent = Literal["write", "skip"]
+_ENDING_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ class Names:
             for number, name in enumerate(stems, start=1)
         ]
         return dict(zip(stems, self.claims.claim(self.owner, wanted), strict=True))
+
+    def beside(self, folder: Path, endings: Mapping[str, str], tags: Tags, **known: Any) -> dict[str, Path]:
+        """Paths for files of the whole song: its name with each ending, in the folder where its stems are."""
+        about = values(tags, song=self.song or "song", **known)
+        place = (folder / self.template.path(about | {"stem": "mix", "index": 1})).parent
+        name = safe(self.song or tags.title or "song", room=_ENDING_BYTES)
+        wanted = [place / f"{name}{ending}" for ending in endings.values()]
+        return dict(zip(endings, self.claims.claim(self.owner, wanted), strict=True))
 
 
 def write_stems(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,12 @@ from stemwright.audio.formats import Sound, Written
 from stemwright.audio.naming import STEM_ONLY
 from stemwright.audio.signal import Audio, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
+from stemwright.engine.files import all_or_none
 from stemwright.engine.progress import Clock, IsCancelled, OnProgress
 from stemwright.engine.spool import Spool, leaving_no_empty_folder, spools
 from stemwright.errors import BadSamples
+from stemwright.extras.making import Extras
+from stemwright.extras.material import Material
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
 from stemwright.outputs import Finished, Names, Silent, told, write_stems
 from stemwright.work import Work
@@ -106,6 +109,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     names: str | Names = STEM_ONLY,
     silent: Silent = "write",
     mix: bool = False,
+    also: Sequence[str] = (),
     listen: Listen | None = None,
     model: str = catalog.BUNDLED,
     profile: str = "consistent",
@@ -122,28 +126,38 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     Finished stems wait in nameless files on the same disk until the common gain is known, then all are encoded at
     once. At any error, cancellation or interrupt nothing is left behind. `format` to `dither` are those of `Sound.of`;
     `names` is the template of the paths; `silent` "skip" leaves out stems with nothing to hear. `mix` writes the song
-    too; `listen` gets every file's blocks by name, before the gain, on several threads. The rest is as in `separate`.
+    too; `listen` gets every file's blocks by name, before the gain, on several threads. `also` names files of the whole
+    song to make besides: "stem.mp4", "dawproject", "rpp", "karaoke" (of a video), "report" and "zip". The rest is as in
+    `separate`.
     """
+    more = Extras.of(also, source)
     sound = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither)
     naming = Names.of(names, source)
-    choice = choose(model, wanted, precision=precision)
+    choice = choose(model, wanted, precision=precision, with_quarters=more.need_quarters)
+    more.check(choice)
     every = (*choice.names, MIX) if mix else choice.names
     source = _song(source, rate)
     rate, run = _profile(profile, model, choice.separator.rate, source, rate)
     with _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
         paths = naming.paths(Path(folder), every, song.tags, **about)
-        tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in paths.values()}))
-        waiting = tidy.enter_context(spools(Path(folder), every, exact=sound.is_exact))
+        places = [*paths.values(), *more.place(naming, Path(folder), song.tags, choice.names, **about)]
+        tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in places}))
+        made = tidy.enter_context(all_or_none({}))
+        heard = (*choice.every, MIX) if mix or more.need_mix else choice.every
+        waiting = tidy.enter_context(spools(Path(folder), heard, exact=sound.is_exact))
         clock, tap = Clock(on_progress, cancelled), waiting.get(MIX)
         work = Work(choice, song, clock, run=run, sound=sound, tap=tap, folder=Path(folder))
         for block in work.blocks():
-            work.each(Spool.write, [waiting[name] for name in choice.names], block)
-        blocks = told(waiting, listen, {MIX: work.mix_factor} if mix else {})
+            work.each(Spool.write, [waiting[name] for name in choice.every], block)
+        blocks = told({name: waiting[name] for name in every}, listen, {MIX: work.mix_factor} if mix else {})
         done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
-        written = write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
+        made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
         facts = work.outcome(sound) | {"length": work.samples, "mix_factor": work.mix_factor}
-        return SeparatedFiles(mix=written.pop(MIX) if mix else None, paths=written, **facts)
+        stems = {name: made[name] for name in choice.names if name in made}
+        files = SeparatedFiles(mix=made.get(MIX), paths=stems, **facts)
+        title = naming.title or naming.song or ""
+        return more.make(Material(files, waiting, done, sound, work, title), made) if more.kinds else files
 
 
 def _opened(

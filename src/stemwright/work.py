@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import log10
@@ -48,22 +49,24 @@ class Work:
         self._passing, self._passed = Passing(folder or Path(gettempdir()), self._pass), 0.0
         self._choice, self._song, self._clock, self._run = choice, song, clock, run
         self._tap, self._mix_level = tap, Level(song.rate)
-        self._levels = [Level(song.rate) for _ in choice.names]
-        separating = _SEPARATING + _EACH_STEM * len(choice.names)
+        self._levels = {name: Level(song.rate) for name in choice.every}
+        separating = _SEPARATING + _EACH_STEM * len(choice.every)
         self._files = len(choice.names) + (tap is not None)
         encoding = _ENCODING[sound.format] * self._files if sound else 0.0
         self._share = separating / (separating + encoding)
         self.samples = 0
+        self._began = self._separated = time.monotonic()
 
     def blocks(self) -> Iterator[Samples]:
         """Finished blocks [outputs asked for, 2, n]."""
         self._report()
         for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate, self._passing):
             asked_for = self._choice.of(block)
-            self.each(Level.add, self._levels, asked_for)
+            self.each(Level.add, self._levels.values(), asked_for)
             yield asked_for
             self.samples += block.shape[2]
             self._report()
+        self._separated = time.monotonic()
 
     def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:
         """Calls act(thing, stem) for the stems of a block, side by side."""
@@ -74,10 +77,19 @@ class Work:
         done = samples / max(1, self.samples * self._files)
         self._clock.at("encoding", self._share + (1 - self._share) * done)
 
+    def packed(self, fraction: float) -> None:
+        """Reports how much of the files of the whole song is made, of the last percents."""
+        self._clock.at("packing", 0.97 + 0.03 * fraction)
+
     @property
     def gain(self) -> float:
         """The factor for all stems, known when the song has ended."""
-        return common_gain([level.peak for level in self._levels])
+        return common_gain([self._levels[name].peak for name in self._choice.names])
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """The highest sample of all that is made, and of the song under "mix", before any gain."""
+        return {name: level.peak for name, level in self._levels.items()} | {"mix": self._mix_level.peak}
 
     @property
     def mix_factor(self) -> float:
@@ -85,13 +97,17 @@ class Work:
         return common_gain([self._mix_level.peak * self.gain])
 
     @property
+    def seconds_spent(self) -> dict[str, float]:
+        """On separating, and on writing up to now."""
+        return {"separating": self._separated - self._began, "writing": time.monotonic() - self._separated}
+
+    @property
     def silent(self) -> frozenset[str]:
         """Names of the stems with nothing to hear in them."""
-        return frozenset(name for name, level in zip(self._choice.names, self._levels, strict=True) if level.is_silent)
+        return frozenset(name for name in self._choice.names if self._levels[name].is_silent)
 
     def outcome(self, sound: Sound | None = None) -> dict[str, Any]:
         """The fields of an Outcome."""
-        facts = zip(self._choice.names, self._levels, strict=True)
         rate, notes = self._song.rate, list(self._song.warnings)
         if sound is not None and (held := sound.kind.rate_for(rate)) != rate:
             notes.append(f"{sound.format} holds no {rate} Hz: the files have {held} Hz")
@@ -105,7 +121,7 @@ class Work:
             "rate": rate,
             "seconds": self.samples / rate,
             "gain_db": 20 * log10(self.gain),
-            "facts": {name: self._stem(name, level) for name, level in facts},
+            "facts": {name: self._stem(name, self._levels[name]) for name in self._choice.names},
             "warnings": tuple(notes),
         }
 

@@ -175,4 +175,4 @@ def test_stems_written_side_by_side_are_as_if_written_one_by_one(tmp_path: Path)
 
 
 def test_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
-    assert isinstance(encode._write_error(tmp_path, OSError(errno.EDQUOT, "")), errors.DiskFull)
+    assert isinstance(encode.write_error(tmp_path, OSError(errno.EDQUOT, "")), errors.DiskFull)

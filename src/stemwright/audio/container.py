@@ -70,7 +70,8 @@ class Container:
         self.damaged = self.decoded = 0  # packets, frames
         self.notes: list[str] = []
         self._drop = 0
-        self._container = _open(file, path)
+        self.starts_at: Fraction | None = None  # of the first sample, in seconds of the file's clock
+        self._container = open_container(file, path)
         try:
             self._stream = self._choose_stream()
         except BaseException:
@@ -115,6 +116,7 @@ class Container:
                 continue
             for frame in frames:
                 chunk = self._trimmed(_chunk(frame, self.path), packet if is_last else None)
+                self._note_start(frame, chunk)
                 if missing and self.decoded:
                     yield _silence(missing, chunk)
                 missing = Fraction(0)
@@ -188,6 +190,12 @@ class Container:
         elif not self._says_delay:
             self._drop = _INHERENT_DELAY.get(self.codec, 0)
 
+    def _note_start(self, frame: AudioFrame, first: Chunk) -> None:
+        heard = first.samples.shape[1]
+        if self.starts_at is None and heard:
+            before = Fraction(frame.samples - heard, first.rate)
+            self.starts_at = Fraction(frame.pts or 0) * (frame.time_base or 0) + before
+
     def _decode(self, packet: Packet) -> list[AudioFrame] | None:
         try:
             return cast(list[AudioFrame], packet.decode())
@@ -209,7 +217,8 @@ class Container:
         return chunk if (drop, end) == (0, n) else Chunk(chunk.samples[:, drop:end], chunk.rate, chunk.layout)
 
 
-def _open(file: BinaryIO, path: str) -> InputContainer:
+def open_container(file: BinaryIO, path: str) -> InputContainer:
+    """PyAV's container around an open file, read safely; raises NotAudio and CannotRead."""
     try:
         return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
     except failures.ArgumentError as error:

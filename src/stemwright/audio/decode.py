@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +89,11 @@ class Song:
             start, end = (resampled_length(at, self.source_rate, self.rate) for at in (first, first + samples))
             self.length_hint = max(0, min(end, self.length_hint) - start)
         self.seconds_hint = samples / self.source_rate
+
+    @property
+    def starts_at(self) -> Fraction:
+        """The second of the first sample by the clock of a film that it comes from; 0 for what has no clock."""
+        return (self._container.starts_at if self._container else None) or Fraction(0)
 
     def close(self) -> None:
         self._cleanup.close()

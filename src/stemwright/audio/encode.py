@@ -53,7 +53,7 @@ class StemWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            _part(self.path).replace(self.path)
+            part_of(self.path).replace(self.path)
             self._is_open = False
 
     def discard(self) -> None:
@@ -65,7 +65,7 @@ class StemWriter:
             self._file.close()
         self._encoder.abandon()
         with suppress(OSError):
-            _part(self.path).unlink()
+            part_of(self.path).unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class StemWriter:
         except BaseException as error:
             self.discard()
             if isinstance(error, OSError):
-                raise _write_error(self.path, error) from error
+                raise write_error(self.path, error) from error
             raise
 
 
@@ -119,14 +119,14 @@ def open_stem(
         )
     except BaseException as error:
         file.close()
-        _part(target).unlink()
+        part_of(target).unlink()
         if isinstance(error, OSError):
-            raise _write_error(target, error) from error
+            raise write_error(target, error) from error
         raise
     return StemWriter(target, file, encoder, Resampler(rate, out_rate))
 
 
-def _part(path: Path) -> Path:
+def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
@@ -135,12 +135,12 @@ def _open_part(path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise errors.CannotWrite(path=path, reason="a folder has that name")
-        return _part(path).open("w+b")
+        return part_of(path).open("w+b")
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
 
 
-def _write_error(path: Path, error: OSError) -> errors.CannotWrite:
+def write_error(path: Path, error: OSError) -> errors.CannotWrite:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.DiskFull(path=path)
     return errors.CannotWrite(path=path, reason=error.strerror or str(error))

@@ -46,7 +46,7 @@ class AvEncoder:
         if kind.is_lossy:
             self._stream.bit_rate = sound.kbps * 1000
         if tags.cover is not None and kind.muxer in ("flac", "mp4"):
-            self._add_cover(tags.cover)
+            add_cover(self._container, tags.cover)
 
     def encode(self, block: Samples) -> None:
         frame = AudioFrame.from_ndarray(self._as_codec_wants(block), format=self._sample_format, layout="stereo")
@@ -64,14 +64,6 @@ class AvEncoder:
         with suppress(Exception):
             self._container.close()
 
-    def _add_cover(self, cover: bytes) -> None:
-        width, height = cover_size(cover)
-        stream = self._container.add_mux_stream(cover_codec(cover) or "mjpeg", width=width, height=height)
-        stream.disposition = Disposition.attached_pic
-        packet: Packet[Any] = Packet(cover)
-        packet.stream, packet.pts, packet.dts = stream, 0, 0
-        self._container.mux(packet)
-
     def _as_codec_wants(self, block: Samples) -> NDArray[Any]:
         """The block as planar or interleaved floats, or as interleaved integers, rounded and clipped."""
         if self._sample_format == "fltp":
@@ -85,6 +77,16 @@ class AvEncoder:
             scaled += _triangular(self._dither, packed)
         whole = np.clip(np.rint(scaled), -full, full - 1)
         return whole.astype(np.int16) if self._bits == 16 else whole.astype(np.int32) << 8
+
+
+def add_cover(container: OutputContainer, cover: bytes) -> None:
+    """Puts a picture where flac and mp4 files have theirs."""
+    width, height = cover_size(cover)
+    stream = container.add_mux_stream(cover_codec(cover) or "mjpeg", width=width, height=height)
+    stream.disposition = Disposition.attached_pic
+    packet: Packet[Any] = Packet(cover)
+    packet.stream, packet.pts, packet.dts = stream, 0, 0
+    container.mux(packet)
 
 
 def _triangular(dither: np.random.Generator, packed: Samples) -> Samples:

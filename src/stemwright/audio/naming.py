@@ -19,6 +19,7 @@ FIELDS = (
 )
 _NUMBERS = ("index", "rate", "track", "disc")
 _TELLS_STEMS_APART = {"stem", "index"}
+_LONG_ENDINGS = (".stem.mp4",)
 _KEPT_WHOLE = ("ext", "index", "rate")
 
 # Windows refuses these characters; / and NUL are nobody's; what turns the reading direction can fake an extension.
@@ -63,14 +64,14 @@ class Template:
         return BadTemplate(template=self.text, reason=reason, fields=", ".join(FIELDS))
 
 
-def safe(name: str) -> str:
-    """One component of a path that every filesystem takes: Windows', Apple's and Linux's.
+def safe(name: str, *, room: int = 0) -> str:
+    """One component of a path that every filesystem takes: Windows', Apple's and Linux's; `room` bytes can follow it.
 
     >>> safe('AC/DC: "Who?" ')
     'AC_DC_ _Who__'
     """
     clean = _plain(name).strip(" .") or "_"
-    return _cut(f"_{clean}" if _RESERVED.match(clean) else clean, LONGEST_BYTES)
+    return _cut(f"_{clean}" if _RESERVED.match(clean) else clean, LONGEST_BYTES - room)
 
 
 def values(tags: Tags, *, song: str, model: str, rate: int, ext: str) -> dict[str, str | int]:
@@ -125,7 +126,8 @@ def _numbers() -> Iterator[int]:
 
 
 def _numbered(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
+    ending = next((ending for ending in _LONG_ENDINGS if path.name.endswith(ending)), path.suffix)
+    return path if number == 1 else path.with_name(f"{path.name.removesuffix(ending)} ({number}){ending}")
 
 
 def _same(path: Path) -> str:

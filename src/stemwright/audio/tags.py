@@ -35,6 +35,10 @@ class Tags:
         title = self.title or fallback_title
         return replace(self, texts={**self.texts, "title": f"{title} ({label})" if title else label})
 
+    def titled(self, fallback: str) -> Tags:
+        """The same tags, with this title where there is none."""
+        return self if self.title or not fallback else replace(self, texts={**self.texts, "title": fallback})
+
     def with_cover(self, cover: bytes) -> Tags:
         """The same tags with this picture, unless there is a `complaint` about it."""
         return self if complaint(cover) else replace(self, cover=cover)

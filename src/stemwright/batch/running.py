@@ -171,7 +171,9 @@ class _Batch:
             on_progress=lambda done: self._heard(task, done),
             **wish,
         )
-        entry = self._journal.entry(task.key, task.name, task.job.song, task.digest, files.paths.values())
+        entry = self._journal.entry(
+            task.key, task.name, task.job.song, task.digest, [*files.paths.values(), *files.extras.values()]
+        )
         with self._lock:
             self._journal.add(entry)
         return files

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from stemwright.audio.formats import FLOAT_BITS, Sound, Written
 from stemwright.audio.naming import Template
 from stemwright.errors import BadOption, StemwrightError
+from stemwright.extras.making import extras
 from stemwright.outputs import Silent
 from stemwright.zoo import catalog, loading
 from stemwright.zoo.wanted import Gains, Wanted, outputs
@@ -23,12 +24,14 @@ class Wish(Wanted, Written, total=False):
     preview: float | None
     names: str
     silent: Silent
+    also: Sequence[str]
 
 
 def checked(wish: Wish) -> Wish:
     """The same wish; raises what is wrong with it, without opening a model."""
     made(wish)
     sound(wish)
+    extras(wish.get("also", ()))
     if "names" in wish:
         Template(wish["names"])
     return wish
@@ -39,7 +42,7 @@ def made(wish: Wish) -> dict[str, Gains]:
     model = wish.get("model", catalog.BUNDLED)
     own, _ = loading.offered(model)
     wanted = {name: value for name, value in wish.items() if name in Wanted.__annotations__}
-    return outputs(own, model, cast(Wanted, wanted))
+    return outputs(own, model, cast(Wanted, wanted), may_be_none=bool(wish.get("also")))
 
 
 def sound(wish: Wish) -> Sound:
@@ -78,6 +81,10 @@ def _names(value: str | Sequence[str]) -> list[str] | None:
 
 def _each(value: str | Sequence[str]) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
+
+
+def _kinds(value: str | Sequence[str]) -> list[str]:
+    return list(extras(name for part in _each(value) for name in part.replace("+", ",").split(",") if name.strip()))
 
 
 def _titled(value: str | Sequence[str]) -> dict[str, str]:
@@ -150,5 +157,6 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "preview": ("preview", float),
     "name": ("names", str),
     "silent": ("silent", _silent),
+    "also": ("also", _kinds),
 }
 OPTIONS = tuple(_READERS)

@@ -75,6 +75,11 @@ class Writing:
         A template for the files below OUT, as in `--name "{artist} - {title} ({stem}).{ext}"`.
     silent
         What to do with stems in which there is nothing to hear.
+    also
+        Files of the whole song besides: stem.mp4 (DJ programs), dawproject, rpp (REAPER), karaoke (a video, from one),
+        report and zip, separated by commas.
+    report
+        The same as `--also report`: a page to look at, with pictures, levels, tempo and key.
     """
 
     format: str = "mp3"
@@ -84,9 +89,12 @@ class Writing:
     dither: bool = True
     name: str | None = None
     silent: Literal["write", "skip"] = "write"
+    also: str | None = None
+    report: Flag = False
 
 
 def texts(hearing: Hearing | None, writing: Writing | None) -> dict[str, Any]:
     """The options by the names that lists of songs call them."""
     told = asdict(hearing or Hearing()) | asdict(writing or Writing())
+    told["also"] = ",".join(filter(None, (told["also"], "report" if told.pop("report") else None)))
     return {name.rstrip("_"): value for name, value in told.items()}

@@ -103,7 +103,9 @@ class Tables(_Ends):
             self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
         if files.precision != "fp32":
             self._out.print(f"Separated in {files.precision} on {files.device}.")
-        paths = list(files.paths.values())
+        if files.tempo or files.key:
+            self._out.print(_heard(files), markup=False)
+        paths = [*files.paths.values(), *files.extras.values()]
         where = f" in {_common(paths)}" if paths else ": all stems are silent"
         self._out.print(f"{_files(len(paths))}{where}\n", markup=False, soft_wrap=True)
 
@@ -134,6 +136,13 @@ class Tables(_Ends):
 
     def _complain(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _heard(files: SeparatedFiles) -> str:
+    """Tempo and key, and how sure they are."""
+    tempo = f"{files.tempo.bpm:.1f} bpm ({files.tempo.confidence:.0%} sure)" if files.tempo else "no tempo found"
+    key = f"{files.key} ({files.key.confidence:.0%} sure)" if files.key else "no key found"
+    return f"{tempo}, {key}"
 
 
 def _files(count: int) -> str:
@@ -175,9 +184,12 @@ class Lines(_Ends):
         self.separated += 1
         facts: dict[str, Any] = asdict(files)
         paths, stems = facts.pop("paths"), facts.pop("facts")
+        facts["extras"] = {kind: str(path) for kind, path in files.extras.items()}
         facts["mix"] = str(files.mix) if files.mix else None
         stems = {name: {**fact, "path": str(paths[name]) if name in paths else None} for name, fact in stems.items()}
-        _say("finished", song=str(song), folder=_common(list(paths.values())), stems=stems, **facts)
+        _say(
+            "finished", song=str(song), folder=_common([*paths.values(), *files.extras.values()]), stems=stems, **facts
+        )
 
     def skipped(self, song: Path, files: list[Path]) -> None:
         self.skips += 1

@@ -45,7 +45,7 @@ def write_files(
         if on_written is not None:
             on_written(sum(written.values()))
 
-    with _all_or_none(paths), ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
+    with all_or_none(paths), ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
         try:
             tell()
             waiting = {threads.submit(write, name) for name in stems}
@@ -61,9 +61,10 @@ def write_files(
 
 
 @contextmanager
-def _all_or_none(paths: Mapping[str, Path]) -> Iterator[None]:
+def all_or_none(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
+    """Deletes these files when the work fails; they may be put there while it goes on."""
     try:
-        yield
+        yield paths
     except BaseException:
         for path in paths.values():
             with suppress(OSError):

@@ -12,7 +12,10 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.whole import Tree
 from stemwright.zoo import loading, recipes, trees
-from stemwright.zoo.wanted import Gains, Wanted, outputs
+from stemwright.zoo.wanted import Gains, Wanted, outputs, quarters
+
+QUARTER = "a quarter: "
+"""What the names of the four parts begin with, which are made beside the outputs for what needs just them."""
 
 LEFT_OVER = "left over"
 """What nobody asked for is made too, as one stem, and dropped: without it the others could not sum to the mix."""
@@ -34,6 +37,13 @@ class Choice:
     """[outputs, parts], or None where the separator's first stems are the outputs."""
     precision: str = "auto"
     """As asked for; see `setup` for what came of it."""
+    beside: tuple[str, ...] = ()
+    """What is made too, after the outputs, for files of the whole song."""
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All that `of` gives."""
+        return self.names + self.beside
 
     @property
     def setup(self) -> tuple[str, str]:
@@ -44,20 +54,22 @@ class Choice:
         return device, precision
 
     def of(self, stems: Samples) -> Samples:
-        """The separator's stems [stems, 2, n] as outputs [names, 2, n]."""
+        """The separator's stems [stems, 2, n] as outputs [every, 2, n]."""
         if self.gains is None:
-            return stems[: len(self.names)]
+            return stems[: len(self.every)]
         return np.einsum("op,pcn->ocn", self.gains, stems[: self.gains.shape[1]], optimize=True)
 
 
-def choose(model: str, wanted: Wanted, *, precision: str = "auto") -> Choice:
+def choose(model: str, wanted: Wanted, *, precision: str = "auto", with_quarters: bool = False) -> Choice:
     """The outputs asked for of a model; raises UnknownModel, UnknownPrecision and what `wanted.outputs` does."""
     own, doubtful = loading.offered(model)
-    made = outputs(own, model, wanted)
-    groups, gains = parts(own, made)
+    made = outputs(own, model, wanted, may_be_none=with_quarters)
+    beside = {QUARTER + name: gains for name, gains in quarters(own).items()} if with_quarters else {}
+    groups, gains = parts(own, made | beside)
     experimental = {name for name, heard in made.items() if set(heard) <= set(doubtful)}
     separator = trees.separator(model, groups, precision=precision)
-    return Choice(model, separator, tuple(made), frozenset(experimental), _makers(model, made), gains, precision)
+    makers = _makers(model, made or beside)
+    return Choice(model, separator, tuple(made), frozenset(experimental), makers, gains, precision, tuple(beside))
 
 
 def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:

@@ -15,6 +15,13 @@ OTHERS = "*"
 Gains = dict[str, float]
 """A linear factor for each of a model's own stems that is heard in an output."""
 
+QUARTERS = {
+    "drums": {"drums", "percussion", "kick", "snare", "toms", "hihat", "hh", "cymbals", "ride", "crash"},
+    "bass": {"bass"},
+    "vocals": {"vocals", "backing_vocals", "vocal", "lead-vocal", "back-vocal", "lead", "male", "female"},
+}
+"""Which stems make drums, bass and vocals where four parts are wanted; "other" is everything else."""
+
 
 class Wanted(TypedDict, total=False):
     """What may be asked for; every field can be left out.
@@ -33,10 +40,10 @@ class Wanted(TypedDict, total=False):
     mixes: Mapping[str, Mapping[str, float]]
 
 
-def outputs(own: Sequence[str], model: str, wanted: Wanted) -> dict[str, Gains]:
+def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool = False) -> dict[str, Gains]:
     """The outputs by name, in the order: single stems as the model has them, groups, rest, without, mixes.
 
-    Raises UnknownStem, SameNameTwice, BadMix, NothingChosen.
+    Raises UnknownStem, SameNameTwice, BadMix, and NothingChosen unless there `may_be_none`.
 
     >>> outputs(["vocals", "drums", "bass"], "three", {"groups": {"rhythm": ["drums", "bass"]}})
     {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
@@ -54,7 +61,22 @@ def outputs(own: Sequence[str], model: str, wanted: Wanted) -> dict[str, Gains]:
         gone = _sum(known, model, without)
         made += [("no_" + "_".join(without), {name: 1.0 for name in own if name not in gone})]
     made += [(name, _mix(known, model, name, gains)) for name, gains in mixes.items()]
+    if may_be_none and not made:
+        return {}
     return _checked([(name, gains) for name, gains in made if gains or name in mixes])
+
+
+def quarters(own: Iterable[str]) -> dict[str, Gains]:
+    """The four parts that DJ programs know, in their order, as far as a model has them; everything is in one of them.
+
+    >>> list(quarters(["vocals", "drums", "percussion", "bass", "guitar"]))
+    ['drums', 'bass', 'other', 'vocals']
+    """
+    found: dict[str, Gains] = {name: {} for name in (*QUARTERS, "other")}
+    for stem in own:
+        part = next((name for name, members in QUARTERS.items() if stem in members), "other")
+        found[part][stem] = 1.0
+    return {name: found[name] for name in ("drums", "bass", "other", "vocals") if found[name]}
 
 
 def _offered(own: Sequence[str], model: str, *, two: bool) -> dict[str, Gains]:

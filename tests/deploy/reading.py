@@ -65,7 +65,7 @@ def compose(**variables: str) -> dict[str, Any]:
 
 
 def rendered(release: str = "stems", **changed: Any) -> list[dict[str, Any]]:
-    """The chart's objects. The templates keep to values, `quote`, `add`, `if` and `if not`; anything else fails here."""
+    """The chart's objects. The templates keep to values, `quote`, `add`, `if` and `if not`: no more."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for path, value in changed.items():
         *folders, name = path.split("__")

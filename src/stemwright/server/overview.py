@@ -190,7 +190,7 @@ def everyone(
     """Accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
 
     def of(what: Any, *, where: sa.ColumnElement[bool]) -> Any:
-        return sa.select(*what).where(where).correlate(accounts)
+        return sa.select(what).where(where).correlate(accounts)
 
     balance = of(ledger.c.balance, where=ledger.c.account_id == accounts.c.id)
     balance = balance.order_by(ledger.c.sequence.desc()).limit(1)

@@ -74,9 +74,10 @@ def evaluate(
     *,
     mapping: dict[str, str] | None = None,
     limit: int | None = None,
+    rivals: bool = True,
     on_song: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Measures a separator on the songs of a folder (see `references`).
+    """Measures a separator on the songs of a folder (see `references`); its `rivals` take most of the time.
 
     Raises NoReferences, UnknownReference, UnequalStems, SilentSong, and what decoding raises.
     """
@@ -84,20 +85,20 @@ def evaluate(
     for count, song in enumerate(references(folder, mapping)):
         if limit is not None and count >= limit:
             break
-        add(report, separator, song)
+        add(report, separator, song, rivals=rivals)
         on_song(song.name)
     return report
 
 
-def add(report: Report, separator: Separator, song: Reference) -> None:
+def add(report: Report, separator: Separator, song: Reference, *, rivals: bool = True) -> None:
     """Measures one song."""
     estimates = _estimates(separator, song.mix)
-    rivals = Rivals(song.mix, separator.rate)
+    others = Rivals(song.mix, separator.rate) if rivals else None
     for name, (true, members) in _views(song).items():
         line = report.lines.setdefault(name, Line())
         line.songs += 1
         estimate = np.sum([estimates[stem] for stem in members if stem in estimates], axis=0)
-        for method, found in {"model": estimate, **_others(rivals, true, members)}.items():
+        for method, found in {"model": estimate, **_others(others, true, members)}.items():
             line.add(method, true, np.asarray(found), separator.rate)
     for stem in separator.stems:
         if stem not in song.sounding:
@@ -136,8 +137,10 @@ def _without(stems: Sum, others: Sum) -> Sum:
     return tuple(stem for stem in stems if stem not in others)
 
 
-def _others(rivals: Rivals, true: Samples, members: Sum) -> dict[str, Samples]:
+def _others(rivals: Rivals | None, true: Samples, members: Sum) -> dict[str, Samples]:
     """What the model is compared with; a classical method where there is one for this sum of stems."""
+    if rivals is None:
+        return {}
     found = {"mixture": rivals.mix, "constant": rivals.constant(true), "oracle": rivals.oracle(true)}
     if "drums" in members and "guitar" not in members:
         found["classical"] = rivals.percussive

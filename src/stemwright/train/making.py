@@ -74,7 +74,7 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
     scores = {}
     for split in ("val", "test"):
         on_step(f"measuring {split}")
-        report = evaluate.evaluate(opened(card, graph), plan.data / split)
+        report = evaluate.evaluate(opened(card, graph), plan.data / split, rivals=False)
         evaluate.write(report, out / split)
         scores[split] = {name: line.summary()["sdr"]["model"] for name, line in report.lines.items() if name in STEMS}
     export(trainer.average, recipe.name, Provenance(**facts, scores=scores), graph=graph, card=card)

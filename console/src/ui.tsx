@@ -122,8 +122,12 @@ export function Dialog({ title, onClose, children }: { title: string; onClose?: 
   const id = useId();
   useEffect(() => {
     const dialog = box.current;
+    const before = document.activeElement as HTMLElement | null;
     dialog?.showModal();
-    return () => dialog?.close();
+    return () => {
+      dialog?.close();
+      setTimeout(() => document.activeElement === document.body && before?.isConnected && before.focus());
+    };
   }, []);
   return (
     <dialog ref={box} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose?.(); }}>

@@ -23,8 +23,9 @@ _SERVE = """
 import sys
 from pathlib import Path
 from stemwright.server.http.routes import console
-console._folder = lambda: Path(sys.argv[1])
 from stemwright.cli import main
+build = Path(sys.argv[1])
+console._folder = lambda: build
 sys.argv = ["stemwright", "serve", "--json", "--data", sys.argv[2], "--port", sys.argv[3]]
 main()
 """

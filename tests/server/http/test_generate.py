@@ -6,7 +6,7 @@ from stemwright.server import tasks
 from stemwright.server.http import wire
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import NEAREST
-from tests.server.http.house import GENERATE, Caller, House
+from tests.server.http.house import GENERATE, RECORD, Caller, House
 
 INVALID = [
     {"taskId": None},
@@ -99,6 +99,12 @@ def test_what_is_not_json_is_code_400(house: House, dialect: str, body: bytes) -
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"12"])
 def test_json_that_is_no_object_is_invalid(caller: Caller, body: bytes) -> None:
     assert caller.http.post(GENERATE, content=body).json()["code"] == 422
+
+
+def test_a_nul_is_invalid_wherever_it_stands(caller: Caller) -> None:
+    assert caller.create(taskId="a\0b").json()["code"] == 422
+    assert caller.create(tag="\\u0000").json()["code"] == 200  # a backslash and five letters
+    assert caller.http.get(f"{RECORD}?taskId=%00").json()["code"] == 422
 
 
 def test_ten_megabytes_are_too_many_and_the_client_hears_it(house: House, dialect: str) -> None:

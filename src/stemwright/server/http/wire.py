@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ _URL_KEYS = (
     *("instrumental", "vocal", "backing_vocals", "drums", "bass", "guitar", "piano", "keyboard"),
     *("percussion", "strings", "synth", "fx", "brass", "woodwinds"),
 )
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 Model = TypeVar("Model", bound="Incoming")
 
 
@@ -134,6 +136,8 @@ def parse(body: bytes) -> Json:
         raise BadJson from None
     if not isinstance(value, dict):
         raise InvalidRequest(field="body", problem="must be a JSON object")
+    if _ESCAPED_NUL.search(body):  # JSON may hold it, PostgreSQL's text may not
+        raise InvalidRequest(field="body", problem="must not hold the character U+0000")
     return Json(value)
 
 

@@ -116,6 +116,8 @@ export interface Key {
   expireTime: number | null;
   revokeTime: number | null;
   useTime: number | null;
+  /** The addresses it is good from, separated by commas; all when empty. */
+  networks: string;
   state: "valid" | "ending" | "expired" | "revoked";
   current: boolean;
 }

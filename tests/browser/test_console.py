@@ -313,10 +313,12 @@ def test_a_key_is_made_shown_once_used_rotated_and_revoked(page: Any, visit: Vis
     page.get_by_role("button", name="New key").click()
     page.get_by_label("Name").fill("karaoke bot")
     page.get_by_label("Ends").select_option("30")
+    page.get_by_label("Only from").fill("127.0.0.1, 10.0.0.0/8")
     page.get_by_role("button", name="Make the key").click()
     secret = page.get_by_label("The key").input_value()
     page.get_by_role("button", name="I have it").click()
     assert secret not in page.content()
+    page.get_by_text("only from 127.0.0.1/32, 10.0.0.0/8").wait_for()
 
     def status() -> int:
         return httpx2.get(f"{service.url}/api/v1/generate/credit", headers={"X-API-Key": secret}).status_code

@@ -52,7 +52,7 @@ function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; relo
   return (
     <tr>
       <th scope="row">{name} {one.admin && <Badge>admin</Badge>} {one.current && <Badge tone="busy">signed in with it</Badge>}</th>
-      <td data-label="Key"><code>{one.hint}…</code></td>
+      <td data-label="Key"><code>{one.hint}…</code>{one.networks && <div class="soft break">only from {one.networks.replaceAll(",", ", ")}</div>}</td>
       <td data-label="State"><Badge tone={tone} icon={icon}>{state}</Badge></td>
       <td data-label="Dialect">{one.dialect}</td>
       <td data-label="Made"><Ago time={one.createTime} /></td>
@@ -80,7 +80,7 @@ function Create({ onClose, show }: { onClose: () => void; show: (made: Made) => 
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const days = Number(form.get("days"));
-    const body = { name: String(form.get("name")), dialect: String(form.get("dialect")), ...(days ? { expireTime: Date.now() + days * DAY } : {}), ...(form.get("admin") ? { admin: true } : {}) };
+    const body = { name: String(form.get("name")), dialect: String(form.get("dialect")), ...(days ? { expireTime: Date.now() + days * DAY } : {}), ...(form.get("admin") ? { admin: true } : {}), networks: String(form.get("networks")) };
     setBusy(true);
     post<Made>("/keys", body).then(show, (thrown: Fault) => { setFault(thrown); setBusy(false); });
   };
@@ -92,6 +92,7 @@ function Create({ onClose, show }: { onClose: () => void; show: (made: Made) => 
           <Field label="Ends">{(attributes) => <select {...attributes} name="days"><option value="0">never</option><option value="1">in a day</option><option value="7">in a week</option><option value="30">in 30 days</option><option value="90">in 90 days</option><option value="365">in a year</option></select>}</Field>
           <Field label="Dialect" hint="The error codes its client expects.">{(attributes) => <select {...attributes} name="dialect"><option>apikley</option><option>sunoapi</option></select>}</Field>
         </div>
+        <Field label="Only from" hint="Addresses and networks, with commas between them. Empty: from anywhere.">{(attributes) => <input {...attributes} name="networks" maxLength={1000} autoComplete="off" placeholder="203.0.113.7, 10.0.0.0/8" />}</Field>
         {admin && <label class="check"><input type="checkbox" name="admin" /> <span>May do what an operator may <span class="soft">(scope admin)</span></span></label>}
         {fault && <Wrong fault={fault} />}
         <div class="actions"><Button onClick={onClose}>Close</Button><Button type="submit" kind="main" busy={busy}>Make the key</Button></div>

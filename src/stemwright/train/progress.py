@@ -123,17 +123,18 @@ def plot(curve: Path, picture: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [row for row in read(curve) if "test" in row]
+    steps = {row["step"]: row for row in read(curve)}  # a run that was killed has some steps twice: the later ones hold
+    rows = [row for row in steps.values() if "test" in row]
     figure = Figure(figsize=(18, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 4)
-    axes[0].plot([row["step"] for row in rows], [row["loss"] for row in rows], color="black")
+    axes[0].plot(list(steps), [row["loss"] for row in steps.values()], color="black")
     axes[0].set(title="loss", xlabel="step")
     axes[1].set(title="leakage into absent stems, dB below the mix", xlabel="step")
     for axis, split in zip(axes[2:], ("val", "test"), strict=True):
         leaks = [(row["step"], row[split]["leakage"]) for row in rows if "leakage" in row[split]]
         if leaks:
-            axes[1].plot(*zip(*leaks, strict=True), label=split)
+            axes[1].plot(*zip(*leaks, strict=True), label=split, marker=".")
         for i, name in enumerate(VIEWS_OF_STEMS):
             points = [(row["step"], row[split][name]) for row in rows if name in row[split]]
             if points:

@@ -127,7 +127,7 @@ class SpectrumDecoder(nn.Module):
         self.conv = nn.ConvTranspose2d(before, after, (config.kernel, 1), (config.stride, 1))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1).float()))[:, :, self.edge : -self.edge]
+        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1)))[:, :, self.edge : -self.edge]
         return x if self.outermost else F.gelu(x)
 
 
@@ -143,7 +143,7 @@ class WaveDecoder(nn.Module):
         self.conv = nn.ConvTranspose1d(before, after, config.kernel, config.stride)
 
     def forward(self, x: Tensor, skip: Tensor, length: int) -> Tensor:
-        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1).float()))[..., self.edge : self.edge + length]
+        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1)))[..., self.edge : self.edge + length]
         return x if self.outermost else F.gelu(x)
 
 

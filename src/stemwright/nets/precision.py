@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import re
+import sys
+from functools import partial
 from threading import Lock
 
 import torch
@@ -13,11 +17,22 @@ _PACKING = Lock()
 _PLAIN = {"none": lambda x: x, "gelu": F.gelu, "tanh": torch.tanh}
 
 
+def _unmapped(weight: Tensor) -> None:
+    """Takes a file's pages out of this process: others' pages of the file stay where they are, and so does the file."""
+    if sys.platform != "linux":
+        return
+    page, first, dont_need = mmap.PAGESIZE, weight.data_ptr(), 4
+    start, stop = -(-first // page) * page, (first + weight.nbytes) // page * page
+    if stop > start:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), dont_need)
+
+
 class Dense(nn.Linear):
     """A linear map and the activation that follows it ("none", "gelu", "tanh"): [..., inputs] → [..., outputs].
 
     In bf16 on a CPU its weights are packed for oneDNN and the activation is done inside the product. `parts` are the
-    sizes of pieces of the output that can be had alone.
+    sizes of pieces of the output that can be had alone. `is_mapped` says that nobody else holds the weights: once they
+    are packed, their pages may go.
     """
 
     def __init__(
@@ -29,6 +44,7 @@ class Dense(nn.Linear):
         self.dtype = torch.float32
         self._packed: list[Tensor] = []
         self._shall_pack = False
+        self.is_mapped = False
 
     def lower(self, dtype: torch.dtype) -> None:
         """Packing waits for the first use: it reads all weights, and a song may need few of them."""
@@ -43,6 +59,8 @@ class Dense(nn.Linear):
                 return  # another thread was here before
             pieces = self.weight.detach().to(self.dtype).split(self.parts)
             self._packed = [torch.ops.mkldnn._reorder_linear_weight(piece) for piece in pieces]
+            if self.is_mapped:
+                _unmapped(self.weight)
             self.weight = nn.Parameter(torch.empty(0, dtype=self.dtype), requires_grad=False)
             self.bias = self.bias if self.bias is None else nn.Parameter(self.bias.to(self.dtype), requires_grad=False)
             self._shall_pack = False
@@ -63,13 +81,16 @@ def lowered(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     A net says in `lowers`, a pattern of names, which of its parts bear it; without the word, all do.
     """
     for name, module in net.named_modules():
-        if not re.match(getattr(net, "lowers", ""), name):
-            continue
+        own = dtype if re.match(getattr(net, "lowers", ""), name) else torch.float32
         if isinstance(module, Dense):
-            module.lower(dtype)
+            module.lower(own)
         elif isinstance(module, _CONVOLUTIONS | nn.LSTM):
-            module.to(dtype).register_forward_pre_hook(lambda _, given: (given[0].to(dtype), *given[1:]))
+            module.to(own).register_forward_pre_hook(partial(_converted, own))
     return net
+
+
+def _converted(dtype: torch.dtype, _: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return given[0].to(dtype), *given[1:]
 
 
 _CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d

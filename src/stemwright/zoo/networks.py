@@ -224,9 +224,12 @@ def _open_net(model: Installed, heads: list[int], precision: str) -> NetSeparato
 def _lowered(net: nn.Module, precision: str) -> nn.Module:
     import torch
 
-    from stemwright.nets.precision import lowered
+    from stemwright.nets.precision import Dense, lowered
 
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    for module in net.modules():
+        if isinstance(module, Dense):
+            module.is_mapped = True
     return lowered(net, dtypes[precision]) if precision in dtypes else net
 
 

@@ -42,7 +42,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Published:
-    """A public model. `licence` is as stated by `licence_stated`; None is what nobody has written down."""
+    """A public model. `licence` is as stated by `licence_stated`; None is what nobody has written down.
+
+    `measured` tells the speed and peak memory of a net of these sizes, found by bench/peers.py with random weights.
+    """
 
     name: str
     family: str
@@ -56,6 +59,7 @@ class Published:
     notes: str = ""
     segment: int | None = None
     gflop_per_second: int | None = None
+    measured: str | None = None
     md5_tail: str | None = None
     weights: Download | None = None
     config: Download | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from stemwright.outcome import Outcome, SeparatedFiles, Stem
 from stemwright.outputs import Finished, Names, Silent, told, write_stems
 from stemwright.work import Work
 from stemwright.zoo import catalog
-from stemwright.zoo.choice import choose
+from stemwright.zoo.choice import Choice, choose
 from stemwright.zoo.profiles import Run, running
 from stemwright.zoo.wanted import Wanted
 
@@ -123,29 +123,22 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
 ) -> SeparatedFiles:
     """Separates a song into files in `folder`, in the memory of a few segments whatever its length.
 
-    Finished stems wait in nameless files on the same disk until the common gain is known, then all are encoded at
-    once. At any error, cancellation or interrupt nothing is left behind. `format` to `dither` are those of `Sound.of`;
-    `names` is the template of the paths; `silent` "skip" leaves out stems with nothing to hear. `mix` writes the song
-    too; `listen` gets every file's blocks by name, before the gain, on several threads. `also` names files of the whole
-    song to make besides: "stem.mp4", "dawproject", "rpp", "karaoke" (of a video), "report" and "zip". The rest is as in
-    `separate`.
+    Finished stems wait in nameless files on the same disk for the common gain; at any error nothing is left behind.
+    `format` to `dither` are those of `Sound.of`, `names` is a template, `silent` "skip" leaves out stems with nothing
+    to hear, `mix` writes the song too, `also` what is in `extras.making.KINDS`; `listen` gets every file's blocks.
     """
     more = Extras.of(also, source)
-    sound = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither)
-    naming = Names.of(names, source)
-    choice = choose(model, wanted, precision=precision, with_quarters=more.need_quarters)
-    more.check(choice)
-    every = (*choice.names, MIX) if mix else choice.names
-    source = _song(source, rate)
-    rate, run = _profile(profile, model, choice.separator.rate, source, rate)
+    sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
+    choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
+    every, tapped = (*choice.names, MIX) if mix else choice.names, [MIX] if mix or more.need_mix else []
+    rate, run = _profile(profile, model, choice.separator.rate, source := _song(source, rate), rate)
     with _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
         paths = naming.paths(Path(folder), every, song.tags, **about)
         places = [*paths.values(), *more.place(naming, Path(folder), song.tags, choice.names, **about)]
         tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in places}))
         made = tidy.enter_context(all_or_none({}))
-        heard = (*choice.every, MIX) if mix or more.need_mix else choice.every
-        waiting = tidy.enter_context(spools(Path(folder), heard, exact=sound.is_exact))
+        waiting = tidy.enter_context(spools(Path(folder), [*choice.every, *tapped], exact=sound.is_exact))
         clock, tap = Clock(on_progress, cancelled), waiting.get(MIX)
         work = Work(choice, song, clock, run=run, sound=sound, tap=tap, folder=Path(folder))
         for block in work.blocks():
@@ -153,11 +146,13 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         blocks = told({name: waiting[name] for name in every}, listen, {MIX: work.mix_factor} if mix else {})
         done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
         made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
-        facts = work.outcome(sound) | {"length": work.samples, "mix_factor": work.mix_factor}
-        stems = {name: made[name] for name in choice.names if name in made}
-        files = SeparatedFiles(mix=made.get(MIX), paths=stems, **facts)
-        title = naming.title or naming.song or ""
-        return more.make(Material(files, waiting, done, sound, work, title), made) if more.kinds else files
+        files = _files(made, choice, work, sound)
+        return more.make(Material(files, waiting, done, sound, work, naming), made) if more.kinds else files
+
+
+def _files(made: Mapping[str, Path], choice: Choice, work: Work, sound: Sound) -> SeparatedFiles:
+    paths, facts = {name: made[name] for name in choice.names if name in made}, work.outcome(sound)
+    return SeparatedFiles(paths=paths, mix=made.get(MIX), length=work.samples, mix_factor=work.mix_factor, **facts)
 
 
 def _opened(

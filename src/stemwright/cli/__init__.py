@@ -28,6 +28,11 @@ app = App(
 for _name, _module, _help in (
     ("separate", "stemwright.cli.separating", "Separate songs, or whole folders of them, into stems."),
     ("models", "stemwright.cli.models", "List, show, fetch, take in and remove models."),
+    (
+        "doctor",
+        "stemwright.server.commands.doctor",
+        "Look at this machine: device, disk, models, database, storage, clock.",
+    ),
     ("evaluate", "stemwright.cli.training", "Measure a model on a folder of songs whose stems are known."),
     ("train", "stemwright.cli.training", "Make training songs and train the model (needs `stemwright[train]`)."),
     ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),

@@ -73,13 +73,14 @@ class Extras:
     def need_lossless(self) -> bool:
         return bool(_PROJECTS & set(self.kinds))
 
-    def check(self, choice: Choice) -> None:
-        """Raises NotFourParts, or UnknownStem for voices, where the model cannot give what they are made of."""
+    def checked(self, choice: Choice) -> Choice:
+        """The same; raises NotFourParts, or UnknownStem for voices, where the model cannot give those."""
         have = {name.removeprefix(QUARTER) for name in choice.beside}
         if "stem.mp4" in self.kinds and len(have) < 4:
             raise NotFourParts(model=choice.model)
         if "karaoke" in self.kinds and not {"vocals"} < have:
             raise UnknownStem(stem="vocals", model=choice.model, choices=", ".join(choice.names))
+        return choice
 
     def place(self, names: Names, folder: Path, tags: Tags, stems: Iterable[str], **known: str | int) -> list[Path]:
         """Takes a path for each kind, named after the song, beside its stems; and for their lossless files."""

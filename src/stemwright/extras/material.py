@@ -20,7 +20,7 @@ from stemwright.audio.tempo import Rhythm, Tempo, tempo
 from stemwright.engine.levels import common_gain
 from stemwright.engine.spool import Spool
 from stemwright.outcome import SeparatedFiles
-from stemwright.outputs import Finished, write_stems
+from stemwright.outputs import Finished, Names, write_stems
 from stemwright.work import Work
 from stemwright.zoo.choice import QUARTER
 
@@ -34,7 +34,12 @@ class Material:
     done: Finished
     sound: Sound
     work: Work
-    title: str
+    names: Names
+
+    @property
+    def title(self) -> str:
+        """What the song is called if its tags do not tell."""
+        return self.names.title or self.names.song or ""
 
     @property
     def gain(self) -> float:

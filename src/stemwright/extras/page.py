@@ -46,7 +46,7 @@ def _page(song: Material) -> Iterator[str]:
 def _facts(song: Material) -> Iterator[tuple[str, str]]:
     made, spent = song.files, song.work.seconds_spent
     whole = sum(spent.values())
-    yield "Length", clock(made.seconds)
+    yield "Length", clock(made.seconds, exactly=True)
     yield "Tempo", f"{song.tempo.bpm:.1f} bpm, {song.tempo.confidence:.0%} sure" if song.tempo else "none found"
     yield "Key", f"{song.key}, {song.key.confidence:.0%} sure" if song.key else "none found"
     yield "Sample rate", f"{made.rate:,} Hz".replace(",", "\u2009")
@@ -96,7 +96,8 @@ def _stems(song: Material) -> Iterator[str]:
 
 
 def _axis(seconds: float) -> str:
-    return "".join(f"<span>{clock(seconds * tick / (_TICKS - 1))}</span>" for tick in range(_TICKS))
+    places = (seconds * tick / (_TICKS - 1) for tick in range(_TICKS))
+    return "".join(f"<span>{clock(place, exactly=seconds < 20)}</span>" for place in places)
 
 
 def _chip(name: str) -> str:
@@ -112,13 +113,13 @@ def _db(level: float) -> str:
     return f"{level:.1f} dB".replace("-", "−")
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds; of short songs tenths too.
+def clock(seconds: float, *, exactly: bool = False) -> str:
+    """Minutes and seconds; with tenths below 20 s, `exactly`.
 
-    >>> clock(83.4), clock(2.25)
+    >>> clock(83.4), clock(2.25, exactly=True)
     ('1:23', '0:02.2')
     """
-    if seconds < 20:
+    if exactly and seconds < 20:
         return f"0:{seconds:04.1f}"
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,85 @@
+"""`stemwright doctor`, as people and scripts run it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stemwright.cli import run
+from stemwright.server import opening
+from stemwright.server.commands.doctor import examine
+from stemwright.server.settings import Settings
+from stemwright.zoo import machine
+
+
+def findings(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    status = run(["doctor", "--json", *map(str, arguments)])
+    told = json.loads(capsys.readouterr().out)
+    found: dict[str, list[dict[str, str]]] = {}
+    for finding in told["findings"]:
+        found.setdefault(finding["about"], []).append(finding)
+    assert told["healthy"] == (status == 0)
+    return status, found
+
+
+def test_a_bare_machine_is_healthy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = findings(capsys, "--data", tmp_path / "none")
+    assert status == 0
+    assert {"versions", "device", "models", "settings", "disk", "database", "storage", "clock"} <= found.keys()
+    assert "none yet" in found["database"][0]["found"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_database_and_the_storage_of_a_service_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(data=tmp_path)
+    opening.open_database(settings).dispose()
+    opening.open_store(settings)
+    _, found = findings(capsys, "--data", tmp_path)
+    assert "answers; schema" in found["database"][0]["found"]
+    assert found["storage"][0]["verdict"] == "ok"
+
+
+def test_a_database_that_is_away_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_DATABASE_URL", "postgresql://somebody:hush@127.0.0.1:1/x")
+    status, found = findings(capsys, "--data", tmp_path)
+    assert status == 1
+    assert found["database"][0]["verdict"] == "failure"
+    assert "hush" not in json.dumps(found)
+
+
+def test_a_storage_that_is_no_folder_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", (tmp_path / "file").as_uri())
+    status, found = findings(capsys, "--data", tmp_path / "none")
+    assert (status, found["storage"][0]["verdict"]) == (1, "failure")
+
+
+def test_a_gpu_that_is_not_used_is_loud_and_fails_only_if_strict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(machine, "GPU_FILES", ((str(tmp_path), "nvidia[0-9]*"),))
+    monkeypatch.delenv("STEMWRIGHT_DEVICE", raising=False)
+    status, found = findings(capsys, "--data", tmp_path / "none")
+    assert (status, found["gpu"][0]["verdict"]) == (0, "warning")
+    assert "NOT USED" in found["gpu"][0]["found"]
+    assert findings(capsys, "--data", tmp_path / "none", "--strict")[0] == 1
+    assert run(["doctor", "--data", str(tmp_path / "none")]) == 0
+    assert "WARNING  gpu" in capsys.readouterr().out
+
+
+def test_a_disk_that_is_full_and_a_clock_that_is_wrong_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stemwright.server.commands.doctor._TOO_LITTLE_DISK", 1 << 60)
+    monkeypatch.setattr("stemwright.server.commands.doctor._EPOCH_MS", 1 << 60)
+    verdicts = {finding.about: finding.verdict for finding in examine(tmp_path / "none")}
+    assert (verdicts["disk"], verdicts["clock"]) == ("failure", "failure")
+
+
+def test_a_setting_that_nothing_reads_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_PROT", "8000")
+    found = [finding.found for finding in examine(tmp_path / "none") if finding.about == "settings"]
+    assert found == ["nothing reads STEMWRIGHT_PROT (did you mean STEMWRIGHT_PORT?)"]

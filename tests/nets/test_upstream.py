@@ -69,3 +69,11 @@ def test_only_the_parts_that_a_net_names_are_lowered() -> None:
         "ups",
         "decoders",
     }
+
+
+def test_parts_in_half_and_in_full_precision_hand_over_to_each_other() -> None:
+    deep = replace(TDF, levels=5, n_fft=1024, hop=512, bins=512)
+    mix = tones(512 * 63)
+    with torch.inference_mode():
+        full, half = filled(deep)(mix), lowered(filled(deep), torch.bfloat16)(mix)
+    assert 0 < (half - full).norm() < 0.02 * full.norm()

@@ -41,6 +41,8 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     tracing.configure(on=settings.otel, process="worker")
     shop = open_workshop(settings, database)
     with logs.about(worker_id=shop.worker_id):
+        if database.sqlite:
+            _end_frozen(shop)  # first: it might come back once its tasks have been taken over
         _sweep(shop)
         workflows.launch(shop)
         _every(settings.heartbeat_seconds, _beat, shop)
@@ -115,6 +117,8 @@ def _release(shop: Workshop) -> None:
     while not shop.stopping.is_set() and not shop.leaving.is_set():
         shop.freed.wait(RELEASE_SECONDS)
         shop.freed.clear()
+        if shop.separations == len(shop.every_child):
+            continue  # wherever a slot is free, its worker looks: a busy fleet asks the database nothing
         try:
             workflows.release(shop.database, shop.settings)
         except SQLAlchemyError:
@@ -156,7 +160,7 @@ def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) ->
                 chore(shop)
             except SQLAlchemyError:
                 log.exception("the database did not answer")
-            except Exception:  # noqa: BLE001  whatever it is, the next one may go well; without it no worker lives
+            except Exception:
                 log.exception("%s went wrong", chore.__name__)
 
     threading.Thread(target=loop, name=chore.__name__, daemon=True).start()

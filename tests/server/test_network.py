@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -268,3 +269,72 @@ def test_an_answer_to_a_post_is_not_read_to_its_end(client: Client, misbehave: C
     with source(misbehave) as there:
         assert client.post_json(there.url, b"{}", headers={}) == 200
     assert time.monotonic() - started < 5
+
+
+# ---- every spelling of what must not be reached, by the real client and real sockets --------------------------------
+
+SPELLINGS = [
+    *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0x0.0x0.0x1", "017700000001", "0177.1", "127.0.0.1."),
+    *(
+        "0.0.0.0",
+        "0",
+        "localhost",
+        "LOCALHOST",
+        "user@127.0.0.1",
+        "good.example:80@127.0.0.1",
+        "127.0.0.1%2f@127.0.0.1",
+    ),
+    *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:0001]", "[::127.0.0.1]"),
+    *(
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "[fe80::1%25lo]",
+        "[fe80::1%lo]",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+    ),
+    *("①②⑦.⓪.⓪.①", "127。0。0。1", "rebinds.example", "metadata.example", "mapped.example", "nat64.example"),
+]
+NAMES = {
+    "rebinds.example": ["127.0.0.1"],
+    "metadata.example": ["169.254.169.254"],
+    "mapped.example": ["::ffff:127.0.0.1"],
+    "nat64.example": ["64:ff9b::7f00:1"],
+}
+
+
+def resolved(host: str, port: int) -> list[str]:
+    """Names of the test as a resolver would tell them; every other host as this machine does."""
+    return NAMES.get(host) or list(network._resolve(host, port))
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_no_spelling_is_connected_to(host: str, tmp_path: Path) -> None:
+    refused = (errors.BlockedAddress, errors.BadUrl, errors.Unreachable)
+    with source(sources.gives()) as there:
+        port = there.url.rpartition(":")[2]
+        client = Client(resolve=resolved)
+        for url in (f"http://{host}:{port}/", f"http://{host}:{port}/a?b#@good.example"):
+            with pytest.raises(refused):
+                fetch(client, url, tmp_path, seconds=3)
+            with pytest.raises(refused):
+                client.post_json(url, b"{}", headers={}, seconds=3)
+    assert there.asked == []
+
+
+HOPS = [*SPELLINGS[:9], "[::1]", "[::ffff:127.0.0.1]", "rebinds.example", "mapped.example"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is this machine only on Linux")
+@pytest.mark.parametrize("host", HOPS)
+def test_no_redirect_leads_to_another_spelling(host: str, tmp_path: Path) -> None:
+    """The first hop is open to us, the second is not."""
+    client = Client(parse_networks("127.0.0.2/32"), resolve=resolved)
+    with source(sources.gives()) as secret:
+        onward = sources.redirects(secret.url.replace("127.0.0.1", host))
+        with (
+            source(onward, host="127.0.0.2") as start,
+            pytest.raises((errors.BlockedAddress, errors.BadUrl, errors.Unreachable)),
+        ):
+            fetch(client, start.url, tmp_path, seconds=3)
+    assert (len(start.asked), secret.asked) == (1, [])

@@ -26,7 +26,7 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def source(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Source]:
+def source(answer: Callable[[BaseHTTPRequestHandler], None], *, host: str = "127.0.0.1") -> Iterator[Source]:
     """Serve every request by `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -42,8 +42,8 @@ def source(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Source]
         def log_message(self, *_: object) -> None:
             pass
 
-    server = _Quiet(("127.0.0.1", 0), Handler)
-    served = Source(f"http://127.0.0.1:{server.server_port}")
+    server = _Quiet((host, 0), Handler)
+    served = Source(f"http://{host}:{server.server_port}")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield served

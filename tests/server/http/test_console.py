@@ -67,9 +67,11 @@ def test_operators_only(caller: Caller, operation: Operation) -> None:
     assert (answer.status_code, answer.json()["msg"]) == (403, "This needs a key with the scope admin.")
 
 
-@pytest.mark.parametrize(
-    "operation", [each for each in CONSOLE.operations if "429" in each.described["responses"]], ids=lambda each: each.id
-)
+# Signing in is not counted by account: tests of keys on the wire try its limit.
+LIMITED = [each for each in CONSOLE.operations if "429" in each.described["responses"] and each.id != "signIn"]
+
+
+@pytest.mark.parametrize("operation", LIMITED, ids=lambda each: each.id)
 def test_too_often(serve, operation: Operation) -> None:
     house = serve(rate_limit_burst=2)
     house.api.clock = lambda: 1_795_000_000_000

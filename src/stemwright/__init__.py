@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stemwright.audio.decode import Limits
     from stemwright.audio.signal import Audio
+    from stemwright.batch.front import Batch, separate_all
+    from stemwright.client.calls import Client
+    from stemwright.client.receiving import Receiver
+    from stemwright.client.webhooks import verify_webhook
     from stemwright.engine.progress import Progress
     from stemwright.errors import Cancelled, StemwrightError
     from stemwright.outcome import SeparatedFiles
@@ -16,28 +20,38 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Audio": "stemwright.audio.signal",
+    "Batch": "stemwright.batch.front",
     "Cancelled": "stemwright.errors",
+    "Client": "stemwright.client.calls",
     "Limits": "stemwright.audio.decode",
     "Progress": "stemwright.engine.progress",
     "SeparatedFiles": "stemwright.outcome",
+    "Receiver": "stemwright.client.receiving",
     "Separation": "stemwright.separation",
     "StemwrightError": "stemwright.errors",
     "load": "stemwright.zoo.loading",
     "separate": "stemwright.separation",
+    "separate_all": "stemwright.batch.front",
     "separate_to": "stemwright.separation",
+    "verify_webhook": "stemwright.client.webhooks",
 }
 
 __all__ = [
     "Audio",
+    "Batch",
     "Cancelled",
+    "Client",
     "Limits",
     "Progress",
+    "Receiver",
     "SeparatedFiles",
     "Separation",
     "StemwrightError",
     "load",
     "separate",
+    "separate_all",
     "separate_to",
+    "verify_webhook",
 ]
 
 

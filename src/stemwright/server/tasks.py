@@ -43,7 +43,7 @@ _FLAGS = {"input": "CREATE_TASK_FAILED", "fetch": "CREATE_TASK_FAILED"}
 
 @dataclass(frozen=True)
 class Submission:
-    """What a client asked for: either a `track` of its own or an `audio_url`."""
+    """What a client asked for: either a `track` of its own or an `audio_url`; both for a track of the upstream's."""
 
     account_id: str
     kind: str
@@ -210,7 +210,11 @@ def again(tx: sa.Connection, task_id: str, *, free: bool = False, now: int) -> T
         raise TaskRunning(task_id=task_id, state=old.state)
     same = {name: getattr(old, name) for name in Submission.__dataclass_fields__ if name not in ("track", "cost")}
     track = None
-    if old.audio_url is None:
+    if old.audio_url and old.music_id:
+        track = tracks.Track(
+            old.audio_id, old.music_id, old.account_id, "", 0, old.created, music_index=old.music_index
+        )
+    elif old.audio_url is None:
         song = tracks.by_blob(tx, old.source) if old.source else None
         if old.source is None or (song is not None and song.gone is not None):
             raise SongGone
@@ -373,7 +377,7 @@ def _columns(asked: Submission) -> dict[str, Any]:
     if track is None:
         return fields | {"audio_id": tracks.new_audio_id()}
     found = {"music_id": track.task_id, "audio_id": track.audio_id, "music_index": track.music_index}
-    return fields | found | {"source": track.blob}
+    return fields | found | {"source": track.blob or None}
 
 
 def _end(

@@ -17,7 +17,7 @@ from stemwright.server.store.tables import tracks
 
 @dataclass(frozen=True)
 class Track:
-    """One stored song; `blob` names its bytes, which are gone once `gone` is set."""
+    """One stored song; `blob` names its bytes, which are gone once `gone` is set. With none, it is the upstream's."""
 
     audio_id: str
     task_id: str

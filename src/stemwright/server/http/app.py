@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
+from stemwright.server.http import passing
 from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded
 from stemwright.server.http.routes import console, contract, credit, files, health, mixes, separation, uploads
 
@@ -35,7 +36,7 @@ def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
 def _routes(api: Api) -> list[Route]:
     json_body = bounded(api.settings.max_body_bytes)
     keyed = [
-        _route(api, "POST", separation.PATH, separation.generate, read=json_body),
+        _route(api, "POST", separation.PATH, separation.generate, read=separation.reader(json_body)),
         _route(api, "GET", "/api/v1/vocal-removal/record-info", separation.record_info),
         _route(api, "GET", "/api/v1/generate/record-info", separation.track_info),
         _route(api, "GET", "/api/v1/generate/credit", credit.balance),
@@ -95,13 +96,17 @@ class _Methods:
 
 
 class _NoRoute:
-    """The answer where there is no such route or method: code 404 in either dialect."""
+    """Where there is no such route or method: the upstream's answer, or code 404 in either dialect."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._passing = Endpoint(api, passing.through, name=passing.ROOT + "**")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if self._api.upstream is not None and scope["path"].startswith(passing.ROOT):
+            await self._passing(scope, receive, send)
             return
         call = Call(self._api, scope, self._api.clock())
         answer = call.failed(errors.NoSuchRoute(method=scope["method"], path=scope["path"]))

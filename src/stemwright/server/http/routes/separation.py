@@ -8,19 +8,36 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from anyio import to_thread
+from starlette.types import ASGIApp, Receive
 
 from stemwright import errors
 from stemwright.audio.formats import Sound
 from stemwright.server import maintenance, tasks, tracks
-from stemwright.server.http import answers, idempotency, wire
+from stemwright.server.http import answers, idempotency, passing, wire
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Call
+from stemwright.server.http.calls import Call, Read
 from stemwright.server.tracks import Track
 
 log = logging.getLogger("stemwright.http")
 
 PATH = "/api/v1/vocal-removal/generate"
 _HOUR_MS = 3_600_000
+
+
+def reader(body: Read) -> Read:
+    """Reads what `generate` needs: the body, and from the upstream, where there is one, a song that is not here."""
+
+    async def read(call: Call, receive: Receive) -> None:
+        await body(call, receive)
+        if call.api.upstream is None:
+            return
+        asked = await to_thread.run_sync(_elsewhere, call)
+        if asked is not None:
+            key = passing.key_of(call)
+            call.received = await call.api.upstream.song(asked.task_id or "", asked.audio_id or "", key=key)
+
+    return read
 
 
 def generate(call: Call) -> Answer:
@@ -44,13 +61,19 @@ def record_info(call: Call) -> Answer:
         return answers.success(separation(call, tx, task_id_of(call)))
 
 
-def track_info(call: Call) -> Answer:
-    """`GET /api/v1/generate/record-info?taskId=`: a registered song, or a separation that a client looks for here."""
+def track_info(call: Call) -> ASGIApp:
+    """`GET /api/v1/generate/record-info?taskId=`: a registered song, or a separation that a client looks for here, or
+    what the upstream knows by that id."""
     task_id = task_id_of(call)
     with call.api.database.read() as tx:
         if found := tracks.variations(tx, call.caller.account_id, task_id):
             return answers.success(wire.registered(found, base_url=call.base_url))
-        return answers.success(separation(call, tx, task_id))
+        try:
+            return answers.success(separation(call, tx, task_id))
+        except errors.TaskNotFound:
+            if there := passing.asking(call):
+                return there
+            raise
 
 
 def separation(call: Call, tx: sa.Connection, task_id: str) -> dict[str, object]:
@@ -67,6 +90,29 @@ def task_id_of(call: Call) -> str:
     if not task_id:
         raise errors.InvalidRequest(field="taskId", problem="Field required")
     return task_id
+
+
+def _elsewhere(call: Call) -> wire.Generate | None:
+    """What is asked for when its song is to be looked up, because no song here has that id; raises TrackElsewhere."""
+    call.authenticate()
+    body = wire.parse(call.body)
+    asked = body.to(wire.Generate)
+    _check(call, asked)
+    if asked.task_id is None or asked.audio_id is None:
+        return None
+    account_id = call.caller.account_id
+    call.api.creates.refuse_closed(account_id, now=call.now)
+    key = idempotency.key_of(call.sent)
+    oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
+    with call.api.database.read() as tx:
+        maintenance.refuse(tx)
+        if tracks.variations(tx, account_id, asked.task_id):
+            return None
+        if key and idempotency.stored(tx, account_id, key, fingerprint=body.fingerprint(PATH), oldest=oldest):
+            return None
+    if not passing.key_of(call):
+        raise errors.TrackElsewhere
+    return asked
 
 
 def _check(call: Call, asked: wire.Generate) -> None:
@@ -93,7 +139,10 @@ def _create_once(call: Call, tx: sa.Connection, asked: wire.Generate, *, key: st
 
 
 def _create(call: Call, tx: sa.Connection, asked: wire.Generate) -> Answer:
-    return submit(call, tx, asked, lambda: _track(call, tx, asked))
+    if call.received is None:
+        return submit(call, tx, asked, lambda: _track(call, tx, asked))
+    track, url = call.received
+    return submit(call, tx, asked.model_copy(update={"audio_url": url}), lambda: track)
 
 
 def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[], Track | None]) -> Answer:
@@ -111,7 +160,7 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
         dialect=caller.dialect,
         cost=api.settings.cost(asked.kind),
         track=track,
-        audio_url=None if track else asked.audio_url,
+        audio_url=None if track and track.blob else asked.audio_url,
         stem_name=asked.stem_name if asked.kind == "split_stem_advanced" else None,
         model=asked.model,
         callback_url=asked.callback_url,

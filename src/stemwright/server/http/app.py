@@ -16,6 +16,7 @@ from stemwright import errors
 from stemwright.server.http import passing
 from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded
 from stemwright.server.http.routes import console, contract, credit, files, health, mixes, separation, uploads
+from stemwright.server.http.shield import Shield
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
@@ -27,7 +28,7 @@ def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
     cors = Middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
     )
-    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=[cors])
+    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=[Middleware(Shield), cors])
     app.router.default = _NoRoute(api)
     app.router.redirect_slashes = False
     return app

@@ -213,7 +213,8 @@ class Gateway:
         place = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
         with anyio.CancelScope() as waiting, _told(seconds):
             body = _then_wait(content, waiting, seconds)
-            request = httpcore2.Request(method, place, headers=[*headers], content=body, extensions={"timeout": waits})
+            fields = _framed(headers, url.netloc, content)
+            request = httpcore2.Request(method, place, headers=fields, content=body, extensions={"timeout": waits})
             answer = await self._pool.handle_async_request(request)
         if waiting.cancelled_caught:
             raise errors.FetchTimeout(seconds=seconds)
@@ -223,6 +224,17 @@ class Gateway:
         finally:
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
+
+
+def _framed(
+    headers: Iterable[tuple[bytes, bytes]], host: bytes, content: AsyncIterable[bytes] | bytes | None
+) -> list[tuple[bytes, bytes]]:
+    """The headers, with the host and what says where the body ends."""
+    fields = [(b"Host", host), *headers]
+    if content is not None and not any(name.lower() == b"content-length" for name, _ in fields):
+        whole = isinstance(content, bytes)
+        fields.append((b"Content-Length", b"%d" % len(content)) if whole else (b"Transfer-Encoding", b"chunked"))
+    return fields
 
 
 def _then_wait(

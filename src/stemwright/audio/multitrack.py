@@ -123,4 +123,4 @@ def _regular(blocks: Iterable[Samples]) -> Iterator[Samples]:
 def summed(parts: Sequence[Iterable[Samples]]) -> Iterator[Samples]:
     """The sum of sounds that are equally long."""
     for blocks in zip(*map(_regular, parts), strict=True):
-        yield np.sum(blocks, axis=0, dtype=np.float32)
+        yield np.asarray(np.sum(blocks, axis=0), np.float32)

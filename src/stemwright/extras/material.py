@@ -92,7 +92,7 @@ class Material:
     def _rhythm(self, *spools: Spool) -> Rhythm:
         heard = Rhythm(self.files.rate)
         for blocks in zip(*(spool.blocks() for spool in spools), strict=True):
-            heard.add(np.sum(blocks, axis=0, dtype=np.float32))
+            heard.add(np.asarray(np.sum(blocks, axis=0), np.float32))
         return heard
 
 

@@ -557,6 +557,87 @@ class IdempotencyReused(ServiceError):
     """This Idempotency-Key was used with another body. Use a new one for a new request."""
 
 
+# ---- client of a service --------------------------------------------------------------------------------------------
+
+
+class ClientError(StemwrightError):
+    """The server could not be used."""
+
+
+class NotReached(ClientError):
+    """{url} could not be reached: {reason}. Check the address and that the server runs."""
+
+
+class NotAnApi(ClientError):
+    """{url} did not answer as the Suno stem API does (HTTP status {status}). Check the address."""
+
+
+class MaybeTaken(ClientError):
+    """{url} gave no answer ({reason}), so the separation may have begun and been charged. This server does not tell
+    repetitions apart: look whether it runs before asking again."""
+
+
+class Refused(ClientError):
+    """{url} answered with code {code}: {message}"""
+
+
+class BadRequest(Refused):
+    """{url} does not accept this (code {code}): {message}"""
+
+
+class KeyRefused(Refused):
+    """{url} does not accept the key (code {code}): {message}"""
+
+
+class NoCreditsLeft(Refused):
+    """There are not enough credits at {url} (code {code}): {message}"""
+
+
+class NotThere(Refused):
+    """There is no such thing at {url} (code {code}): {message}"""
+
+
+class Conflicting(Refused):
+    """{url} is at work on this already, or it cannot be done now (code {code}): {message}"""
+
+
+class TooBig(Refused):
+    """This is too large for {url} (code {code}): {message}"""
+
+
+class TooManyRequests(Refused):
+    """{url} has been asked too often (code {code}): {message}"""
+
+
+class InMaintenance(Refused):
+    """{url} is in maintenance (code {code}): {message}"""
+
+
+class ServerFault(Refused):
+    """{url} failed (code {code}): {message}"""
+
+
+class NotSeparated(ClientError):
+    """Task {task_id} ended as {flag}: {message}"""
+
+
+class StillRunning(ClientError):
+    """Task {task_id} has not ended after {seconds:g} s. It goes on: wait for it again."""
+
+
+class NotDownloaded(ClientError):
+    """{url} could not be downloaded: {reason}. What has arrived is kept: download it again."""
+
+
+class WrongSignature(ClientError):
+    """The callback is not genuine: {reason}. Check the secret, and that the body is as it came."""
+
+
+class StaleWebhook(ClientError):
+    """The callback is {age} s old, and {tolerance} s are allowed: it was sent again by a stranger, or a clock is
+    wrong."""
+
+
 # ---- training -------------------------------------------------------------------------------------------------------
 
 

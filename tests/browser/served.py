@@ -52,7 +52,9 @@ class Served:
         log = (self.data.parent / "log").open("ab")
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
         log.close()
-        told = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        assert line, (self.data.parent / "log").read_text()[-2000:]
+        told = json.loads(line)
         self.url, self.key = told["url"], told.get("key") or self.key
         self.port = int(self.url.rpartition(":")[2])
 
@@ -77,8 +79,8 @@ class Served:
 def served(build: Path, folder: Path) -> Iterator[Served]:
     """The service for as long as the context lasts."""
     service = Served(build, folder / "data")
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.stop()

@@ -12,7 +12,7 @@ TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 CONSOLE := src/stemwright/server/http/page/console
 CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shell find console/src -type f)
 
-.PHONY: help setup setup-dev console demo serve test check fix lock clean train-system bench
+.PHONY: audit sbom help setup setup-dev console demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -25,8 +25,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stemwright needs Python 3.11 or newer; give one with: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt requirements.lock
 	@echo "Installing Stemwright into $(VENV) (about 400 MB, half a minute) …"
+	$(PIP) install --quiet --progress-bar off --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --quiet --progress-bar off -c constraints.txt -e .
 	@touch $@
 
@@ -73,10 +74,23 @@ fix: $(VENV)/.dev  ## format, and mend what the linter can
 train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers that training songs are made with
 	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)
 
-lock: $(VENV)/.dev  ## write constraints.txt from what is installed
+lock: $(VENV)/.dev  ## write constraints.txt from what is installed, and requirements.lock with the hashes of the core
 	$(PIP) freeze --exclude-editable | grep -v -E '^(pip|setuptools)==|@ file|^torch==' > constraints.txt.new
 	echo 'torch==2.13.0' >> constraints.txt.new
 	sort -f constraints.txt.new > constraints.txt && rm constraints.txt.new
+	$(PIP) install --quiet 'pip-tools>=7.5'
+	echo '# The core install, hashed: `make lock` writes it from constraints.txt, `make setup` installs it.' > requirements.lock
+	$(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	    --strip-extras -c constraints.txt -o - pyproject.toml >> requirements.lock
+
+audit: $(VENV)/.dev  ## known faults in what we depend on (asks the network), and the linter's rules of security
+	$(BIN)/ruff check src
+	$(PIP) install --quiet 'pip-audit>=2.9'
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: $(VENV)/.dev  ## the bill of materials of the core install, CycloneDX JSON, in dist/
+	$(PIP) install --quiet 'cyclonedx-bom>=7'
+	mkdir -p dist && $(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --of JSON -o dist/sbom.cdx.json
 
 clean:           ## remove the virtual environment and every cache
 	rm -rf $(VENV) demo/out console/node_modules $(CONSOLE) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -486,7 +486,7 @@ def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     assert page.evaluate("document.activeElement.tagName") == "H1"
     page.get_by_role("button", name="New key").focus()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.name") == "name"
+    until(page, "document.activeElement.name === 'name'")
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     until(page, "document.activeElement.textContent === 'New key'")

@@ -118,7 +118,7 @@ function Deliveries(): JSX.Element {
               <td data-label="Answer">{one.lastStatus !== null ? `HTTP ${one.lastStatus}` : one.lastError ? <span class="clip" title={one.lastError}>{one.lastError}</span> : "–"}</td>
               <td data-label="Attempts" class="number">{one.attempts}</td>
               <td data-label="Last">{one.lastTime === null ? "–" : <Ago time={one.lastTime} />}</td>
-              <td class="do">{one.state !== "pending" && <Act small icon="again" aria-label={`Send the callback of ${one.song} again (${plural(one.attempts, "attempt")} so far)`} done="It is being sent again." act={() => post(`/tasks/${one.taskId}/resend`).then(reload)}>Send again</Act>}</td>
+              <td class="do">{one.state !== "pending" && <Act small icon="again" aria-label={`Send again: the callback of ${one.song}, ${plural(one.attempts, "attempt")} so far`} done="It is being sent again." act={() => post(`/tasks/${one.taskId}/resend`).then(reload)}>Send again</Act>}</td>
             </tr>
           ))}
         </Table>

@@ -211,12 +211,13 @@ class Gateway:
         waits["connect"] = min(seconds, _CONNECT_SECONDS)
         target = url.raw_path.rstrip(b"/") + target
         place = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target)
+        answer: httpcore2.Response | None = None
         with anyio.CancelScope() as waiting, _told(seconds):
             body = _then_wait(content, waiting, seconds)
             fields = _framed(headers, url.netloc, content)
             request = httpcore2.Request(method, place, headers=fields, content=body, extensions={"timeout": waits})
             answer = await self._pool.handle_async_request(request)
-        if waiting.cancelled_caught:
+        if answer is None:
             raise errors.FetchTimeout(seconds=seconds)
         try:
             with _told(seconds):

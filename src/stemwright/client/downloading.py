@@ -74,7 +74,9 @@ def _receive(http: httpx2.Client, url: str, part: Path, have: int) -> None:
             part.unlink(missing_ok=True)
             raise _Interrupted("the server gave another part than the one asked for")
         with part.open("ab" if goes_on else "wb") as file:
-            for block in answer.iter_raw(1 << 16):
+            for (
+                block
+            ) in answer.iter_raw():  # as it comes: what waits to fill a block is lost when the connection breaks
                 file.write(block)
 
 

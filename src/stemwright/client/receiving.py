@@ -34,7 +34,8 @@ class Receiver:
         form: Form = "any",
     ) -> None:
         self.path = f"/{secrets.token_urlsafe(16)}"
-        self._secret, self._form = secret, form
+        self._secret = secret
+        self._form: Form = form
         self._arrived: dict[str, tuple[dict[str, str], Record]] = {}
         self._changed = threading.Condition()
         self._server = ThreadingHTTPServer((host, port), _handler(self))

@@ -1,4 +1,9 @@
-import base64, hashlib, hmac, time
+"""How a receiver checks that a callback is genuine."""
+
+import base64
+import hashlib
+import hmac
+import time
 
 
 def is_genuine(headers, body: bytes, secret: str) -> bool:

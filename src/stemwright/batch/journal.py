@@ -101,8 +101,8 @@ def key_of(digest: str, name: str, wish: Wish) -> str:
     options |= {"profile": wish.get("profile", "consistent"), "silent": wish.get("silent", "write")}
     options |= {"precision": wish.get("precision", "auto")}
     options |= {name: wish.get(name) for name in ("rate", "preview", "names")}
-    if wish.get("also"):
-        options["also"] = sorted(wish["also"])
+    if also := wish.get("also"):
+        options["also"] = sorted(also)
     told = json.dumps([digest, name, model, _weights(model), options], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
@@ -11,6 +11,11 @@ from stemwright.errors import AccountNotFound
 from stemwright.server.clock import now_ms
 from stemwright.server.commands.speaking import HOUR_MS, AsJson, Data, read_settings, rows, say, show_key, transaction
 from stemwright.server.settings import Dialect
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from stemwright.server.accounts import Account
 
 keys = App(name="keys", help="API keys: create, list, rotate, revoke.")
 
@@ -56,20 +61,13 @@ def create(  # noqa: PLR0913  each is an option
     expires_hours: When the key ends; default: never.
     networks: Where it may be used from, such as 10.0.0.0/8,192.0.2.7; default: everywhere.
     """
-    from stemwright.server import accounts
     from stemwright.server import credits as ledger
     from stemwright.server import keys as domain
 
     now = now_ms()
     settings = read_settings(data)
-    remark = f"This key is shown only this once; added {credits} credits to the existing account "
-    remark += "{account} (balance {balance})."
     with transaction(data, begin=True) as tx:
-        try:
-            owner = accounts.by_name(tx, account)
-        except AccountNotFound:
-            remark = "This key of account {account} (balance {balance}) is shown only this once."
-            owner = accounts.create(tx, account, now=now)
+        owner, remark = _owner(tx, account, credits, now=now)
         if credits:
             ledger.grant(tx, owner.id, credits, reason="keys create", now=now)
         expires = None if expires_hours is None else now + int(expires_hours * HOUR_MS)
@@ -87,6 +85,19 @@ def create(  # noqa: PLR0913  each is an option
     shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires}
     shown |= {"scopes": key.scopes, "networks": key.networks} | facts
     show_key(shown, remark, as_json=as_json)
+
+
+def _owner(tx: Connection, name: str, credits: int, *, now: int) -> tuple[Account, str]:  # noqa: A002
+    """The account of that name, made if there is none, and what to say of its new key."""
+    from stemwright.server import accounts
+
+    try:
+        owner = accounts.by_name(tx, name)
+    except AccountNotFound:
+        owner = accounts.create(tx, name, now=now)
+        return owner, "This key of account {account} (balance {balance}) is shown only this once."
+    remark = f"This key is shown only this once; added {credits} credits to the existing account "
+    return owner, remark + "{account} (balance {balance})."
 
 
 @keys.command(name="list")

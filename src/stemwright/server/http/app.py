@@ -22,13 +22,25 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
 
 
+class _FilesEverywhere(CORSMiddleware):
+    """Pages of any origin may play our files, whose names are their keys; nothing else of ours is for other pages."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        open_to_all = scope["type"] == "http" and scope["path"].startswith("/s/")
+        await (super().__call__ if open_to_all else self.app)(scope, receive, send)
+
+
 def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
     """The application; `lifespan` runs around the time it serves."""
-    # Keys travel in headers, never in cookies, so any origin may be let in.
-    cors = Middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
+    everywhere = Middleware(
+        _FilesEverywhere,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
     )
-    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=[Middleware(Shield), cors])
+    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=[Middleware(Shield), everywhere])
     app.router.default = _NoRoute(api)
     app.router.redirect_slashes = False
     return app

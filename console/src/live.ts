@@ -1,5 +1,5 @@
 // Every unfinished task of the account as it goes on, from one stream of events.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { away, goneAway, refreshSession, session, url } from "./api";
 import { say } from "./say";
 import { Store } from "./store";
@@ -70,11 +70,11 @@ function announce(task: Progress): void {
 /** Draw again with every event; returns what is known of a task. */
 export function useProgress(): Map<string, Progress> {
   const [, redraw] = useState({});
-  useEffect(() => ticks.listen(() => redraw({})), []);
+  useLayoutEffect(() => ticks.listen(() => redraw({})), []);
   return tasks;
 }
 
 /** Call `then` when a task has ended that `cares` about. */
 export function useEnds(cares: (taskId: string) => boolean, then: () => void): void {
-  useEffect(() => ticks.listen(() => ticks.value.ended.some((task) => cares(task.taskId)) && then()));
+  useLayoutEffect(() => ticks.listen(() => ticks.value.ended.some((task) => cares(task.taskId)) && then()));
 }

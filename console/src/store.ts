@@ -1,5 +1,5 @@
 // The little that pages share: values that tell who reads them when they change.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export class Store<T> {
   private readers = new Set<() => void>();
@@ -20,6 +20,11 @@ export class Store<T> {
 
 export function useStore<T>(store: Store<T>): T {
   const [, redraw] = useState({});
-  useEffect(() => store.listen(() => redraw({})), [store]);
-  return store.value;
+  const shown = store.value;
+  // Effects run after the next paint, which can be long after an answer came: what changed until then would never be shown.
+  useLayoutEffect(() => {
+    if (!Object.is(store.value, shown)) redraw({});
+    return store.listen(() => redraw({}));
+  }, [store]);
+  return shown;
 }

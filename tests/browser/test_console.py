@@ -264,6 +264,7 @@ def test_deleting_asks_first_and_takes_the_files(page: Any, visit: Visit, songs:
     page.get_by_role("link", name=songs[1].name).click()
     link = page.get_by_role("link", name="Download Vocals").get_attribute("href")
     page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     page.get_by_role("button", name="Delete").click()

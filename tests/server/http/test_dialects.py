@@ -15,7 +15,8 @@ from tests.server.http import sources
 from tests.server.http.house import Caller
 
 KEYED = [operation for operation in CONTRACT.operations if not operation.is_open]
-WORKING = [operation for operation in KEYED if "503" in operation.described["responses"]]
+ELSEWHERE = {"getSong", "getDownloadUrl"}  # 455 only while an upstream is away
+WORKING = [each for each in KEYED if "503" in each.described["responses"] and each.id not in ELSEWHERE]
 keyed = pytest.mark.parametrize("operation", KEYED, ids=lambda operation: operation.id)
 working = pytest.mark.parametrize("operation", WORKING, ids=lambda operation: operation.id)
 
@@ -103,7 +104,7 @@ def test_in_maintenance(serve, dialect: str, operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/wav/generate", "/api/v2", "/", "/nothing"])
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/wav/generate", "/api/v2", "/nothing"])
 def test_where_there_is_no_route(house, dialect: str, method: str, path: str) -> None:
     answer = house.caller(dialect=dialect).http.request(method, path)
     assert (answer.status_code, answer.json()["code"], answer.json()["data"]) == (404, 404, None)

@@ -87,7 +87,7 @@ class Contract:
         method, path = answer.request.method, answer.request.url.path
         operation = self.find(method, path)
         is_json = answer.headers.get("content-type", "").startswith("application/json")
-        envelope = answer.json() if path.startswith(self.root) and answer.content and is_json else None
+        envelope = answer.json() if path.startswith(self.root) and is_json and answer.content else None
         envelope = envelope if envelope and "code" in envelope else None
         status = answer.status_code
         if envelope is not None:

@@ -17,6 +17,7 @@ from stemwright.server import callbacks, retention, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.http import zipped
 from stemwright.server.http.live import EVERY_SECONDS
+from tests.contract.validator import CONSOLE
 from tests.server.http.house import Caller, Client, House
 
 TASKS = "/console/api/tasks"
@@ -266,6 +267,7 @@ def test_no_zip_of_what_is_not_there(house: House, caller: Caller, browser: Clie
 def following(browser: Client) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
     """The events of a stream as they come."""
     with browser.stream("GET", "/console/api/events") as answer:
+        CONSOLE.check(answer, dialect="apikley")  # the client's own check waits for the end of what it reads
         yield _events(answer)
 
 

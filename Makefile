@@ -7,6 +7,8 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+WAITING := tests/browser tests/crash tests/deploy tests/train
+
 .DEFAULT_GOAL := help
 
 CONSOLE := src/stemwright/server/http/page/console
@@ -65,7 +67,10 @@ test: $(VENV)/.dev console  ## the whole suite
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	@# Killing and browsing is mostly waiting: it runs beside the rest, and tells at the end.
+	@$(BIN)/pytest $(WAITING) >.waiting.log 2>&1 & waiting=$$!; \
+	$(BIN)/pytest $(WAITING:%=--ignore=%); rest=$$?; \
+	wait $$waiting; waited=$$?; cat .waiting.log; exit $$((rest + waited))
 
 fix: $(VENV)/.dev  ## format, and mend what the linter can
 	$(BIN)/ruff format .

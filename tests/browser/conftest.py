@@ -16,18 +16,23 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def player_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `stem-player.js`, built from the sources where that is possible."""
+def _built(folder: Path, *modes: str, proof: str) -> Path:
+    """`folder` with what vite builds from the sources; without npm the package's own build, which has `proof` in it."""
     if (ROOT / "console" / "node_modules" / "vite").is_dir() and shutil.which("npx"):
-        folder = tmp_path_factory.mktemp("player")
-        command = ["npx", "vite", "build", "--logLevel", "warn", "--mode", "player", "--outDir", str(folder)]
-        subprocess.run(command, cwd=ROOT / "console", check=True, capture_output=True, timeout=120)
+        for mode in modes:
+            command = ["npx", "vite", "build", "--logLevel", "warn", "--mode", mode, "--outDir", str(folder)]
+            subprocess.run(command, cwd=ROOT / "console", check=True, capture_output=True, timeout=120)
         return folder
     folder = ROOT / "src" / "stemwright" / "server" / "http" / "page" / "console"
-    if not (folder / "stem-player.js").is_file():
-        pytest.skip("the player is not built here: it needs npm")
+    if not (folder / proof).is_file():
+        pytest.skip("the console is not built here: it needs npm")
     return folder
+
+
+@pytest.fixture(scope="session")
+def player_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `stem-player.js`."""
+    return _built(tmp_path_factory.mktemp("player"), "player", proof="stem-player.js")
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +50,8 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def console_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the whole console, built from the sources where that is possible."""
-    if (ROOT / "console" / "node_modules" / "vite").is_dir() and shutil.which("npx"):
-        folder = tmp_path_factory.mktemp("console")
-        for mode in ("production", "player"):
-            command = ["npx", "vite", "build", "--logLevel", "warn", "--mode", mode, "--outDir", str(folder)]
-            subprocess.run(command, cwd=ROOT / "console", check=True, capture_output=True, timeout=120)
-        return folder
-    folder = ROOT / "src" / "stemwright" / "server" / "http" / "page" / "console"
-    if not (folder / "index.html").is_file():
-        pytest.skip("the console is not built here: it needs npm")
-    return folder
+    """A folder with the whole console."""
+    return _built(tmp_path_factory.mktemp("console"), "production", "player", proof="index.html")
 
 
 @pytest.fixture(scope="session")

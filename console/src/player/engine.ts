@@ -160,14 +160,15 @@ export class Engine extends EventTarget {
   /** Takes over what was changed in `strips`, `master`, `karaoke` and `original`; 10 ms from one to the other. */
   apply(): void {
     if (this.context) {
+      const now = this.context.currentTime; // one for all: they change together
       this.stems.forEach((lane, n) => {
-        this.ramp(lane.gain.gain, this.audible(n));
-        this.ramp(lane.panner.pan, this.strips[n]!.pan);
+        this.ramp(lane.gain.gain, this.audible(n), now);
+        this.ramp(lane.panner.pan, this.strips[n]!.pan, now);
       });
-      this.ramp(this.volume.gain, this.master);
+      this.ramp(this.volume.gain, this.master, now);
       const switched = this.original && this.hasOriginal;
-      this.ramp(this.bus.gain, switched ? 0 : 1);
-      this.ramp(this.originalBus.gain, switched ? 1 / this.song.mix!.factor : 0);
+      this.ramp(this.bus.gain, switched ? 0 : 1, now);
+      this.ramp(this.originalBus.gain, switched ? 1 / this.song.mix!.factor : 0, now);
       this.tick();
     }
     this.changed();
@@ -307,8 +308,7 @@ export class Engine extends EventTarget {
     this.slots = [];
   }
 
-  private ramp(param: AudioParam, target: number): void {
-    const now = this.context!.currentTime;
+  private ramp(param: AudioParam, target: number, now = this.context!.currentTime): void {
     const from = param.value;
     if (from === target) return;
     param.cancelScheduledValues(now);

@@ -2,11 +2,12 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import type { Engine } from "./engine";
+import { Fader } from "./fader";
 import { LANE_KEYS } from "./keys";
 import { type Frames, Meter } from "./meter";
 import type { Song } from "./song";
 import { drawWave, type View } from "./waveform";
-import { decibels, factor, LOWEST_DB, saidDb, saidPan } from "./words";
+import { saidPan } from "./words";
 
 interface Props {
   song: Song;
@@ -32,7 +33,6 @@ export function Lane({ song, engine, frames, lane, view, drawn, onMute, onSolo }
     engine.apply();
   };
   const key = LANE_KEYS[lane];
-  const db = decibels(strip.volume);
   return (
     <div class="lane" data-dark={dark || undefined} data-stem={strip.name} role="group" aria-label={label}>
       <div class="strip">
@@ -64,19 +64,11 @@ export function Lane({ song, engine, frames, lane, view, drawn, onMute, onSolo }
         >
           S
         </button>
-        <input
-          type="range"
-          class="volume"
-          min={LOWEST_DB}
-          max={6}
-          step={0.5}
-          value={db}
-          style={{ "--at": (db - LOWEST_DB) / (6 - LOWEST_DB) }}
-          aria-label={`Volume of ${label}`}
-          aria-valuetext={saidDb(db)}
-          title={`${saidDb(db)}: twice to set it to 0 dB`}
-          onInput={(event) => change("volume", factor(Number(event.currentTarget.value)))}
-          onDblClick={() => change("volume", 1)}
+        <Fader
+          label={`Volume of ${label}`}
+          gain={strip.volume}
+          hint=": twice to set it to 0 dB"
+          set={(gain) => change("volume", gain)}
         />
         <input
           type="range"

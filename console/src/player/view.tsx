@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import type { Engine } from "./engine";
+import { Fader } from "./fader";
 import { Icon } from "./icons";
 import { press } from "./keys";
 import { Lane } from "./lane";
@@ -9,7 +10,7 @@ import { Frames, Meter } from "./meter";
 import { ExportPanel, Opener, SpeedPanel } from "./panels";
 import type { Song } from "./song";
 import { drawRuler, drawWave, type View } from "./waveform";
-import { clock, decibels, factor, LOWEST_DB, saidDb, spoken } from "./words";
+import { clock, spoken } from "./words";
 
 const SHORTEST_VIEW_SECONDS = 2;
 const DRAG_PIXELS = 5; // less is a click
@@ -111,7 +112,6 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
   };
 
   const sung = song.stems.some((stem) => /(^|_)vocals$/.test(stem.name));
-  const masterDb = decibels(engine.master);
   return (
     <section
       ref={root}
@@ -209,23 +209,11 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
         </div>
         <div class="master">
           <Icon of="volume" />
-          <input
-            type="range"
-            class="volume"
-            min={LOWEST_DB}
-            max={6}
-            step={0.5}
-            value={masterDb}
-            style={{ "--at": (masterDb - LOWEST_DB) / (6 - LOWEST_DB) }}
-            aria-label="Volume of everything"
-            aria-valuetext={saidDb(masterDb)}
-            title={saidDb(masterDb)}
-            onInput={(event) => {
-              engine.master = factor(Number(event.currentTarget.value));
-              engine.apply();
-            }}
-            onDblClick={() => {
-              engine.master = 1;
+          <Fader
+            label="Volume of everything"
+            gain={engine.master}
+            set={(gain) => {
+              engine.master = gain;
               engine.apply();
             }}
           />

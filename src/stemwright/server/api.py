@@ -14,10 +14,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from stemwright.errors import PortInUse
 from stemwright.server import logs, opening, parentage, tracing, workflows
 from stemwright.server.clock import now_ms
+from stemwright.server.http import patience
 from stemwright.server.http.app import create_app
 from stemwright.server.http.calls import Api
 from stemwright.server.settings import Settings
@@ -55,7 +57,7 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
                 supervisor.start()
 
         stack.callback(supervisor.stop)
-        _run(create_app(api), listening, started=started, stopping=api.live.stop)
+        _run(create_app(api), listening, settings, started=started, stopping=api.live.stop)
         log.info("stopping")
 
 
@@ -137,16 +139,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(app: object, listening: socket.socket, *, started: Callable[[], None], stopping: Callable[[], None]) -> None:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # ours are believed by a setting alone: http/proxies.py
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=10,
-    )
+def _run(
+    app: ASGIApp,
+    listening: socket.socket,
+    settings: Settings,
+    *,
+    started: Callable[[], None],
+    stopping: Callable[[], None],
+) -> None:
+    config = patience.configuration(app, settings, server_header=False, timeout_graceful_shutdown=10)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn stops on them, then sends them again
     _Server(config, started=started, stopping=stopping).run([listening])

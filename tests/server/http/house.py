@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ import uvicorn
 
 from stemwright.server import accounts, credits, keys, tasks, tracks
 from stemwright.server.clock import now_ms
+from stemwright.server.http import patience
 from stemwright.server.http.app import create_app
 from stemwright.server.http.calls import Api
 from stemwright.server.settings import Settings
@@ -87,6 +88,7 @@ class House:
 
     api: Api
     url: str = ""
+    connections: Callable[[], int] = lambda: 0  # that are open
     _clients: list[Client] = field(default_factory=list)
 
     @property
@@ -195,9 +197,8 @@ def running(**settings: Any) -> Iterator[House]:
     )
     database = Database(chosen.database)
     house = House(Api(chosen, database, open_blobs(chosen.blobs)))
-    quiet = {"log_config": None, "access_log": False, "proxy_headers": False}
-    config = uvicorn.Config(create_app(house.api), port=0, lifespan="off", ws="none", **quiet)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(patience.configuration(create_app(house.api), chosen, port=0))
+    house.connections = lambda: len(server.server_state.connections)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -40,7 +40,8 @@ async def to_disk(call: Call, receive: Receive) -> None:
     received = Received(call.api.uploads / f"{new_audio_id()}.part")
     call.closing.callback(received.path.unlink, missing_ok=True)
     with received.path.open("wb") as file:
-        form = _Form(received, file, boundary=_boundary(call), max_bytes=call.api.settings.max_upload_bytes)
+        limits = {"max_bytes": call.api.settings.max_upload_bytes, "max_beside": call.api.settings.max_body_bytes}
+        form = _Form(received, file, boundary=_boundary(call), **limits)
         await _feed(form, receive)
     form.check()
     call.received = received
@@ -69,10 +70,14 @@ def _boundary(call: Call) -> bytes:
 class _Form:
     """Takes the parser's events: one file goes to disk, small fields to memory."""
 
-    def __init__(self, received: Received, file: IO[bytes], *, boundary: bytes, max_bytes: int) -> None:
+    def __init__(
+        self, received: Received, file: IO[bytes], *, boundary: bytes, max_bytes: int, max_beside: int
+    ) -> None:
         self._received = received
         self._file = file
         self._max_bytes = max_bytes
+        self._max_beside = max_beside  # of all that is not the file: what is held in memory
+        self._fed = 0
         self._header = (bytearray(), bytearray())
         self._disposition: dict[bytes, bytes] = {}
         self._value = bytearray()
@@ -95,12 +100,15 @@ class _Form:
 
     def feed(self, chunk: bytes) -> None:
         """Take some more of the body; what is wrong with it is kept in `refused`."""
+        self._fed += len(chunk)
         try:
             self._parser.write(chunk)
         except MultipartParseError:
             self.refused = errors.InvalidRequest(field="body", problem="is not a well-formed multipart form")
         except errors.BodyTooLarge as fault:
             self.refused = fault
+        if self._fed - self._received.size > self._max_beside:
+            self.refused = errors.BodyTooLarge(max_bytes=self._max_beside)
 
     def check(self) -> None:
         """Raises what was wrong with the form: InvalidRequest, BodyTooLarge."""

@@ -2,12 +2,16 @@
 
 import wave
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from stemwright.audio.decode import open_song
+from stemwright.audio.encode import open_stem
 from stemwright.audio.peaks import read_peaks
-from stemwright.server.separating import Child, Job, Limits
+from stemwright.server.drawing import Drawing
+from stemwright.server.separating import Child, Job, Limits, Part
 
 RATE = 44100
 
@@ -38,3 +42,14 @@ def test_a_separation_leaves_peaks_that_name_its_files_and_the_song_beside_them(
     assert (header["rate"], header["length"]) == (RATE, 2 * RATE)
     assert levels[-1].shape == (-(-2 * RATE // 256), 3, 2)
     assert np.abs(np.sum([heard(part.file) for part in outcome.parts], axis=0) - heard(outcome.mix)).max() < 1e-3
+
+
+def test_rate_and_length_are_those_of_the_files(tmp_path: Path) -> None:
+    with open_stem(tmp_path / "a.opus", rate=22050, format="opus") as writer:
+        writer.write(np.zeros((2, 22050), np.float32))
+    part = Part("vocals", "Vocals", str(writer.path), 1.0, False, False, -20.0)
+    done: Any = SimpleNamespace(gain_db=0.0, rate=22050, length=22050, mix=None)
+    header, _ = read_peaks(Path(Drawing().write(tmp_path, done, [part], ["", "", "id"])))
+    assert (header["rate"], header["length"]) == (48000, 48000)
+    assert header["levels"][2]["hop"] == 256 * 48000 / 22050
+    assert header["cuts"]["count"] * header["cuts"]["step"] >= header["length"]

@@ -1,11 +1,9 @@
 // Stems out of their files in pieces, exact to the sample: see docs/decisions, "How the player stays in sync".
 
-import { bytes } from "./song";
+import { AAC, FLAC, Framed, OPUS } from "./framed";
+import { BEYOND, cut, decoded, PIECE, type Piece, pulseIn, type StemFile, Unplayable, unpacked } from "./pieces";
+import { bytes, type Song } from "./song";
 
-/** Samples of a piece: 3 s at 44.1 kHz. */
-export const PIECE = 1 << 17;
-/** Samples past its end that a piece is decoded on for, to see that the next one continues it. */
-const BEYOND = 64;
 const MP3_KBPS = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 const MP3_RATES = [44100, 48000, 32000];
 const FRAME = 1152;
@@ -14,27 +12,15 @@ const RESERVOIR = 511; // bytes that a frame may have left in those before it
 const HEAD_BYTES = 16 * 1024;
 const MOST_FRAME_BYTES = 1500; // and a bit of the next one
 
-/** A piece as the browser plays it, and the samples that come after it: [left, right]. */
-export interface Piece {
-  buffer: AudioBuffer;
-  beyond: [Float32Array, Float32Array];
-}
-
-/** A file that gives any piece of itself. */
-export interface StemFile {
-  piece(number: number, signal: AbortSignal): Promise<Piece>;
-}
-
-/** A file that no second try makes playable. */
-export class Unplayable extends Error {}
-
-/** Opens a stem by its first bytes; `length` in samples at `rate` is what the player's file says. */
-export async function openStem(url: string, rate: number, length: number): Promise<StemFile> {
+/** Opens a stem by its first bytes. */
+export async function openStem(url: string, song: Song, lane: number): Promise<StemFile> {
   const head = await bytes(url, 0, HEAD_BYTES);
-  const kind = String.fromCharCode(...head.subarray(0, 4));
-  if (kind === "RIFF" || kind === "RF64") return new Wav(url, head, rate, length);
-  if (kind.startsWith("ID3") || (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0)) return Mp3.open(url, head, length);
-  throw new Unplayable("These stems are neither mp3 nor wav: they can be downloaded, but not played here.");
+  const mark = String.fromCharCode(...head.subarray(0, 8));
+  if (/^(RIFF|RF64)/.test(mark)) return new Wav(url, head, song.rate, song.length);
+  if (mark.startsWith("ID3") || (head[0] === 0xff && (head[1]! & 0xe0) === 0xe0)) return Mp3.open(url, head, song.length);
+  const kind = mark.startsWith("fLaC") ? FLAC : mark.startsWith("OggS") ? OPUS : mark.endsWith("ftyp") ? AAC : null;
+  if (kind) return new Framed(url, song, lane, head, kind);
+  throw new Unplayable("These stems are of a kind that is not played here. They can be downloaded.");
 }
 
 class Wav implements StemFile {
@@ -139,22 +125,6 @@ function firstFrame(raw: Uint8Array, frameBytes: number): number {
   throw new Error("There is no frame where one should be.");
 }
 
-/** `count` samples from `start` on, silent where there are none, and what follows. */
-function cut(sides: [Float32Array, Float32Array], start: number, count: number, rate: number): Piece {
-  const buffer = new AudioBuffer({ numberOfChannels: 2, length: count, sampleRate: rate });
-  const beyond = sides.map((side, channel) => {
-    const from = Math.max(0, start);
-    buffer.copyToChannel(side.subarray(from, start + count) as Float32Array<ArrayBuffer>, channel, from - start);
-    return side.slice(start + count, start + count + BEYOND);
-  });
-  return { buffer, beyond: [beyond[0]!, beyond[1]!] };
-}
-
-function decoded(data: Uint8Array, rate: number): Promise<AudioBuffer> {
-  // A context at the file's own rate: nothing is resampled. It needs no gesture of the user, unlike one that sounds.
-  return new OfflineAudioContext(2, 1, rate).decodeAudioData(data.slice().buffer);
-}
-
 /** Six frames with one pulse, which a decoder that adds and drops nothing puts out as sample 3609. */
 const CLIP =
   "//swxAADwAABpAAAACAAADSAAAAEBBJIAA8hDT4AhgNPxAA3PAmBl/8ew48kP8ZszHwLg/8WAcsiY0yKfoQN/pLmox9Bqv7HWDaJD+c6Fi4lx/EMHohRvzgIWdaJTxpf9zp7kGP00UN//UCsiK9/Cfbxb//x6U/8KoKiLpVMQU1FNC4wVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV//syxEODwAABpAAAACAAADSCgAAEVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVMQU1FNC4wVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVf/7MsSHgAVweUa42ACQ8BErwx7wAFVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVTEFNRTQuMFVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVX/+zLEl4PAAAGkHAAAIAAANIAAAARVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV//swxLwDwAABpAAAACAAADSAAAAEVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV//syxLuDwAABpAAAACAAADSAAAAEVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVQ==";
@@ -162,22 +132,7 @@ const PULSE = 3609;
 let shift: Promise<number> | null = null;
 
 /** How many samples this browser's mp3 decoder drops at the start of what it is given (negative: adds). */
-export function decoderShift(): Promise<number> {
-  shift ??= decoded(Uint8Array.from(atob(CLIP), (char) => char.charCodeAt(0)), 44100).then((sound) => {
-    const samples = sound.getChannelData(0);
-    let peak = 0;
-    samples.forEach((sample, n) => {
-      if (Math.abs(sample) > Math.abs(samples[peak]!)) peak = n;
-    });
-    return PULSE - peak;
-  });
+function decoderShift(): Promise<number> {
+  shift ??= pulseIn(unpacked(CLIP), 44100).then((peak) => PULSE - peak);
   return shift;
-}
-
-/** Whether the second piece goes on where the first one ends. */
-export function continues(first: Piece, second: Piece): boolean {
-  return first.beyond.every((side, channel) => {
-    const next = second.buffer.getChannelData(channel);
-    return side.every((sample, n) => n >= next.length || Math.abs(sample - next[n]!) < 1e-3);
-  });
 }

@@ -1,6 +1,7 @@
 // The sound of the player: every stem on one clock, scheduled to the sample, fetched a few seconds ahead.
 
-import { continues, openStem, PIECE, type Piece, type StemFile, Unplayable } from "./decoding";
+import { openStem } from "./decoding";
+import { continues, PIECE, type Piece, type StemFile, Unplayable } from "./pieces";
 import type { Song } from "./song";
 import type { Stretch } from "./stretch";
 
@@ -34,6 +35,7 @@ class Lane {
   constructor(
     readonly url: string,
     private readonly song: Song,
+    private readonly number: number,
   ) {}
 
   build(context: BaseAudioContext, bus: AudioNode): void {
@@ -47,7 +49,7 @@ class Lane {
 
   async load(number: number, signal: AbortSignal): Promise<void> {
     // Opened once, for every piece: no seek ends it.
-    this.file ??= openStem(this.url, this.song.rate, this.song.length).catch((fault: unknown) => {
+    this.file ??= openStem(this.url, this.song, this.number).catch((fault: unknown) => {
       this.file = null;
       throw fault;
     });
@@ -101,8 +103,8 @@ export class Engine extends EventTarget {
     budget?: number,
   ) {
     super();
-    this.stems = song.stems.map((stem) => new Lane(song.beside(stem.file), song));
-    this.mix = song.mix ? new Lane(song.mix.url, song) : null;
+    this.stems = song.stems.map((stem, n) => new Lane(song.beside(stem.file), song, n));
+    this.mix = song.mix ? new Lane(song.mix.url, song, song.stems.length) : null;
     this.strips = song.stems.map(({ name, label }) => ({ name, label, muted: false, solo: false, volume: 1, pan: 0 }));
     // A phone's tab is ended for what a desktop's is not asked about.
     const memory = (navigator as { deviceMemory?: number }).deviceMemory ?? 4;

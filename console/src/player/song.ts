@@ -4,6 +4,7 @@ const MAGIC = "STEMPEAK";
 const HEAD_BYTES = 12;
 const FIRST_BYTES = 48 * 1024; // the header and the coarsest level of most songs, in one request
 const PAGE_BINS = 4096;
+const PAGE_CUTS = 1024;
 
 export interface StemFacts {
   name: string;
@@ -26,8 +27,17 @@ interface Header {
   length: number;
   stems: StemFacts[];
   mix?: { file: string; factor: number };
+  cuts?: Cuts;
   levels: Level[];
   peaks: number[];
+}
+
+/** The frames of every file: `step` samples each, the first `delay` samples before the sound. */
+interface Cuts {
+  step: number;
+  delay: number;
+  count: number;
+  offset: number;
 }
 
 export class Refused extends Error {
@@ -49,6 +59,7 @@ export async function bytes(url: string, start: number, end: number, signal?: Ab
 export class Song {
   onPage: () => void = () => {};
   private readonly pages = new Map<string, Int8Array | null>();
+  private readonly tables = new Map<number, Promise<DataView>>();
 
   private constructor(
     readonly url: string,
@@ -129,6 +140,36 @@ export class Song {
       out[2 * column + 1] = high / 127;
     }
     return out;
+  }
+
+  /** What says where the files can be cut, for those that do not say it themselves. */
+  get cuts(): Cuts | undefined {
+    return this.header.cuts;
+  }
+
+  /** The bytes at which frame `from` to frame `to` of a lane begin; the one behind the last begins where that ends. */
+  async starts(lane: number, from: number, to: number): Promise<number[]> {
+    const found: number[] = [];
+    for (let frame = from; frame <= to; frame++) {
+      const table = await this.table(Math.floor(frame / PAGE_CUTS));
+      found.push(table.getUint32(((frame % PAGE_CUTS) * this.lanes + lane) * 4, true));
+    }
+    return found;
+  }
+
+  private table(page: number): Promise<DataView> {
+    let found = this.tables.get(page);
+    if (!found) {
+      const { count, offset } = this.header.cuts!;
+      const [start, width] = [this.dataStart + offset, this.lanes * 4];
+      const end = Math.min(count + 1, (page + 1) * PAGE_CUTS);
+      found = bytes(this.url, start + page * PAGE_CUTS * width, start + end * width).then(
+        (read) => new DataView(read.buffer, read.byteOffset, read.byteLength),
+      );
+      found.catch(() => this.tables.delete(page));
+      this.tables.set(page, found);
+    }
+    return found;
   }
 
   private get lanes(): number {

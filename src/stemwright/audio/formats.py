@@ -49,7 +49,13 @@ FORMATS = {
     ),
     "flac": Format("flac", "flac", {16: ("flac", "s16"), 24: ("flac", "s32")}),
     "opus": Format(
-        "opus", "ogg", {16: ("libopus", "flt")}, (48000,), range(6, 511), codec_options={"compression_level": "5"}
+        "opus",
+        "ogg",
+        {16: ("libopus", "flt")},
+        (48000,),
+        range(6, 511),
+        codec_options={"compression_level": "5"},
+        muxer_options={"page_duration": "100000"},  # 0.1 s: a player fetches whole pages
     ),
     "m4a": Format(
         "m4a",
@@ -57,7 +63,7 @@ FORMATS = {
         {16: ("aac", "fltp")},
         _AAC_RATES,
         range(32, 513),
-        codec_options={"aac_coder": "fast"},
+        codec_options={"aac_coder": "fast", "aac_pns": "0"},  # substituted noise is another one in every decoder
         muxer_options={"brand": "M4A "},
     ),
 }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemwright.audio.cuts import Cuts
 from stemwright.audio.signal import Samples
 
 HOPS = (16384, 2048, 256)
@@ -45,10 +46,19 @@ class Peaks:
         return np.concatenate([np.zeros((0, 2), np.int16), *self._pairs, *ending])
 
 
-def write_peaks(path: Path, lanes: Sequence[Peaks], *, about: Mapping[str, Any], gain: Sequence[float]) -> None:
+def write_peaks(
+    path: Path,
+    lanes: Sequence[Peaks],
+    *,
+    about: Mapping[str, Any],
+    gain: Sequence[float],
+    stretch: float = 1.0,
+    cuts: Sequence[Cuts] = (),
+) -> None:
     """Writes the lanes, all equally long, with `about` in the header; `gain` per lane is that of the files.
 
-    A lane's pairs are stored in steps of 1/127 of its own highest sample, which the header tells as `peaks`.
+    A lane's pairs are stored in steps of 1/127 of its own highest sample, which the header tells as `peaks`. `stretch`
+    is how many samples of the files one became that was looked at; `cuts`, if any, per lane those of its file.
     """
     pairs = [lane.pairs() for lane in lanes]
     highest = [max(1, int(np.abs(pair.astype(np.int32)).max(initial=0))) for pair in pairs]
@@ -56,10 +66,16 @@ def write_peaks(path: Path, lanes: Sequence[Peaks], *, about: Mapping[str, Any],
     levels, data = [], []
     for hop in HOPS:
         stored = _coarser(finest, hop // HOPS[-1])
-        levels.append({"hop": hop, "bins": len(stored), "offset": sum(map(len, data))})
+        levels.append({"hop": hop * stretch, "bins": len(stored), "offset": sum(map(len, data))})
         data.append(stored.tobytes())
+    index: dict[str, Any] = {}
+    if cuts:
+        table = _table(cuts)
+        facts = {"step": cuts[0].step, "delay": cuts[0].delay, "count": len(table) - 1}
+        index = {"cuts": facts | {"offset": sum(map(len, data))}}
+        data.append(table.tobytes())
     told = [round(top / _FULL * factor, 6) for top, factor in zip(highest, gain, strict=True)]
-    header = json.dumps({**about, "levels": levels, "peaks": told}, separators=(",", ":")).encode()
+    header = json.dumps({**about, **index, "levels": levels, "peaks": told}, separators=(",", ":")).encode()
     path.write_bytes(_HEAD.pack(MAGIC, len(header)) + header + b"".join(data))
 
 
@@ -75,6 +91,13 @@ def read_peaks(path: Path) -> tuple[dict[str, Any], list[NDArray[np.int8]]]:
         )
         for level in header["levels"]
     ]
+
+
+def _table(cuts: Sequence[Cuts]) -> NDArray[np.uint32]:
+    """The starts [n + 1, lanes]; where a lane has fewer than another it goes on with frames of no bytes."""
+    count = max(len(each.starts) for each in cuts)
+    starts = [np.pad(each.starts, (0, count - len(each.starts)), "edge") for each in cuts]
+    return np.stack(starts, axis=1).astype("<u4")
 
 
 def _pairs(block: Samples) -> Pairs:

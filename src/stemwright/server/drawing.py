@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemwright.audio.cuts import NEEDS_CUTS, Cuts, cuts_of
+from stemwright.audio.formats import format_named
 from stemwright.audio.peaks import Peaks, write_peaks
+from stemwright.audio.signal import resampled_length
 from stemwright.separation import MIX
 
 if TYPE_CHECKING:
@@ -35,14 +38,24 @@ class Drawing:
         path = folder / "player.peaks"
         gain = 10 ** (done.gain_db / 20)
         stems = [_told(part, stem_id) for part, stem_id in zip(parts, ids[2:], strict=False)]
-        about: dict[str, Any] = {"version": 1, "rate": done.rate, "length": done.length, "stems": stems}
+        files = [Path(part.file) for part in parts] + ([done.mix] if done.mix is not None else [])
+        rate = format_named(files[0].suffix).rate_for(done.rate)
+        length = resampled_length(done.length, done.rate, rate)
+        about: dict[str, Any] = {"version": 1, "rate": rate, "length": length, "stems": stems}
         lanes, gains = [self._lanes.get(part.name, Peaks()) for part in parts], [gain] * len(parts)
         if done.mix is not None:
             about["mix"] = {"file": f"{ids[1]}_Mix{done.mix.suffix}", "factor": done.mix_factor}
             lanes.append(self._lanes.get(MIX, Peaks()))
             gains.append(gain * done.mix_factor)
-        write_peaks(path, lanes, about=about, gain=gains)
+        write_peaks(path, lanes, about=about, gain=gains, stretch=rate / done.rate, cuts=_cuts(files))
         return str(path)
+
+
+def _cuts(files: Sequence[Path]) -> list[Cuts]:
+    """Of every file; none where the player needs none, or one file has none."""
+    found = [cuts_of(file) if file.suffix in NEEDS_CUTS else None for file in files]
+    known = [cuts for cuts in found if cuts is not None]
+    return known if len(known) == len(files) else []
 
 
 def _told(part: Part, stem_id: str) -> dict[str, Any]:

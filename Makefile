@@ -35,7 +35,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt requirements.lo
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the test and training tools …"
-	$(PIP) install --quiet --progress-bar off $(TORCH_FLAGS) -c constraints.txt -e '.[dev,torch,train,otel]'
+	$(PIP) install --quiet --progress-bar off $(TORCH_FLAGS) -c constraints.txt -e '.[dev,torch,train,otel,mcp]'
 	@command -v cc >/dev/null && $(PIP) install --quiet -c constraints.txt -e '.[voices]' \
 	    || echo "No C compiler: pyworld is left out, and the tests of re-sung speech are skipped."
 	@touch $@

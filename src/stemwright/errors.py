@@ -240,12 +240,12 @@ class NotFetched(FetchError):
 
 class NotPulled(FetchError):
     """The model {model} is not on this machine: it is {size} under the licence {licence}. Fetch it: stemwright models
-    pull {model}"""
+    pull {model}{consent}"""
 
 
 class RecipeIncomplete(FetchError):
     """The recipe {recipe} needs models that are not on this machine: {models}; {size} in all. Fetch them: stemwright
-    models pull {recipe}"""
+    models pull {recipe}{consent}"""
 
 
 class LicenceForbids(FetchError):
@@ -282,6 +282,11 @@ class Cancelled(StemwrightError):
 
 class ServiceError(StemwrightError):
     """The service could not do what was asked."""
+
+
+class ModelsNotReady(ServiceError):
+    """This worker would fail tasks. {reasons} Mend it, or take the model out of STEMWRIGHT_MODEL and
+    STEMWRIGHT_ALLOWED_MODELS."""
 
 
 class InvalidKey(ServiceError):
@@ -636,6 +641,27 @@ class WrongSignature(ClientError):
 class StaleWebhook(ClientError):
     """The callback is {age} s old, and {tolerance} s are allowed: it was sent again by a stranger, or a clock is
     wrong."""
+
+
+# ---- tools for assistants -------------------------------------------------------------------------------------------
+
+
+class NoSongGiven(StemwrightError):
+    """No song is named. Give `song`, a path or an http(s) address, or with a server both `task_id` and `audio_id`."""
+
+
+class NeedsServer(StemwrightError):
+    """A song can be named by its ids only where a server separates: start `stemwright mcp` with --url and
+    STEMWRIGHT_KEY. Here, give `song`, a path or an http(s) address."""
+
+
+class NoSuchTask(StemwrightError):
+    """There is no task {task_id!r} here. Tasks of this machine end with the program that began them: look in its
+    folder of stems, or separate the song again."""
+
+
+class NotDone(StemwrightError):
+    """Task {task_id} is not done yet. Ask for its status with wait_seconds, and download it when it is done."""
 
 
 # ---- training -------------------------------------------------------------------------------------------------------

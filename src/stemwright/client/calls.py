@@ -64,7 +64,9 @@ class Client:
         self._url, self._upload_url = url.rstrip("/"), (upload_url or url).rstrip("/")
         self._retries, self._most_pause_seconds = retries, most_pause_seconds
         agent = {"User-Agent": "stemwright-client"}
-        self._http = httpx2.Client(headers=agent | {"Authorization": f"Bearer {key}"}, timeout=timeout_seconds)
+        # In UTF-8, so that a key with a stray character in it is refused by the server, in words.
+        headers = httpx2.Headers(agent | {"Authorization": f"Bearer {key.strip()}"}, encoding="utf-8")
+        self._http = httpx2.Client(headers=headers, timeout=timeout_seconds)
         # Stems may lie anywhere: the key stays with the server that it is for.
         self._files = httpx2.Client(headers=agent, timeout=timeout_seconds, follow_redirects=True)
         self._tells_repetitions: bool | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -118,7 +119,7 @@ class Container:
                 chunk = self._trimmed(_chunk(frame, self.path), packet if is_last else None)
                 self._note_start(frame, chunk)
                 if missing and self.decoded:
-                    yield _silence(missing, chunk)
+                    yield from _silence(missing, chunk)
                 missing = Fraction(0)
                 self.decoded += 1
                 yield chunk
@@ -231,6 +232,17 @@ def open_container(file: BinaryIO, path: str) -> InputContainer:
         raise errors.NotAudio(path=path, reason=str(error)) from error
 
 
+def limit_allocations(most_bytes: int) -> None:
+    """No single piece of memory that FFmpeg takes in this process may be larger: a header that lies about a size is
+    refused then, not believed. Where the library cannot be reached (Windows), nothing changes."""
+    import ctypes
+
+    from av import _core
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(_core.__file__).av_max_alloc(ctypes.c_size_t(most_bytes))
+
+
 def _is_cover(stream: Stream) -> bool:
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
@@ -258,6 +270,10 @@ def _floats(frame: AudioFrame, channels: int) -> Samples:
     return samples if scale == 1.0 else samples / np.float32(scale)
 
 
-def _silence(seconds: Fraction, like: Chunk) -> Chunk:
-    length = round(seconds * like.rate)
-    return Chunk(np.zeros((like.samples.shape[0], length), np.float32), like.rate, like.layout)
+def _silence(seconds: Fraction, like: Chunk) -> Iterator[Chunk]:
+    """In pieces of a second: how long it is, only the file says."""
+    left = round(seconds * like.rate)
+    while left > 0:
+        length = min(left, like.rate)
+        yield Chunk(np.zeros((like.samples.shape[0], length), np.float32), like.rate, like.layout)
+        left -= length

@@ -5,7 +5,7 @@ export type State = "queued" | "fetching" | "separating" | "storing" | "finished
 
 export interface Service {
   version: string;
-  prices: Record<Kind, number>;
+  prices: Record<string, Record<Kind, number>>;
   formats: string[];
   models: string[];
   stems: string[];
@@ -66,6 +66,7 @@ export interface Stem {
   silent: boolean;
   experimental: boolean;
   loudnessDbfs: number | null;
+  model: string | null;
 }
 
 export interface Task extends TaskLine {
@@ -74,6 +75,7 @@ export interface Task extends TaskLine {
   audioUrl: string | null;
   callbackUrl: string | null;
   device: string | null;
+  precision: string | null;
   gainDb: number | null;
   attempts: number;
   key: KeyName | null;

@@ -1,11 +1,14 @@
 // How things are called and counted.
-import type { Kind, State } from "./types";
+import type { Kind, Service, State } from "./types";
 
 export const KINDS: Record<Kind, string> = {
   separate_vocal: "Vocals and instrumental",
   split_stem: "Twelve stems",
   split_stem_advanced: "One instrument",
 };
+
+/** What one song costs with that model; "" is the operator's. */
+export const price = ({ prices, models }: Service, kind: Kind, model: string): number => (prices[model] ?? prices[models[0] as string])?.[kind] ?? 0;
 
 export const STATES: Record<State, string> = {
   queued: "Waiting",

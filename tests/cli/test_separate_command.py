@@ -53,6 +53,14 @@ def test_twelve_mp3s_and_a_table(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_the_table_says_which_models_of_a_recipe_made_it_and_in_what(tmp_path: Path) -> None:
+    done = stemwright(
+        "separate", wav(tmp_path / "a.wav"), "--out", tmp_path / "out", "--model", "fast", "--stems", "bass"
+    )
+    assert "a.wav, 0:00, by fast in fp32 on cpu" in done.stdout
+    assert [line.split()[-1] for line in done.stdout.splitlines() if "bass" in line] == ["twelve"]
+
+
 @pytest.mark.parametrize("format", ["opus", "m4a"])
 def test_two_stems_in_another_format(tmp_path: Path, format: str) -> None:
     done = stemwright("separate", wav(tmp_path / "a.wav"), "--out", tmp_path / "out", "--two", "--format", format)

@@ -71,6 +71,7 @@ def test_a_value_that_overflows_ends_half_precision_even_where_it_was_asked_for(
     found = halving.opened(model, "fp16", Net)(LOUD)
     assert np.isfinite(found).all()
     assert proofs(model) == {"cpu fp16": -999.0}
+    assert halving.settled(model, "fp16") == "fp32"
 
 
 def test_a_stem_that_cannot_be_heard_does_not_count() -> None:

@@ -3,9 +3,9 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { get, session, url, useData } from "../api";
 import { useStore } from "../store";
-import type { Entry, Kind, Session, Usage } from "../types";
+import type { Entry, Kind, Service, Session, Usage } from "../types";
 import { Act, Ago, Badge, Choice, Empty, Icon, Pending, Table, Title } from "../ui";
-import { KINDS, number, plural, span } from "../words";
+import { KINDS, number, plural, price, span } from "../words";
 
 const WORDS = { grant: "Granted", charge: "Spent", refund: "Given back" } as const;
 const DAY = 86_400_000;
@@ -13,6 +13,8 @@ const DAY = 86_400_000;
 export function Credits(): JSX.Element {
   const { service } = useStore(session) as Session;
   const { data } = useData<{ balance: number }>("/ledger");
+  const own = JSON.stringify(service.prices[service.models[0] as string]);
+  const others = service.models.filter((model) => JSON.stringify(service.prices[model]) !== own);
   return (
     <>
       <Title>Credits</Title>
@@ -24,15 +26,25 @@ export function Credits(): JSX.Element {
         </section>
         <section class="card" aria-labelledby="prices">
           <h2 id="prices">Prices</h2>
-          <table class="slim"><caption class="hidden">Price of one song</caption><tbody>
-            {(Object.keys(KINDS) as Kind[]).map((kind) => <tr key={kind}><th scope="row">{KINDS[kind]}</th><td class="number">{number(service.prices[kind])}</td></tr>)}
-          </tbody></table>
+          <table class="slim"><caption class="hidden">Price of one song</caption>
+            <Prices service={service} model="" />
+            {others.map((model) => <Prices key={model} service={service} model={model} />)}
+          </table>
           <p class="soft">For each song, whatever its length. What fails or is cancelled is given back.</p>
         </section>
       </div>
       <Used />
       <Ledger />
     </>
+  );
+}
+
+function Prices({ service, model }: { service: Service; model: string }): JSX.Element {
+  return (
+    <tbody>
+      {model && <tr><th scope="rowgroup" colSpan={2} class="soft">With the model {model}</th></tr>}
+      {(Object.keys(KINDS) as Kind[]).map((kind) => <tr key={kind}><th scope="row">{KINDS[kind]}</th><td class="number">{number(price(service, kind, model))}</td></tr>)}
+    </tbody>
   );
 }
 

@@ -7,7 +7,7 @@ import { useStore } from "../store";
 import type { Kind, Progress, Service, Session } from "../types";
 import { add, drop, type Options, retry, type Song, songs, start } from "../uploads";
 import { Badge, Bar, Button, Choice, Field, Icon, StateBadge, Title } from "../ui";
-import { bytes, credits, isEnded, KINDS, number, plural, span, stage } from "../words";
+import { bytes, credits, isEnded, KINDS, number, plural, price, span, stage } from "../words";
 
 const IDS = /^([0-9a-f]{32})[\s,/]+([0-9a-f-]{36})$/i;
 const KEPT = "stemwright.options";
@@ -47,7 +47,7 @@ export function Separate(): JSX.Element {
               {(attributes) => <input {...attributes} type="url" inputMode="url" placeholder="https://…" value={options.callBackUrl} onInput={(event) => change({ callBackUrl: event.currentTarget.value.trim() })} />}
             </Field>
           </details>
-          <Price count={chosen.length} price={service.prices[options.kind]} balance={balance} retentionDays={service.retentionDays} />
+          <Price count={chosen.length} each={price(service, options.kind, options.model)} balance={balance} retentionDays={service.retentionDays} />
         </form>
       </div>
     </>
@@ -143,7 +143,7 @@ function Kinds({ service, options, change }: { service: Service; options: Option
         <label key={kind} class="kind">
           <input type="radio" name="kind" value={kind} checked={options.kind === kind} onChange={() => change({ kind })} />
           <span><strong>{KINDS[kind]}</strong><span class="soft">{about[kind]}</span></span>
-          <span class="price">{credits(service.prices[kind])}</span>
+          <span class="price">{credits(price(service, kind, options.model))}</span>
         </label>
       ))}
       {options.kind === "split_stem_advanced" && (
@@ -155,13 +155,13 @@ function Kinds({ service, options, change }: { service: Service; options: Option
   );
 }
 
-function Price({ count, price, balance, retentionDays }: { count: number; price: number; balance: number; retentionDays: number }): JSX.Element {
-  const total = count * price;
+function Price({ count, each, balance, retentionDays }: { count: number; each: number; balance: number; retentionDays: number }): JSX.Element {
+  const total = count * each;
   const short = total > balance;
   return (
     <div class="sum">
       <p id="cost">
-        {count ? <><span>{plural(count, "song")} × {credits(price)}</span> <strong>{credits(total)}</strong></> : <span>{credits(price)} for each song</span>}
+        {count ? <><span>{plural(count, "song")} × {credits(each)}</span> <strong>{credits(total)}</strong></> : <span>{credits(each)} for each song</span>}
         <span class="soft">You have {number(balance)}. What fails is given back. Files are kept for {span(retentionDays * 86_400)}.</span>
       </p>
       {short && <p class="wrong" role="alert"><Icon name="warn" /> {credits(total - balance)} more would be needed.</p>}

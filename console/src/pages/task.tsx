@@ -96,18 +96,18 @@ function Made({ task }: { task: Whole }): JSX.Element {
         <div class="title"><h2 id="files">{plural(task.stems.length, "stem")}</h2>{task.expireTime && <span class="soft">kept until <time dateTime={new Date(task.expireTime).toISOString()}>{fullTime(task.expireTime)}</time></span>}</div>
         {silent.length > 0 && <p class="soft">Nothing was heard of {list(silent.map((stem) => stem.label))}: {silent.length === 1 ? "this file is" : "these files are"} silent.</p>}
         <Table class="stems" caption="Stems" head={["Stem", "Level", "Length", "Size", <span class="hidden">Download</span>]}>
-          {task.stems.map((stem) => <StemRow key={stem.id} stem={stem} loudest={loudest} />)}
+          {task.stems.map((stem) => <StemRow key={stem.id} stem={stem} model={task.model} loudest={loudest} />)}
         </Table>
       </section>
     </>
   );
 }
 
-function StemRow({ stem, loudest }: { stem: Stem; loudest: number }): JSX.Element {
+function StemRow({ stem, model, loudest }: { stem: Stem; model: string | null; loudest: number }): JSX.Element {
   const share = stem.loudnessDbfs === null || stem.silent ? 0 : Math.max(2, 100 * (1 - (loudest - stem.loudnessDbfs) / 50));
   return (
     <tr>
-      <th scope="row"><span class={`dot stem-${stem.name}`} />{stem.label} {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}</th>
+      <th scope="row"><span class={`dot stem-${stem.name}`} />{stem.label} {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}{stem.model !== model && <span class="soft">{stem.model}</span>}</th>
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>
@@ -123,7 +123,7 @@ function Facts({ task }: { task: Whole }): JSX.Element {
     ["Length", task.durationSeconds === null ? null : length(task.durationSeconds)],
     ["Took", took === null || task.state !== "finished" ? null : `${span(took)}${pace}`],
     ["Model", task.model],
-    ["Device", task.device],
+    ["Device", task.device && `${task.device}${task.precision ? `, in ${task.precision}` : ""}`],
     ["Gain", task.gainDb ? `${task.gainDb.toFixed(1)} dB on all stems alike, so that none clips` : null],
     ["Files", task.expireTime && !task.gone && task.state === "finished" ? `kept until ${fullTime(task.expireTime)} (${ago(task.expireTime)})` : null],
     ["Started again", task.attempts > 1 && isEnded(task.state) ? `${plural(task.attempts - 1, "time")}` : null],

@@ -101,8 +101,7 @@ class Tables(_Ends):
             self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped.")
         for warning in files.warnings:
             self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
-        if files.precision != "fp32":
-            self._out.print(f"Separated in {files.precision} on {files.device}.")
+
         if files.tempo or files.key:
             self._out.print(_heard(files), markup=False)
         paths = [*files.paths.values(), *files.extras.values()]
@@ -154,13 +153,19 @@ def _common(paths: list[Path]) -> str:
 
 
 def _table(song: Path, files: SeparatedFiles) -> Table:
-    table = Table("stem", "", title=Text(f"{song.name}, {minutes(files.seconds)}"), title_justify="left", box=None)
+    how = f"{files.model} in {files.precision} on {files.device}"
+    title = Text(f"{song.name}, {minutes(files.seconds)}, by {how}", overflow="fold")
+    table = Table("stem", "", title=title, title_justify="left", box=None)
     table.columns[0].min_width = 16
     table.add_column("level", justify="right")
     table.add_column("peak", justify="right")
+    by_others = any(stem.model != files.model for stem in files.facts.values())
+    if by_others:
+        table.add_column("model")
     for stem in files.facts.values():
         mark = "silent" if stem.silent else "experimental" if stem.experimental else ""
-        table.add_row(stem.name, mark, f"{stem.loudness_dbfs:.1f} dBFS", f"{stem.peak_dbfs:.1f} dBFS")
+        told = (stem.name, mark, f"{stem.loudness_dbfs:.1f} dBFS", f"{stem.peak_dbfs:.1f} dBFS")
+        table.add_row(*told, *([stem.model] if by_others else []))
     return table
 
 

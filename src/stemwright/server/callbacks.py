@@ -93,15 +93,10 @@ def group_name(stem_name: str) -> str:
 def origin_data(task: Task, stems: Sequence[Stem], base_url: str) -> list[dict[str, Any]]:
     """The list that describes every file; for `split_stem_advanced` one pair: the stem, and everything except it."""
     if task.kind != "split_stem_advanced":
-        return [_described(stem, group_name(stem.name), base_url) for stem in stems]
-    name = task.stem_name or ""
-    made = {"mapped_to": stems[0].name, "model": task.model}
-    return [
-        {
-            role: _described(stem, name, base_url) | made
-            for role, stem in zip(("extract", "remove"), stems, strict=False)
-        }
-    ]
+        return [_described(stem, group_name(stem.name), base_url, stem.model or task.model) for stem in stems]
+    name, mapped = task.stem_name or "", {"mapped_to": stems[0].name}
+    pair = zip(("extract", "remove"), stems, strict=False)
+    return [{role: _described(stem, name, base_url, stem.model or task.model) | mapped for role, stem in pair}]
 
 
 def stem_urls(task: Task, stems: Sequence[Stem], base_url: str) -> dict[str, str]:
@@ -119,12 +114,13 @@ def _info(task: Task, stems: Sequence[Stem], base_url: str) -> dict[str, Any]:
     return info
 
 
-def _described(stem: Stem, name: str, base_url: str) -> dict[str, Any]:
+def _described(stem: Stem, name: str, base_url: str, model: str | None) -> dict[str, Any]:
     return {
         "duration": round(stem.duration_seconds, 3),
         "audio_url": file_url(base_url, stem.blob),
         "stem_type_group_name": name,
         "id": stem.id,
+        "model": model,
     }
 
 

@@ -40,6 +40,7 @@ DAY_MS = 86_400_000
 
 log = logging.getLogger("stemwright.worker")
 
+_FACTS = ("model", "device", "precision", "duration_seconds", "gain_db")
 Answer = dict[str, Any]  # what a step hands to the next: plain JSON, because it is stored in between
 
 
@@ -61,11 +62,9 @@ class Workshop:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        limits = separating.Limits(
-            settings.task_memory_bytes, settings.task_seconds, address_space=settings.device == "cpu"
-        )
-        command = settings.separator_command or separating.COMMAND
-        self.every_child = [separating.Child(limits, command=command) for _ in range(settings.concurrent_tasks)]
+        limits = separating.Limits(settings.task_memory_bytes, settings.task_seconds)
+        how = {"command": settings.separator_command or separating.COMMAND, "device": settings.device}
+        self.every_child = [separating.Child(limits, **how) for _ in range(settings.concurrent_tasks)]
         for child in self.every_child:
             self.children.put(child)
         self._counting = Lock()
@@ -301,7 +300,7 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
         tasks.advance(tx, task.id, "storing", attempt=task.attempt)
         names = [part.blob(stem_id) for part, stem_id in named] + [blob for _, blob in beside.values()]
         arrivals.announce(tx, names, task_id=task.id, now=now_ms())
-    facts = {name: getattr(outcome, name) for name in ("model", "device", "duration_seconds", "gain_db")}
+    facts = {name: getattr(outcome, name) for name in _FACTS}
     files = [_stored(shop, part, n, stem_id, task.format.partition("-")[0]) for n, (part, stem_id) in enumerate(named)]
     for kind, (path, blob) in beside.items():
         shop.blobs.put(blob, path)

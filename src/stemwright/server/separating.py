@@ -72,7 +72,6 @@ class Limits:
 
     memory_bytes: int
     seconds: float
-    address_space: bool = True  # also limit what is only reserved: not on a GPU, whose driver reserves without end
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class Part:
     silent: bool
     experimental: bool
     loudness_dbfs: float | None
+    model: str | None = None
 
     def blob(self, stem_id: str) -> str:
         """What its file is called among the blobs."""
@@ -101,6 +101,7 @@ class Outcome:
     device: str
     duration_seconds: float
     gain_db: float
+    precision: str = "fp32"
     peaks: str | None = None
     mix: str | None = None
 
@@ -111,9 +112,9 @@ class Outcome:
 class Child:
     """A separation process: started when needed, kept between tasks, replaced when it dies."""
 
-    def __init__(self, limits: Limits, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, limits: Limits, *, command: Sequence[str] = COMMAND, device: str = "auto") -> None:
         self.limits = limits
-        self._command = list(command)
+        self._command, self._device = list(command), device
         self._process: subprocess.Popen[str] | None = None
         self._events: Queue[dict[str, Any] | None] = Queue()
         self._busy = threading.Lock()
@@ -184,7 +185,8 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[str]:
         environment = os.environ | {
-            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes if self.limits.address_space else 0),
+            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes),
+            "STEMWRIGHT_DEVICE": self._device,
             "MALLOC_ARENA_MAX": "4",  # glibc reserves address space for every thread otherwise
             "STEMWRIGHT_PARENT_PID": str(os.getpid()),
         }
@@ -347,8 +349,11 @@ def _take_over_output() -> Callable[[dict[str, Any]], None]:
 
 def _limit_memory(limit_bytes: int) -> None:
     """A second line behind the worker's watch: one allocation that is far too large fails here at once."""
-    if limit_bytes and sys.platform == "linux":
+    from stemwright.zoo import machine
+
+    if limit_bytes and sys.platform == "linux" and not machine.may_use_gpu():  # whose driver reserves without end
         import resource
+
 
         reserved = 16 << 30  # address space that runtimes reserve and never touch
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes + reserved, limit_bytes + reserved))
@@ -413,12 +418,14 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
             silent=fact.silent,
             experimental=fact.experimental,
             loudness_dbfs=fact.loudness_dbfs if math.isfinite(fact.loudness_dbfs) else None,
+            model=fact.model,
         )
         for fact, said in zip(done.facts.values(), labels, strict=True)
     )
     drawn = drawing.write(Path(job.folder), done, parts, job.ids) if job.ids else None
     song = str(done.mix) if done.mix else None
-    return Outcome(parts, done.model, done.device, done.seconds, done.gain_db, peaks=drawn, mix=song)
+    facts = (done.model, done.device, done.seconds, done.gain_db, done.precision)
+    return Outcome(parts, *facts, peaks=drawn, mix=song)
 
 
 def _wanted(job: Job) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +49,7 @@ class Settings(BaseSettings):
     cost_separate_vocal: int = Field(default=1, ge=0)
     cost_split_stem: int = Field(default=5, ge=0)
     cost_split_stem_advanced: int = Field(default=5, ge=0)
+    cost_factors: Annotated[dict[str, Decimal], NoDecode] = Field(default_factory=dict[str, Decimal])  # per model
     admin_credits: int = Field(default=1_000_000, ge=0)  # what the first start gives to the admin account
 
     # how long things are kept
@@ -83,7 +86,7 @@ class Settings(BaseSettings):
     formats: Annotated[tuple[str, ...], NoDecode] = FORMATS
     model: str = "twelve"
     allowed_models: Annotated[tuple[str, ...], NoDecode] = ()  # cards and recipes that a create may name besides
-    device: str = "cpu"
+    device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     task_memory_bytes: PositiveInt = 4 << 30
     task_seconds: float = Field(default=3600, gt=0)
@@ -117,6 +120,22 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cost_factors", mode="before")
+    @classmethod
+    def _factors(cls, value: object) -> object:
+        """`four:2,karaoke:1.5` as a table."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition(":") for part in value.split(",") if part.strip()]
+        return {model.strip(): factor.strip() for model, _, factor in pairs}
+
+    @field_validator("cost_factors")
+    @classmethod
+    def _costs(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
+        if not all(factor.is_finite() and factor >= 0 for factor in value.values()):
+            raise ValueError("give models and what their prices are multiplied by, such as four:2,karaoke:1.5")
+        return value
 
     @field_validator("upstream_url")
     @classmethod
@@ -153,9 +172,9 @@ class Settings(BaseSettings):
         """The models and recipes that a create may name."""
         return tuple(dict.fromkeys((self.model, *self.allowed_models)))
 
-    def cost(self, kind: str) -> int:
-        """Credits that one task of `kind` costs."""
-        return int(getattr(self, f"cost_{kind}"))
+    def cost(self, kind: str, model: str | None = None) -> int:
+        """Credits that one task of `kind` costs with that model, the operator's if none is named: rounded up."""
+        return math.ceil(getattr(self, f"cost_{kind}") * self.cost_factors.get(model or self.model, Decimal(1)))
 
 
 def unknown(environment: Iterable[str]) -> list[str]:

@@ -90,6 +90,7 @@ class Task:
     error: str | None
     model: str | None
     device: str | None
+    precision: str | None
     duration_seconds: float | None
     gain_db: float | None
     created: int
@@ -120,7 +121,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Stem:
-    """One file of a finished task; `id` is the uuid in its name."""
+    """One file of a finished task; `id` is the uuid in its name, `model` the one that it was made by."""
 
     id: str
     position: int
@@ -133,6 +134,7 @@ class Stem:
     silent: bool
     experimental: bool
     loudness_dbfs: float | None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,7 @@ def keep_source(tx: sa.Connection, task_id: str, blob: str, *, attempt: int) -> 
 def finish(
     tx: sa.Connection, task_id: str, files: Iterable[Stem], *, facts: dict[str, Any], attempt: int, now: int
 ) -> Task:
-    """The one transition to finished, with its files; `facts`: model, device, duration_seconds, gain_db, expires."""
+    """The one transition to finished, with its files; `facts`: what the task's row tells of how."""
     values = {"state": "finished", "progress": 100.0, "completed": now, **facts}
     task = _enter(tx, task_id, "finished", attempt=attempt, values=values)
     tx.execute(sa.insert(stems), [vars(stem) | {"task_id": task_id} for stem in files])

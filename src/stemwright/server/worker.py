@@ -12,11 +12,13 @@ from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from stemwright.errors import ModelsNotReady
 from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
 from stemwright.server.store.database import Database
+from stemwright.zoo import catalog, machine
 
 DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
 RELEASE_SECONDS = 0.2
@@ -35,6 +37,7 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     if supervised:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server decides
     opening.require(settings)
+    require_models(settings)
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         migrations.check(database)
@@ -54,6 +57,25 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
         os.read(told, 1)
         _leave(shop)
+
+
+def require_models(settings: Settings) -> None:
+    """Raises ModelsNotReady where a model that a task may name cannot run on this machine.
+
+    Tells of licences that the policy does not allow, and of a GPU that the bundled model has no use for.
+    """
+    if settings.separator_command:
+        return  # whatever that is, it has its own models
+    if set(settings.models) <= set(catalog.names()):
+        if unused := machine.unused_gpu("cpu"):
+            log.warning("%s", unused)
+        return
+    from stemwright.zoo import readiness
+
+    if found := readiness.obstacles(settings.models):
+        raise ModelsNotReady(reasons=" ".join(map(str, found.values())))
+    for card in readiness.not_allowed(settings.models):
+        log.warning("%s has the licence %s, which the policy does not allow", card.name, card.licence)
 
 
 def open_workshop(settings: Settings, database: Database) -> Workshop:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemwright.errors import LicenceForbids, NotFetched, NotRunnable, Offline
 from stemwright.zoo import foreign, installed, recipes
-from stemwright.zoo.published import ALLOWED, Download, Published, published
+from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,11 +48,10 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """From STEMWRIGHT_MIRROR, STEMWRIGHT_OFFLINE and STEMWRIGHT_LICENCES."""
-        policy = os.environ.get("STEMWRIGHT_LICENCES", "permissive")
         return cls(
             mirror=os.environ.get("STEMWRIGHT_MIRROR") or None,
             offline=os.environ.get("STEMWRIGHT_OFFLINE", "").lower() in ("1", "true", "yes"),
-            policy=policy if policy in ALLOWED else "permissive",
+            policy=policy(),
         )
 
 

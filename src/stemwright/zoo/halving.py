@@ -16,6 +16,8 @@ from stemwright.zoo.installed import Installed
 LEAST_DB = 40.0
 _LOUD = 1e-3
 """RMS of a segment that proves something (-60 dBFS)."""
+_OVERFLOWED = -999.0
+"""What is noted, in dB, of a precision in which the model gave values that are no numbers."""
 _HEARD = 1e-3
 """Power of a stem that counts, as a share of the mix's: rounding what is hardly there is no loss."""
 
@@ -23,11 +25,13 @@ Open = Callable[[str], Separator]
 
 
 def settled(model: Installed, asked: str) -> str:
-    """The precision that a model runs in here when `asked` is wanted: of "auto" the fastest not found wanting."""
-    device = machine.device()
+    """The precision that a model runs in here when `asked` is wanted: of "auto" the fastest not found wanting.
+
+    One that is asked for by name is taken as it is, unless the model is known to overflow in it.
+    """
+    device, found = machine.device(), _proofs(model)
     if (chosen := machine.precision(asked)) != "auto":
-        return chosen
-    found = _proofs(model)
+        return chosen if found.get(_label(device, chosen), 0.0) > _OVERFLOWED else "fp32"
     return next(each for each in machine.fastest(device) if found.get(_label(device, each), LEAST_DB) >= LEAST_DB)
 
 
@@ -81,7 +85,7 @@ class Halved:
     def _prove(self, found: float) -> None:
         self._is_proven = True
         label = _label(machine.device(), self._precision)
-        told = {**_proofs(self._model), label: round(float(np.clip(found, -999, 999)), 1)}
+        told = {**_proofs(self._model), label: round(float(np.clip(found, _OVERFLOWED, 999)), 1)}
         _HERE[self._model.folder.as_posix()] = told
         with suppress(OSError):  # a folder that may not be written is proved anew by every process
             (self._model.folder / _FILE).write_text(json.dumps(told) + "\n")

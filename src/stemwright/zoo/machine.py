@@ -20,7 +20,7 @@ def device() -> str:
     import torch
 
     usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    asked = os.environ.get("STEMWRIGHT_DEVICE", "auto").lower()
+    asked = _asked()
     if asked == "auto":
         return next((name for name in ("cuda", "mps") if usable[name]), "cpu")
     if not usable.get(asked.partition(":")[0]):
@@ -46,12 +46,23 @@ def fastest(device: str) -> tuple[str, ...]:
 
 def unused_gpu(device: str) -> str | None:
     """What to tell of a GPU that is in this machine while nets run on the CPU, unless that was asked for."""
-    if device != "cpu" or os.environ.get("STEMWRIGHT_DEVICE", "auto").lower() != "auto":
-        return None
-    if not any(any(Path(folder).glob(name)) for folder, name in GPU_FILES):
+    if device != "cpu" or _asked() != "auto" or not _has_gpu():
         return None
     needs = "that takes a public model and a PyTorch that was built for it"
     return f"a GPU of this machine was NOT USED: {needs} (STEMWRIGHT_DEVICE=cpu ends this line)"
+
+
+def may_use_gpu() -> bool:
+    """Whether nets may run on a GPU: one is asked for, or there is one and nothing is."""
+    return _has_gpu() if _asked() == "auto" else _asked() != "cpu"
+
+
+def _asked() -> str:
+    return os.environ.get("STEMWRIGHT_DEVICE", "auto").lower()
+
+
+def _has_gpu() -> bool:
+    return any(any(Path(folder).glob(name)) for folder, name in GPU_FILES)
 
 
 def _has_fast_bf16() -> bool:

@@ -14,11 +14,11 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator, batch_of
 from stemwright.engine.wrappers import Grouped
-from stemwright.errors import BadCard, ExtraMissing, NotPulled, UnknownStem
+from stemwright.errors import BadCard, ExtraMissing, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
-from stemwright.zoo import halving, installed, machine
+from stemwright.zoo import halving, machine
 from stemwright.zoo.installed import Installed
-from stemwright.zoo.published import names, published
+from stemwright.zoo.published import members
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,30 +74,26 @@ def load(name: str, precision: str = "auto") -> Separator:
 
     Raises NotPulled for a public model that is not here, UnknownModel for any other, and what opening raises.
     """
-    stems, model = offered(name), installed.find(name)
-    if model is None:
-        return Bag([open_installed(_here(member), precision=precision) for member in published(name).members])
-    if stems == tuple(model.facts["stems"]):
-        return open_installed(model, precision=precision)
-    return WithRest(partial(open_installed, model, precision=precision), stems)
+    found, stems = members(name), offered(name)
+    if len(found) > 1:
+        return Bag([open_installed(member, precision=precision) for member in found])
+    if stems == tuple(found[0].facts["stems"]):
+        return open_installed(found[0], precision=precision)
+    return WithRest(partial(open_installed, found[0], precision=precision), stems)
 
 
 def setup(name: str, precision: str = "auto") -> tuple[str, str]:
     """The device and the precision that a model runs in here; raises as `load` does."""
-    model = installed.find(name)
-    if model is None:
-        model = _here(published(name).members[0])
-    if model.facts["architecture"] == "mdx":
+    found = members(name)
+    if found[0].facts["architecture"] == "mdx":
         return "cpu", "fp32"
-    return machine.device(), halving.settled(model, precision)
+    return machine.device(), " + ".join(dict.fromkeys(halving.settled(model, precision) for model in found))
 
 
 def offered(name: str) -> tuple[str, ...]:
     """The stems that a model on this machine gives, without opening it; raises as `load` does."""
-    model = installed.find(name)
-    if model is None and name in names() and published(name).members:
-        return tuple(_here(published(name).members[0]).facts["stems"])
-    return covering(tuple((model or _here(name)).facts["stems"]))
+    first, *others = members(name)
+    return tuple(first.facts["stems"]) if others else covering(tuple(first.facts["stems"]))
 
 
 def covering(stems: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,15 +101,6 @@ def covering(stems: tuple[str, ...]) -> tuple[str, ...]:
     if 1 < len(stems) <= MOST_THAT_COVER:
         return stems
     return (*stems, OPPOSITES.get(stems[0], "other") if len(stems) == 1 else "other")
-
-
-def _here(name: str) -> Installed:
-    model = installed.find(name)
-    if model is None:
-        card = published(name)
-        size = f"{card.bytes / 1e6:.0f} MB" if card.bytes else "of unknown size"
-        raise NotPulled(model=name, size=size, licence=card.licence)
-    return model
 
 
 class WithRest:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, UnknownModel
+from stemwright.errors import BadCard, NotPulled, UnknownModel
 from stemwright.zoo import installed
 
 CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
@@ -109,7 +110,34 @@ def _read(path: Path) -> Published:
 
 def here(card: Published) -> bool:
     """Whether the model, or every member of a bag, is on this machine."""
-    return all(map(installed.find, card.members)) if card.members else installed.find(card.name) is not None
+    return all(map(installed.find, card.members or (card.name,)))
+
+
+def members(name: str) -> list[installed.Installed]:
+    """The models on this machine that a name stands for: one, or those of a bag; raises NotPulled, UnknownModel."""
+    model = installed.find(name)
+    return [model] if model else [_pulled(each) for each in published(name).members or (name,)]
+
+
+def _pulled(name: str) -> installed.Installed:
+    model, card = installed.find(name), published(name)
+    if model is None:
+        size = f"{card.bytes / 1e6:.0f} MB" if card.bytes else "of unknown size"
+        raise NotPulled(model=name, size=size, licence=card.licence, consent=consent([card]))
+    return model
+
+
+def policy() -> str:
+    """Whose licences are fetched without asking: STEMWRIGHT_LICENCES, else `permissive`."""
+    asked = os.environ.get("STEMWRIGHT_LICENCES", "permissive")
+    return asked if asked in ALLOWED else "permissive"
+
+
+def consent(cards: Iterable[Published]) -> str:
+    """What `models pull` needs besides, where the policy does not allow all these licences."""
+    if all(card.licence_class in ALLOWED[policy()] for card in cards):
+        return ""
+    return f" --yes (which accepts what the policy {policy()!r} does not)"
 
 
 _ORDERS: dict[str, Callable[[Published], Any]] = {

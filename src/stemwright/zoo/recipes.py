@@ -20,7 +20,7 @@ from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
 from stemwright.errors import BadRecipe, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, installed
-from stemwright.zoo.published import ALLOWED, Published, here, published
+from stemwright.zoo.published import ALLOWED, Published, consent, here, published
 from stemwright.zoo.published import names as published_names
 
 _CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
@@ -116,7 +116,8 @@ class Recipe:
             cards = [published(name) for name in missing if name in published_names()]
             told = [f"{card.name} ({total([card])}, licence {card.licence})" for card in cards]
             told += [name for name in missing if name not in published_names()]
-            raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=total(cards))
+            yes = consent(cards)
+            raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=total(cards), consent=yes)
 
 
 def names() -> list[str]:

@@ -142,11 +142,13 @@ class House:
                     name in silent,
                     name in experimental,
                     -20.0,
+                    f"{model}-{name}" if stems else model,
                 )
             )
         facts = {
             "model": model,
             "device": "cpu",
+            "precision": "bf16",
             "duration_seconds": 12.5,
             "gain_db": 0.0,
             "expires": now_ms() + DAY_MS,

@@ -19,7 +19,7 @@ def test_a_key_becomes_a_cookie_that_no_script_reads(house: House, caller: Calle
     assert {"HttpOnly", "SameSite=Strict", "Path=/console", "Max-Age=43200"} <= set(cookie.split("; "))
     assert caller.http.key not in cookie
     assert answer.json()["data"]["balance"] == 100
-    assert answer.json()["data"]["service"]["prices"]["split_stem"] == 5
+    assert answer.json()["data"]["service"]["prices"]["twelve"]["split_stem"] == 5
 
 
 def test_behind_https_the_cookie_stays_there(serve) -> None:

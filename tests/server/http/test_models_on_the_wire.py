@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from stemwright.server.settings import Settings
 from tests.server.http.conftest import Serve
@@ -11,7 +12,7 @@ from tests.server.http.house import Caller, House
 
 @pytest.fixture
 def allowing(serve: Serve) -> House:
-    return serve(allowed_models=("four", "drums", "mega53"))
+    return serve(allowed_models=("four", "drums", "mega53"), cost_factors="four:1.1,drums:0")
 
 
 def test_the_bundled_model_alone_may_be_named_unless_the_operator_says_more(dialect: str, house: House) -> None:
@@ -47,7 +48,13 @@ def test_four_stems_fill_their_fields(allowing: House) -> None:
     allowing.finish(task_id, stems=("vocals", "drums", "bass", "other"), model="four")
     response = caller.record(task_id)["response"]
     assert {name for name, value in response.items() if value} == {"originData", "vocalUrl", "drumsUrl", "bassUrl"}
-    assert len(response["originData"]) == 4
+    assert [each["model"] for each in response["originData"]] == [
+        "four-vocals",
+        "four-drums",
+        "four-bass",
+        "four-other",
+    ]
+    assert caller.record(task_id)["precision"] == "bf16"
 
 
 def test_the_advanced_kind_says_which_head_of_which_model_it_was(allowing: House) -> None:
@@ -56,8 +63,24 @@ def test_the_advanced_kind_says_which_head_of_which_model_it_was(allowing: House
     allowing.finish(task_id, stems=("violin", "rest"), model="mega53")
     record = caller.record(task_id)
     extract = record["response"]["originData"][0]["extract"]
-    assert (extract["mapped_to"], extract["model"], record["model"]) == ("violin", "mega53", "mega53")
+    assert (extract["mapped_to"], extract["model"], record["model"]) == ("violin", "mega53-violin", "mega53")
     assert record["response"]["stringsUrl"] == extract["audio_url"]
+
+
+def test_a_model_has_its_price_which_is_told_before(allowing: House) -> None:
+    caller = allowing.caller()
+    for model, left in (("four", 94), ("drums", 94), ("mega53", 89), (None, 84)):
+        caller.created(type="split_stem", model=model)
+        assert caller.balance() == left
+    prices = caller.signed_in().get("/console/api/session").json()["data"]["service"]["prices"]
+    assert prices["four"] == {"separate_vocal": 2, "split_stem": 6, "split_stem_advanced": 6}
+    assert [prices[model]["split_stem"] for model in ("twelve", "drums", "mega53")] == [5, 0, 5]
+
+
+@pytest.mark.parametrize("factors", ["four:-1", "four", "four:much", "four:inf"])
+def test_a_factor_that_is_no_price_is_refused(factors: str) -> None:
+    with pytest.raises(ValidationError, match="cost_factors"):
+        Settings(cost_factors=factors)  # type: ignore[arg-type]
 
 
 def test_again_takes_the_same_model(allowing: House) -> None:

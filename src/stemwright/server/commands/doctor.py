@@ -67,6 +67,7 @@ def examine(data: Path | None) -> Iterator[Finding]:
     settings: list[Settings] = []
     yield from _guarded("settings", lambda: _settings(data, settings))
     for read in settings:
+        yield from _guarded("models", lambda read=read: _allowed_models(read))
         yield from _guarded("disk", lambda read=read: _disks(read))
         yield from _guarded("database", lambda read=read: _database(read))
         yield from _guarded("storage", lambda read=read: _storage(read))
@@ -130,6 +131,16 @@ def _models() -> Iterator[Finding]:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     fetched = f"{len(names)} fetched, {size / 1e6:.0f} MB in {folder}" + (f": {', '.join(names)}" if names else "")
     yield Finding("models", "ok", f"bundled: {', '.join(catalog.names())}; {fetched}")
+
+
+def _allowed_models(settings: Settings) -> Iterator[Finding]:
+    from stemwright.zoo import published, readiness
+
+    for error in readiness.obstacles(settings.models).values():
+        yield Finding("models", "failure", f"the service would not start: {error}")
+    for card in readiness.not_allowed(settings.models):
+        told = f"{card.name} has the licence {card.licence} ({card.licence_stated})"
+        yield Finding("models", "warning", f"{told}; the policy is {published.policy()!r} (STEMWRIGHT_LICENCES)")
 
 
 def _settings(data: Path | None, into: list[Settings]) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ def serve(
     no_worker: Serve the API only; workers run elsewhere.
     """
     from stemwright.server import api
+    from stemwright.server import worker as worker_process
 
     def ready(address: str, secret: str | None) -> None:
         if as_json:
@@ -39,6 +40,8 @@ def serve(
 
     settings = read_settings(data, host=host, port=port)
     begin_to_log(settings)
+    if not no_worker:
+        worker_process.require_models(settings)  # before the address is told; the worker would say so again and again
     api.serve(settings, worker=not no_worker, on_ready=ready)
 
 
@@ -47,7 +50,7 @@ def worker(*, data: Data = None, device: str | None = None, port: int | None = N
 
     Parameters
     ----------
-    device: What it separates on; default: STEMWRIGHT_DEVICE, or cpu.
+    device: What it separates on: cpu, cuda or mps; default: STEMWRIGHT_DEVICE, or a GPU if there is one.
     port: Port for its health and figures; default: STEMWRIGHT_WORKER_PORT, or none.
     """
     from stemwright.server import worker as process

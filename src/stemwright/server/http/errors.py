@@ -102,6 +102,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
             errors.InputRefused,
             errors.LedgerBroken,
             errors.LimitExceeded,
+            errors.ModelsNotReady,
             errors.NoData,
             errors.NothingCharged,
             errors.PortInUse,

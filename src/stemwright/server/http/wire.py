@@ -179,6 +179,7 @@ def record(task: Task, stems: Sequence[Stem], delivery: Delivery | None, *, base
         "expireTime": task.expires,
         "model": task.model,
         "device": task.device,
+        "precision": task.precision,
         "playerUrl": callbacks.file_url(base_url, task.peaks) if task.peaks and not task.gone else None,
     }
 

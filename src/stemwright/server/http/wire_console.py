@@ -22,7 +22,7 @@ from stemwright.server.keys import Key
 from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import LABELS, NEAREST
-from stemwright.server.tasks import Stem, Task
+from stemwright.server.tasks import KINDS, Stem, Task
 
 TWELVE = [name for name in LABELS if name != "instrumental"]
 DAY_MS = 86_400_000
@@ -103,7 +103,7 @@ def service(settings: Settings, *, maintenance_since: int | None) -> dict[str, A
     """What this server offers, and for how much."""
     return {
         "version": version("stemwright"),
-        "prices": {kind: settings.cost(kind) for kind in ("separate_vocal", "split_stem", "split_stem_advanced")},
+        "prices": {model: {kind: settings.cost(kind, model) for kind in KINDS} for model in settings.models},
         "formats": list(settings.formats),
         "models": list(settings.models),
         "stems": TWELVE,
@@ -150,6 +150,7 @@ def details(task: Task, stems: Sequence[Stem], *, base_url: str, key: Key | None
         "audioUrl": task.audio_url,
         "callbackUrl": task.callback_url,
         "device": task.device,
+        "precision": task.precision,
         "gainDb": task.gain_db,
         "attempts": task.attempt,
         "key": {"id": key.id, "name": key.name, "hint": key.hint} if key else None,
@@ -172,6 +173,7 @@ def stem_of(stem: Stem, task: Task, base_url: str) -> dict[str, Any]:
         "silent": stem.silent,
         "experimental": stem.experimental,
         "loudnessDbfs": stem.loudness_dbfs,
+        "model": stem.model or task.model,
     }
 
 

@@ -107,6 +107,7 @@ tasks = sa.Table(
     Column("error", sa.Text),
     Column("model", sa.String(100)),
     Column("device", sa.String(50)),
+    Column("precision", sa.String(50)),
     Column("duration_seconds", sa.Float),
     Column("gain_db", sa.Float),
     Column("created", Milliseconds, nullable=False),
@@ -173,6 +174,7 @@ stems = sa.Table(
     Column("silent", sa.Boolean, nullable=False),
     Column("experimental", sa.Boolean, nullable=False),
     Column("loudness_dbfs", sa.Float),
+    Column("model", sa.String(200)),  # those of a recipe that it was made by; null: by a release that did not say
     UniqueConstraint("task_id", "position", name="stems_in_order"),
 )
 

@@ -158,7 +158,7 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
         kind=asked.kind,
         format=asked.format or api.settings.formats[0],
         dialect=caller.dialect,
-        cost=api.settings.cost(asked.kind),
+        cost=api.settings.cost(asked.kind, asked.model),
         track=track,
         audio_url=None if track and track.blob else asked.audio_url,
         stem_name=asked.stem_name if asked.kind == "split_stem_advanced" else None,

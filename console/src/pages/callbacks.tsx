@@ -109,10 +109,10 @@ function Deliveries(): JSX.Element {
     <section aria-labelledby="deliveries">
       <div class="title"><h2 id="deliveries">Deliveries</h2></div>
       {!data ? <Pending fault={fault} what="deliveries" /> : data.callbacks.length === 0 ? <Empty title="Nothing was delivered yet.">Give an address with a task, and its callback appears here when the task has ended.</Empty> : (
-        <Table caption="Deliveries, those of the newest tasks first" head={["Song", "To", "State", "Answer", "Attempts", "Last", <span class="hidden">Actions</span>]} cards>
+        <Table caption="Deliveries, those of the newest tasks first" head={["Song", "To", "State", "Answer", "Attempts", "Last", <span class="hidden">Actions</span>]} class="deliveries" cards>
           {data.callbacks.map((one) => (
             <tr key={one.callbackId}>
-              <th scope="row"><a href={`/console/task/${one.taskId}`}>{one.song}</a></th>
+              <th scope="row"><a href={`/console/task/${one.taskId}`} title={one.song}>{one.song}</a></th>
               <td data-label="To" class="clip" title={one.url}><code>{where(one.url)}</code></td>
               <td data-label="State"><Delivery state={one.state} /></td>
               <td data-label="Answer">{one.lastStatus !== null ? `HTTP ${one.lastStatus}` : one.lastError ? <span class="clip" title={one.lastError}>{one.lastError}</span> : "–"}</td>

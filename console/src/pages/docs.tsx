@@ -134,7 +134,7 @@ function typeOf(schema: Any, follow: (thing: Any) => Any): string {
 function Rows({ caption, head, rows }: { caption: string; head: string[]; rows: ComponentChildren[][] }): JSX.Element {
   return (
     <div class="table" role="group" aria-label={caption} tabIndex={0}>
-      <table><caption class="hidden">{caption}</caption><thead><tr>{head.map((cell) => <th scope="col" key={cell}>{cell}</th>)}</tr></thead><tbody>{rows.map((row, at) => <tr key={at}>{row.map((cell, column) => <td key={column}>{cell}</td>)}</tr>)}</tbody></table>
+      <table><caption class="hidden">{caption}</caption><thead><tr>{head.map((cell) => <th scope="col" key={cell}>{inline(cell)}</th>)}</tr></thead><tbody>{rows.map((row, at) => <tr key={at}>{row.map((cell, column) => <td key={column}>{cell}</td>)}</tr>)}</tbody></table>
     </div>
   );
 }

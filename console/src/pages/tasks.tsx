@@ -79,7 +79,7 @@ function Row({ task, now, onCancel }: { task: TaskLine; now: Progress | undefine
   const progress = now?.progress ?? task.progress;
   return (
     <tr>
-      <th scope="row"><a href={`/console/task/${task.taskId}`}>{task.song}</a></th>
+      <th scope="row"><a href={`/console/task/${task.taskId}`} title={task.song}>{task.song}</a></th>
       <td data-label="What">{task.kind === "split_stem_advanced" ? task.stemName : KINDS[task.kind]} <span class="soft">{task.format}</span></td>
       <td data-label="State">
         <StateBadge state={state} /> {task.gone && task.state === "finished" && <span class="soft">files gone</span>}

@@ -83,7 +83,11 @@ export function ExportPanel({ song, engine, say }: { song: Song; engine: Engine;
   const url = mixUrl(song, engine, format);
   return (
     <div class="panel" role="group" aria-label="Export the mix">
-      <p>The mix as it sounds now: what is muted, how loud, where, how fast and how high.</p>
+      <p>
+        The mix as it sounds now: what is muted, how loud, where, how fast and how high.
+        {(engine.tempo !== 1 || engine.semitones !== 0) &&
+          " The server has a stretcher of its own: tempo and pitch are the same, fine detail may sound a little different."}
+      </p>
       <label>
         Format{" "}
         <select value={format} onChange={(event) => setFormat(event.currentTarget.value)}>

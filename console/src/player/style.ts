@@ -55,9 +55,10 @@ svg { width: 20px; height: 20px; display: block; flex: none }
 .tool:not(:disabled):hover { border-color: var(--soft) }
 .tool[aria-pressed="true"], .go { background: var(--accent); border-color: var(--accent); color: var(--on-accent) }
 .tool[aria-expanded="true"], .tool[data-marked] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent) }
-.group { display: inline-flex }
+.group { display: inline-flex; align-items: center }
+.group > span { margin-inline: 6px 8px; color: var(--soft) }
 .group .tool { border-radius: 0; margin-inline-start: -1px }
-.group .tool:first-child { border-radius: 9px 0 0 9px; margin: 0 }
+.group > span + .tool, .group .tool:first-child { border-radius: 9px 0 0 9px; margin: 0 }
 .group .tool:last-child { border-radius: 0 9px 9px 0 }
 .group .tool:hover, .group .tool:focus-visible { z-index: 1; position: relative }
 .compare { display: inline-flex; padding: 3px; border: 1px solid var(--line); border-radius: 9px; background: var(--raised) }
@@ -102,7 +103,7 @@ input.pan::-moz-range-track, .tempo::-moz-range-track, .pitch::-moz-range-track 
 .seek { position: absolute; inset: 0; width: 100%; height: 100% !important; opacity: 0; z-index: 1 }
 .overview:has(.seek:focus-visible) { outline: 2px solid var(--accent); outline-offset: 2px }
 
-.lanes { position: relative; border-top: 1px solid var(--line); --strip: 280px; touch-action: pan-y }
+.lanes { position: relative; border-top: 1px solid var(--line); --strip: 330px; touch-action: pan-y }
 .ruler, .lane { display: grid; grid-template: minmax(0, 1fr) / var(--strip) minmax(0, 1fr) }
 canvas { contain: size }
 .ruler { height: 24px; border-bottom: 1px solid var(--line); background: var(--raised) }
@@ -144,14 +145,16 @@ ${hues.join("\n")}
 :host([theme="dark"]) .chip { color: #14161c }
 :host([theme="light"]) .chip { color: #fff }
 
-@container (max-width: 900px) { .wide span { display: none } .master .volume { width: 84px } .lanes { --strip: 236px } .name { font-size: 13px }
+@container (max-width: 1180px) { .bar { justify-content: space-between } .tools { order: 3; flex: 1 0 100% } }
+@container (max-width: 900px) { .wide:not(.karaoke) span { display: none } .master .volume { width: 84px } .lanes { --strip: 236px } .name { font-size: 13px }
   .strip { grid-template-columns: 22px 1fr 28px 28px 6px } }
 @container (max-width: 560px) {
-  .bar { padding: 12px; gap: 10px } .time { flex: 1; min-width: 0 } .master { order: 2 } .meters { width: 36px } .tools { order: 3; flex: 1 0 100%; justify-content: space-between; gap: 6px }
+  .bar { padding: 12px; gap: 10px } .time { flex: 1; min-width: 0 } .master { order: 2 } .meters { width: 36px } .tools { justify-content: space-between; gap: 6px } .group > span { display: none }
+  .name { white-space: normal; line-height: 1.15; overflow-wrap: anywhere }
   .tool { min-height: 40px; padding: 0 8px } .compare button { padding: 5px 8px } .overview, .panel { margin-inline: 12px }
   .lanes { --strip: 0px } .ruler { grid-template-columns: minmax(0, 1fr) } .ruler span { display: none }
   .lane { grid-template: auto 34px / minmax(0, 1fr); height: auto; padding-bottom: 4px }
-  .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 72px 44px 36px 36px 5px; border: 0; background: var(--ground); padding-inline: 12px }
+  .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 64px 38px 36px 36px 5px; border: 0; background: var(--ground); padding-inline: 12px }
   .chip { margin: 12px 0 } .mute, .solo { height: 36px } .name small { display: block; margin: 0; line-height: 1 } .wave { padding: 0 }
 }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }

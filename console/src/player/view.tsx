@@ -156,6 +156,7 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
             </div>
           )}
           <div class="group" role="group" aria-label="Loop">
+            <span aria-hidden="true">Loop</span>
             <button type="button" class="tool" aria-label="Loop from here" title="Loop from here (A)" onClick={loopStart}>
               A
             </button>

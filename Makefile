@@ -11,10 +11,11 @@ WAITING := tests/crash tests/deploy tests/train
 
 .DEFAULT_GOAL := help
 
-CONSOLE := src/stemwright/server/http/page/console
+PAGE := src/stemwright/server/http/page
+CONSOLE := $(PAGE)/console
 CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shell find console/src -type f)
 
-.PHONY: audit sbom help setup setup-dev console demo serve test check fix lock clean train-system bench
+.PHONY: audit sbom help setup setup-dev console docs demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -77,6 +78,11 @@ fix: $(VENV)/.dev  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.dev  ## the guide, the decisions and the API's reference as a site, in build/docs
+	$(BIN)/zensical build --clean --strict
+	cp $(PAGE)/docs.html build/docs/reference.html
+	$(BIN)/python -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' <$(PAGE)/openapi.yaml >build/docs/openapi.json
+
 train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers that training songs are made with
 	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)
 
@@ -99,4 +105,4 @@ sbom: $(VENV)/.dev  ## the bill of materials of the core install, CycloneDX JSON
 	mkdir -p dist && $(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --of JSON -o dist/sbom.cdx.json
 
 clean:           ## remove the virtual environment and every cache
-	rm -rf $(VENV) demo/out console/node_modules $(CONSOLE) .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build demo/out console/node_modules $(CONSOLE) .cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -18,12 +18,13 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from stemwright import errors
-from stemwright.audio import decode
+from stemwright.audio import container, decode
 from stemwright.audio.tags import Tags
+from stemwright.server import separating
 
 LONGEST_SECONDS = 30.0  # of sound that a case may give
 HANG_SECONDS = 30.0  # of one case; an unmutated one takes milliseconds
-MEMORY_BYTES = 1 << 30  # of the decoding process; unmutated files take less than 200 MB
+MEMORY_BYTES = 512 << 20  # of the decoding process; unmutated files take less than 200 MB, one piece at most 256
 ROOT = str(Path(__file__).parents[1])
 _TELLING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -133,6 +134,7 @@ def decode_cases() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    container.limit_allocations(separating.LARGEST_PIECE_BYTES)  # as in the service's child
     seeds = [path.read_bytes() for path in sorted(Path(sys.argv[1]).iterdir())]
     with tempfile.TemporaryDirectory() as scratch:
         for line in sys.stdin:

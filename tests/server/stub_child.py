@@ -17,8 +17,13 @@ TWELVE = [name for name in LABELS if name != "instrumental"]
 
 
 def act(job: separating.Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> separating.Outcome:
-    """Reads a script {"seconds", "die", "once", "refuse", "swell", "deaf", "mutter"} from the source and follows it."""
+    """Follows the source's script: {"seconds", "burn", "die", "once", "refuse", "swell", "deaf", "mutter", "tell"}."""
     script = json.loads(Path(job.source).read_text())
+    if "tell" in script:
+        Path(script["tell"]).write_text(json.dumps(dict(os.environ)))
+    burnt = time.process_time() + script.get("burn", 0)
+    while time.process_time() < burnt:
+        pass
     if "mutter" in script:
         sys.stderr.write(script["mutter"] + "\n")
         sys.stderr.flush()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,53 @@ def test_the_real_process_refuses_what_is_not_a_song(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="The song"):
         child.separate(Job("t", "split_stem", None, str(source), str(tmp_path), "mp3", "twelve", 60), on_progress=go_on)
     child.close()
+
+
+def test_too_much_processor_time_ends_at_the_limit(job) -> None:
+    child = Child(Limits(MANY, 300, cpu_seconds=1), command=[sys.executable, str(STUB)])
+    with pytest.raises(LimitExceeded, match="1 s of processor time"):
+        child.separate(job(burn=60), on_progress=go_on)
+    child.close()
+
+
+def test_every_job_has_processor_time_of_its_own(job) -> None:
+    child = Child(Limits(MANY, 300, cpu_seconds=1), command=[sys.executable, str(STUB)])
+    pids = {child.separate(job(burn=0.8), on_progress=go_on) and child.pid for _ in range(3)}
+    assert len(pids) == 1
+    child.close()
+
+
+def test_the_system_ends_a_job_that_nobody_watches(job) -> None:
+    environment = os.environ | {"STEMWRIGHT_CHILD_SECONDS": "0.5"}
+    with subprocess.Popen([sys.executable, str(STUB)], stdin=subprocess.PIPE, env=environment, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"job": asdict(job(seconds=600))}) + "\n")
+        process.stdin.flush()
+        assert process.wait(120) == -signal.SIGALRM
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc, and so no SIGSTOP that could be seen")
+def test_a_process_that_stands_still_is_replaced(job) -> None:
+    child = Child(Limits(MANY, 300, silent_seconds=2), command=[sys.executable, str(STUB)])
+
+    def stop(fraction: float) -> bool:
+        os.kill(child.pid or 0, signal.SIGSTOP)
+        return True
+
+    with pytest.raises(ChildDied, match="no sign of life for 2 s"):
+        child.separate(job(seconds=60), on_progress=stop)
+    assert len(child.separate(job(), on_progress=go_on).parts) == 12
+    child.close()
+
+
+def test_it_knows_no_secret_of_ours(child: Child, job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {"STEMWRIGHT_UPSTREAM_KEY", "STEMWRIGHT_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "HF_TOKEN"}
+    for name in secrets | {"STEMWRIGHT_MODELS"}:
+        monkeypatch.setenv(name, "hunter2")
+    child.separate(job(tell=str(tmp_path / "told")), on_progress=go_on)
+    told = json.loads((tmp_path / "told").read_text())
+    assert not told.keys() & secrets
+    assert {name for name, value in told.items() if value == "hunter2"} == {"STEMWRIGHT_MODELS"}
 
 
 def _runs(pid: int) -> bool:

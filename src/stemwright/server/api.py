@@ -116,7 +116,8 @@ class Supervisor:
 
     def _environment(self) -> dict[str, str]:
         settings = self._settings
-        return os.environ | {
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_UPSTREAM_")}
+        return inherited | {
             "STEMWRIGHT_DATA": str(settings.data.resolve()),
             "STEMWRIGHT_HOST": settings.host,
             "STEMWRIGHT_PORT": str(settings.port),

@@ -36,7 +36,7 @@ class Mixing:
 
     def __init__(self, wanted: Mixdown) -> None:
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe)
+        self._process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, env=parentage.without_secrets(os.environ))
         try:
             self.size = self._begin(wanted)
         except BaseException:

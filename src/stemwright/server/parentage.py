@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+# A child that reads strangers' bytes knows no more of us than its job: no address with a password, nobody's key.
+_SECRETS = re.compile(
+    r"^(PG|AWS|AZURE|GOOGLE|OTEL|STEMWRIGHT_(DATABASE|BLOBS|UPSTREAM))|(^|_)(KEYS?|SECRET|TOKEN|PASSWORD|CREDENTIALS?)(_|$)"
+)
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child that touches strangers' bytes."""
+    return {name: value for name, value in environment.items() if not _SECRETS.search(name.upper())}
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 import uuid
@@ -27,7 +28,7 @@ from stemwright.errors import (
     Superseded,
     TaskEnded,
 )
-from stemwright.server import accounts, arrivals, callbacks, metrics, network, separating, tasks
+from stemwright.server import accounts, arrivals, bounds, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import HEADS, MEGA
@@ -62,7 +63,12 @@ class Workshop:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        limits = separating.Limits(settings.task_memory_bytes, settings.task_seconds)
+        limits = bounds.Limits(
+            settings.task_memory_bytes,
+            settings.task_seconds,
+            cpu_seconds=settings.task_cpu_seconds or settings.task_seconds * (os.cpu_count() or 1),
+            silent_seconds=settings.child_silent_seconds,
+        )
         how = {"command": settings.separator_command or separating.COMMAND, "device": settings.device}
         self.every_child = [separating.Child(limits, **how) for _ in range(settings.concurrent_tasks)]
         for child in self.every_child:

@@ -28,18 +28,19 @@ from stemwright.errors import (
     CannotWrite,
     ChildDied,
     InputRefused,
-    LimitExceeded,
     SeparationFailed,
     StemwrightError,
     Superseded,
     UnknownStem,
 )
-from stemwright.server import parentage
+from stemwright.server import bounds, parentage
+from stemwright.server.bounds import Limits, Watch
 from stemwright.server.stem_names import label, nearest
 
 COMMAND = (sys.executable, "-m", "stemwright.server.separating")
 LOOK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # how often the task's row hears of progress
+LARGEST_PIECE_BYTES = 256 << 20  # of memory that a codec takes at once
 CANCEL_SECONDS = 15.0  # a child that has not given up by then is killed
 
 log = logging.getLogger("stemwright.child")
@@ -64,14 +65,6 @@ class Job:
     request_id: str | None = None  # for the logs
     instrument_model: str | None = None
     precision: str = "auto"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one task may use; the child is killed beyond."""
-
-    memory_bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -184,12 +177,12 @@ class Child:
         threading.Thread(target=self._overhear, args=(self._process.stderr,), daemon=True).start()
 
     def _spawn(self) -> subprocess.Popen[str]:
-        environment = os.environ | {
-            "STEMWRIGHT_CHILD_MEMORY": str(self.limits.memory_bytes),
+        told = {
             "STEMWRIGHT_DEVICE": self._device,
             "MALLOC_ARENA_MAX": "4",  # glibc reserves address space for every thread otherwise
             "STEMWRIGHT_PARENT_PID": str(os.getpid()),
         }
+        environment = parentage.without_secrets(os.environ) | self.limits.environment | told
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen(self._command, **pipes, text=True, env=environment, encoding="utf-8", errors="replace")
 
@@ -208,10 +201,10 @@ class Child:
             self._process.stdin.flush()
 
     def _follow(self, job: Job, on_progress: Callable[[float], bool]) -> Outcome:
-        watch = _Watch(self.limits, self._process)
+        watch = Watch(self.limits, self._process)
         fraction, reported, stopping = 0.0, time.monotonic(), False
         while True:
-            event = self._next_event()
+            event = self._next_event(watch)
             if stopping and watch.is_over:
                 self.kill()
                 raise Superseded(task_id=job.task_id, attempt="which did not stop when it was told to")
@@ -227,41 +220,17 @@ class Child:
                     watch.give(CANCEL_SECONDS)
                     self._say({"cancel": job.task_id})
 
-    def _next_event(self) -> dict[str, Any]:
+    def _next_event(self, watch: Watch) -> dict[str, Any]:
         try:
             event = self._events.get(timeout=LOOK_SECONDS)
         except Empty:
             return {}
         if event is None:
-            raise ChildDied(how=self._how_it_ended())
+            assert self._process is not None
+            raise watch.ended(self._process.wait())
+        if event:
+            watch.hear()
         return event
-
-    def _how_it_ended(self) -> str:
-        assert self._process is not None
-        code = self._process.wait()
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-
-
-class _Watch:
-    """The limits of one job."""
-
-    def __init__(self, limits: Limits, process: subprocess.Popen[str] | None) -> None:
-        self._limits = limits
-        self._pid = process.pid if process else 0
-        self._deadline = time.monotonic() + limits.seconds
-
-    def give(self, seconds: float) -> None:
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    def check(self) -> None:
-        if self.is_over:
-            raise LimitExceeded(how=f"{self._limits.seconds:g} s")
-        if _memory_bytes(self._pid) > self._limits.memory_bytes:
-            raise LimitExceeded(how=f"{self._limits.memory_bytes >> 20} MiB of memory")
 
 
 def _read(pipe: IO[str], events: Queue[dict[str, Any] | None]) -> None:
@@ -286,14 +255,6 @@ def _result(event: dict[str, Any], job: Job) -> Outcome:
     raise error(reason=event["error"])
 
 
-def _memory_bytes(pid: int) -> int:
-    """Memory that the process holds; 0 where the system does not say."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
 # ---- the child's end ------------------------------------------------------------------------------------------------
 
 
@@ -301,11 +262,13 @@ def main() -> None:
     """The child: reads jobs until its input ends, and dies with the worker."""
     speak = _take_over_output()
     parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
-    _limit_memory(int(os.environ.get("STEMWRIGHT_CHILD_MEMORY", "0")))
+    _limit_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides, not the terminal
     ears = _Ears()
     for job in ears.jobs():
-        speak(_answer(job, speak, ears) | {"task_id": job.task_id})
+        with bounds.one_job(os.environ, beat=lambda: speak({"alive": True})):
+            answer = _answer(job, speak, ears)
+        speak(answer | {"task_id": job.task_id})
 
 
 class _Ears:
@@ -347,17 +310,11 @@ def _take_over_output() -> Callable[[dict[str, Any]], None]:
     return speak
 
 
-def _limit_memory(limit_bytes: int) -> None:
-    """A second line behind the worker's watch: one allocation that is far too large fails here at once."""
+def _limit_memory() -> None:
     from stemwright.zoo import machine
 
-    if limit_bytes and sys.platform == "linux" and not machine.may_use_gpu():  # whose driver reserves without end
-        import resource
-
-
-        reserved = 16 << 30  # address space that runtimes reserve and never touch
-        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes + reserved, limit_bytes + reserved))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not machine.may_use_gpu():  # whose driver reserves without end
+        bounds.limit_memory(os.environ)
 
 
 def _answer(job: Job, speak: Callable[[dict[str, Any]], None], ears: _Ears) -> dict[str, Any]:
@@ -391,10 +348,12 @@ def _failure(error: StemwrightError) -> dict[str, Any]:
 
 def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> Outcome:
     # Loaded here: the worker imports this file too, and has no use for the codecs and the model.
+    from stemwright.audio.container import limit_allocations
     from stemwright.audio.decode import Limits as SongLimits
     from stemwright.separation import separate_to
     from stemwright.server.drawing import Drawing
 
+    limit_allocations(LARGEST_PIECE_BYTES)
     drawing = Drawing()
     done = separate_to(
         job.source,

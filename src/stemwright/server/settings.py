@@ -19,8 +19,8 @@ FORMATS = ("mp3", "wav", "flac", "opus", "m4a")
 
 # What other parts of the program read, and what its processes tell each other.
 _ELSEWHERE = (
-    *("CHILD_MEMORY", "LICENCES", "MIRROR", "MODELS", "OFFLINE", "PARENT_PID", "PRECISION", "TRACEBACK"),
-    *("TRAIN_CACHE",),
+    *("CHILD_CPU_SECONDS", "CHILD_MEMORY", "CHILD_SECONDS", "KEY", "LICENCES", "MIRROR", "MODELS", "OFFLINE"),
+    *("PARENT_PID", "PRECISION", "TRACEBACK", "TRAIN_CACHE", "URL"),
 )
 
 
@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     task_memory_bytes: PositiveInt = 4 << 30
     task_seconds: float = Field(default=3600, gt=0)
+    task_cpu_seconds: float = Field(default=0, ge=0)  # of all processors together; 0: its time on every one of them
     task_attempts: PositiveInt = 2  # a task that kills its child this often fails
     concurrent_tasks: PositiveInt = 1  # per worker process
     separator_command: Annotated[
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     ] = ()  # empty: our own; for measuring a fleet without a model
     drain_seconds: float = Field(default=5, ge=0)  # what running tasks get to end in after SIGTERM
     child_idle_seconds: float = Field(default=600, gt=0)
+    child_silent_seconds: float = Field(default=60, gt=0)  # without a sign of life: it was stopped, or is stuck
     heartbeat_seconds: float = Field(default=10, gt=0)
     dead_after_seconds: float = Field(default=45, gt=0)
     sweep_seconds: float = Field(default=10, gt=0)

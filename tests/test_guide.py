@@ -24,8 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cyclopts import App
 
 from stemwright import cli
+from stemwright.server.settings import unknown
 from tests.server.http import upstreams
 
 ROOT = Path(__file__).parents[1]
@@ -264,6 +266,32 @@ def test_its_commands_and_their_options_exist(page: str) -> None:
         assert {word for word in rest if word.startswith("--")} <= {*known, "--help"}, command
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", PAGES[page], re.MULTILINE)) <= set(targets)
+
+
+def commands(app: App, *words: str) -> Iterator[tuple[str, list[list[str]]]]:
+    """Every command below an app, and the names of each of its options."""
+    for name in app:
+        command = app[name]
+        inside = [each for each in command if not each.startswith("-")]
+        if inside:
+            yield from commands(command, *words, name)
+        elif not name.startswith("-"):
+            arguments = command.assemble_argument_collection() if command.default_command else []
+            yield " ".join([*words, name]), [[*each.names] for each in arguments]
+
+
+def test_every_command_and_option_is_on_a_page() -> None:
+    text = "\n".join(PAGES.values())
+    known = set(re.findall(r"--[a-z][a-z-]*", text))
+    for command, options in commands(cli.app):
+        assert f"stemwright {command}" in text, command
+        for names in options:
+            assert known & set(names) or not any(name.startswith("--") for name in names), (command, names)
+
+
+def test_every_variable_on_a_page_is_read_by_something() -> None:
+    text = "\n".join(PAGES.values())
+    assert unknown(re.findall(r"STEMWRIGHT_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_…])", text)) == []
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(ROOT / "src")))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from stemwright.audio.parts import open_part, part_of
 from stemwright.batch import running
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import NAME, Journal, key_of
@@ -203,6 +204,31 @@ def test_killed_in_the_middle_of_a_song_it_resumes_after_the_finished_ones(tmp_p
     assert separated([short, long], out, wish=Wish(stems=["drums"], format="wav")) == [
         ("skipped", "1.wav"), ("finished", "2.wav"),
     ]  # fmt: skip
+
+
+def test_a_failure_leaves_no_trace(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wav"
+    soundfile.write(bad, np.full((44100, 2), np.nan), 44100, subtype="FLOAT")
+    assert separated([bad], tmp_path / "new" / "out") == [("NotFinite", "bad.wav")]
+    assert files_in(tmp_path) == ["bad.wav"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_killed_run_left_half_written_is_removed_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    song, out = tone(tmp_path / "1.wav"), tmp_path / "out"
+    journal = Journal(out)
+    half, live = journal.claims.claim("1", [out / "1" / "vocals.mp3", out / "1" / "drums.mp3"])
+    journal.claims.claim("2", [out / "2" / "bass.mp3"])
+    for path in (half, out / "2" / "bass.mp3", out / "a film.mkv", tmp_path / "elsewhere"):
+        path.parent.mkdir(exist_ok=True)
+        part_of(path).write_bytes(b"half")
+    with (out / NAME).open("a") as file:
+        file.write('{"begun": ["../elsewhere"]}\n{"begun": 5}\n')
+    with open_part(live):
+        assert separated([song], out, wish=Wish(stems=["drums"], format="wav")) == [("finished", "1.wav")]
+        assert files_in(out) == [NAME, "1/drums.mp3.part", "1/drums.wav", "a film.mkv.part"]
+    assert (tmp_path / "elsewhere.part").exists()
+    assert not (out / "2").exists()
 
 
 def test_a_line_that_a_power_loss_cut_off_costs_one_song(tmp_path: Path) -> None:

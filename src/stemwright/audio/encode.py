@@ -14,6 +14,7 @@ from stemwright import errors
 from stemwright.audio.formats import FORMATS, Format, Sound, format_named
 from stemwright.audio.mp3 import Mp3Encoder
 from stemwright.audio.muxing import AvEncoder
+from stemwright.audio.parts import open_part, part_of
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -126,16 +127,12 @@ def open_stem(
     return StemWriter(target, file, encoder, Resampler(rate, out_rate))
 
 
-def part_of(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
 def _open_part(path: Path) -> BinaryIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise errors.CannotWrite(path=path, reason="a folder has that name")
-        return part_of(path).open("w+b")
+        return open_part(path)
     except OSError as error:
         raise write_error(path, error) from error
 

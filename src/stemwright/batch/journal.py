@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stemwright.audio.naming import Claims, safe
+from stemwright.audio.parts import sweep
 from stemwright.batch.wishes import Wish, made, sound
 from stemwright.errors import CannotRead
 from stemwright.zoo import catalog, installed, recipes
@@ -31,16 +33,37 @@ class Entry:
 
 
 class Journal:
-    """The entries of a folder. A line is written after its song's files are whole, at once and to the disk."""
+    """The entries of a folder. A line is written after its song's files are whole, at once and to the disk; one before
+    it names the files that are going to be written, so that what a killed run leaves of them can be found."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / NAME
         self._by_key: dict[str, Entry] = {}
         self._by_name: dict[str, Entry] = {}
         self._by_file: dict[str, str] = {}  # the key of the last entry that wrote it
-        self.claims = Claims()
-        for entry in _read(self._path):
-            self._remember(entry)
+        self._begun: set[str] = set()
+        self._made = [path for path in (self._path, folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110
+        self._lock = threading.Lock()
+        self.claims: Claims = _Announced(self._begin)
+        for line in _read(self._path):
+            if isinstance(line, Entry):
+                self._remember(line)
+            else:
+                self._begun |= line
+        self._begun -= self._by_file.keys()
+
+    def leave(self) -> None:
+        """Takes away what this run began and never came to use: a failure leaves no trace."""
+        if not self._by_name:
+            with contextlib.suppress(OSError):
+                for path in self._made:
+                    path.unlink() if path == self._path else path.rmdir()
+
+    def tidy(self) -> None:
+        """Removes what killed runs left half-written; files that another run is writing stay."""
+        for file in self._begun:
+            if _is_below(file):
+                sweep(self._folder / file)
 
     def name_for(self, song: Path, digest: str, taken: set[str]) -> str:
         """What the song is called, and added to those taken: "name", or "name (2)" where another song has that."""
@@ -60,18 +83,27 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Remembers a finished song; one that cannot be written down is only done again another time."""
         self._remember(entry)
-        line = json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-        with contextlib.suppress(OSError), self._path.open("ab") as file:
-            if file.tell() and not _ends_a_line(self._path):
-                line = b"\n" + line  # the last one was cut off by a power loss
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        self._append(asdict(entry))
 
     def entry(self, key: str, name: str, song: Path, digest: str, paths: Iterable[Path]) -> Entry:
         """An entry for files that were just written."""
         files = {path.relative_to(self._folder).as_posix(): path.stat().st_size for path in paths}
         return Entry(key, name, str(song.absolute()), digest, files)
+
+    def _begin(self, paths: Iterable[Path]) -> None:
+        files = {path.relative_to(self._folder).as_posix() for path in paths}
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._append({"begun": sorted(files)})
+
+    def _append(self, value: object) -> None:
+        line = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        with self._lock, contextlib.suppress(OSError), self._path.open("ab") as file:
+            if file.tell() and not _ends_a_line(self._path):
+                line = b"\n" + line  # the last one was cut off by a power loss
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _remember(self, entry: Entry) -> None:
         for file in entry.files:
@@ -91,6 +123,19 @@ class Journal:
         with contextlib.suppress(OSError):
             return all((self._folder / file).stat().st_size == size for file, size in entry.files.items())
         return False
+
+
+class _Announced(Claims):
+    """Claims that are told before a byte is written."""
+
+    def __init__(self, told: Callable[[Iterable[Path]], None]) -> None:
+        super().__init__()
+        self._told = told
+
+    def claim(self, owner: str, paths: Sequence[Path]) -> list[Path]:
+        claimed = super().claim(owner, paths)
+        self._told(claimed)
+        return claimed
 
 
 def key_of(digest: str, name: str, wish: Wish) -> str:
@@ -127,13 +172,20 @@ def _weights(model: str) -> list[Any]:
     return [found.facts.get("sha256") if found else None]
 
 
-def _read(path: Path) -> list[Entry]:
-    """The lines that are whole; what a power loss cut off is not."""
-    entries: list[Entry] = []
+def _is_below(file: str) -> bool:
+    """Whether a path of a journal, which may be a stranger's, stays in its folder."""
+    path = PurePosixPath(file)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _read(path: Path) -> list[Entry | set[str]]:
+    """The lines that are whole, entries and names of files; what a power loss cut off is not."""
+    entries: list[Entry | set[str]] = []
     with contextlib.suppress(OSError):
         for line in path.read_bytes().splitlines():
             with contextlib.suppress(ValueError, TypeError, AttributeError):
-                entries.append(Entry(**json.loads(line.decode("utf-8", "surrogatepass"))))
+                told = json.loads(line.decode("utf-8", "surrogatepass"))
+                entries.append({str(file) for file in told["begun"]} if "begun" in told else Entry(**told))
     return entries
 
 

@@ -65,6 +65,7 @@ class _Batch:
     def __init__(self, jobs: Sequence[Job], out: Path, told: Report, *, again: bool) -> None:
         self._jobs, self._out, self._told, self._again = jobs, out, told, again
         self._journal = Journal(out)
+        self._journal.tidy()
         self._journal.claims.take("a song to separate", [job.song for job in jobs])
         self._estimate = Estimate(len(jobs))
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -81,6 +82,7 @@ class _Batch:
         finally:
             self._stop.set()
             survey.join()
+            self._journal.leave()
 
     def _work_side_by_side(self, at_once: int) -> None:
         with ThreadPoolExecutor(at_once, thread_name_prefix="songs") as threads:

@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stemwright.audio.encode import part_of, write_error
+from stemwright.audio.encode import write_error
 from stemwright.audio.formats import Sound
 from stemwright.audio.key import Harmony, Key, key
+from stemwright.audio.parts import open_part, part_of
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import Tags
 from stemwright.audio.tempo import Rhythm, Tempo, tempo
@@ -108,7 +109,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w+b") as file:
+        with open_part(path) as file:
             yield file
         part.replace(path)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def noise(n: int, seed: int = 0, level: float = 0.1) -> Samples:
     return np.stack([left, left / 2])
 
 
-def music(n: int, rate: int = RATE, seed: int = 0) -> Samples:
-    """Tones and soft noise [2, n]: codecs treat it as music."""
+def music(n: int, rate: int = RATE, seed: int = 0, tones: Sequence[float] = (220.0, 330.3, 987.0, 4001.0)) -> Samples:
+    """Tones (in Hz, well below half the rate) and soft noise [2, n]: codecs treat it as music."""
     t = np.arange(n) / rate
-    tones = sum(0.1 * np.sin(2 * np.pi * f * t) for f in (220.0, 330.3, 987.0, 4001.0))
-    return (tones + noise(n, seed, 0.03)).astype(np.float32)
+    heard = sum(0.1 * np.sin(2 * np.pi * f * t) for f in tones)
+    return (heard + noise(n, seed, 0.03)).astype(np.float32)
 
 
 def write_with_pyav(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
+import soundfile
 
 from stemwright.audio import mp3
 from stemwright.audio.tags import NO_TAGS, Tags
@@ -39,6 +40,21 @@ def test_any_bit_rate_keeps_length_and_place(tmp_path: Path, kbps: int) -> None:
     found = read(tmp_path / "a.mp3")
     assert found.shape == (2, 50_000)
     assert lag(found, music(50_000)) == 0
+
+
+@pytest.mark.parametrize(
+    "rate", [1000, 4000, 8000, 11025, 12000, 16000, 22050, 24000, 37800, 50000, 64000, 96000, 192000]
+)
+def test_a_song_of_any_rate_becomes_an_mp3_of_its_length(tmp_path: Path, rate: int) -> None:
+    n = rate // 2 + 77
+    samples = music(n, rate, tones=[part * min(rate, RATE) for part in (0.03, 0.1, 0.2)])
+    path = write(tmp_path / "a.mp3", samples, rate=rate)
+    info = soundfile.info(path)  # libsndfile's own reader
+    assert info.samplerate in mp3.RATES
+    assert abs(info.frames - n * info.samplerate / rate) <= 0.5
+    found = read(path, rate=rate)[:, :n]
+    assert lag(found, samples) == 0
+    assert snr_db(found, samples[:, : found.shape[1]]) > 10
 
 
 def test_the_tags_checksum_is_that_of_the_tag(tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
 """`stemwright doctor`, as people and scripts run it."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from tests.servers import Deployment
 
 from stemwright.cli import run
 from stemwright.server import opening
 from stemwright.server.commands.doctor import examine
 from stemwright.server.settings import Settings
+from stemwright.server.store.database import Database
 from stemwright.zoo import machine
 
 
@@ -30,13 +36,52 @@ def test_a_bare_machine_is_healthy(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not (tmp_path / "none").exists()
 
 
-def test_the_database_and_the_storage_of_a_service_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(data=tmp_path)
-    opening.open_database(settings).dispose()
-    opening.open_store(settings)
-    _, found = findings(capsys, "--data", tmp_path)
+@pytest.fixture
+def places(deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A service's database, with our schema in it, and its storage: in the environment, as the doctor finds them."""
+    with deployment.new(tmp_path / "data") as places:
+        for name in ("database_url", "blobs_url"):
+            if name in places:
+                monkeypatch.setenv(f"STEMWRIGHT_{name.upper()}", places[name])
+        opening.open_store(Settings(data=places["data"]))
+        yield places
+
+
+def test_the_database_and_the_storage_of_a_service_answer(
+    places: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, found = findings(capsys, "--data", places["data"])
     assert "answers; schema" in found["database"][0]["found"]
     assert found["storage"][0]["verdict"] == "ok"
+    assert "secret_access_key" not in json.dumps(found)
+    if "database_url" in places:
+        assert found["database"][0]["found"].startswith("postgresql+psycopg://")
+        assert "the database's is" in found["clock"][0]["found"]
+        assert found["storage"][0]["found"] == f"{places['blobs_url'].partition('?')[0]} answers"
+
+
+def test_a_database_of_another_version_fails(places: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database(Settings(data=places["data"]).database)
+    with database.transaction() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    database.dispose()
+    status, found = findings(capsys, "--data", places["data"])
+    assert status == 1
+    assert "schema 0001" in found["database"][0]["found"]
+    assert "run `stemwright migrate`" in found["database"][0]["found"]
+
+
+def test_an_s3_that_is_away_or_refuses_fails_without_telling_its_keys(
+    deployment: Deployment, places: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if deployment.s3 is None:
+        pytest.skip("a folder of this machine is no S3")
+    nowhere = deployment.s3.url("x").replace(deployment.s3.endpoint.rpartition(":")[2], "1")
+    for url in (nowhere, deployment.s3.url("x").replace("s3://bucket", "s3://no-such-bucket"), "s4://bucket?key=hush"):
+        monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", url)
+        status, found = findings(capsys, "--data", places["data"])
+        assert (status, found["storage"][0]["verdict"]) == (1, "failure")
+        assert not {"secret_access_key", "hush"} & set(re.findall(r"\w+", json.dumps(found)))
 
 
 def test_a_database_that_is_away_fails(

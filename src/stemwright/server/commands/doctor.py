@@ -213,7 +213,7 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         yield Finding("storage", "note", f"none yet: `stemwright serve` makes {settings.blobs}")
         return
     opening.open_store(settings, patience_seconds=3)
-    yield Finding("storage", "ok", f"{settings.blobs} answers")
+    yield Finding("storage", "ok", f"{settings.blobs.partition('?')[0]} answers")  # there may be keys behind it
 
 
 def _clock() -> Iterator[Finding]:

@@ -15,13 +15,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
+import time
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from cyclopts import App
@@ -90,7 +91,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
                 variables["API"] = json.loads(process.stdout.readline())["url"]
                 told, spare = (created("reader", folder / "data") for _ in range(2))
                 names = {"KEY": told["key"], "SECRET": told["webhookSecret"], "KEY_ID": spare["id"]}
-                names |= {"UPSTREAM_KEY": upstreams.KEY, "SONG": upstreams.TASK, "VARIATION": upstreams.FIRST}
+                names |= {
+                    "SONG_URL": f"{there.url}/first.mp3",
+                    "UPSTREAM_KEY": upstreams.KEY,
+                    "SONG": upstreams.TASK,
+                    "VARIATION": upstreams.FIRST,
+                }
                 yield variables | names
             finally:
                 process.terminate()
@@ -136,10 +142,14 @@ def laid_out(page: str, desk: Path, request: pytest.FixtureRequest) -> dict[str,
     return variables
 
 
-def run(command: list[str], *, variables: dict[str, str]) -> str:
+def around(variables: dict[str, str]) -> dict[str, str]:
+    """The environment of a program that runs an example: our command is on its path."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = os.environ | {"PATH": path} | variables
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    return os.environ | {"PATH": path} | variables
+
+
+def run(command: list[str], variables: dict[str, str]) -> str:
+    done = subprocess.run(command, env=around(variables), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -148,7 +158,7 @@ def bash(script: str, variables: dict[str, str]) -> str:
     if not (shutil.which("bash") and shutil.which("curl")):
         pytest.skip("bash or curl is not here")
     script = script.replace("http://127.0.0.1:8000", variables.get("API", ""))
-    return run(["bash", "-euo", "pipefail", "-c", script], variables=variables)
+    return run(["bash", "-euo", "pipefail", "-c", script], variables)
 
 
 # ---- the guide -------------------------------------------------------------------------------------------------------
@@ -167,7 +177,7 @@ def test_its_python_runs(
 ) -> None:
     variables = laid_out(page, desk, request)
     if "API" in variables:
-        run([sys.executable, "-c", "\n".join(code_of(page, "python"))], variables=variables)
+        run([sys.executable, "-c", "\n".join(code_of(page, "python"))], variables)
         return
     for name, value in variables.items():  # the library alone: run here, where it is loaded already
         monkeypatch.setenv(name, value)
@@ -224,6 +234,17 @@ def test_its_typescript_runs(page: str, desk: Path, request: pytest.FixtureReque
     run(command, variables=laid_out(page, desk, request))
 
 
+def forge(port: int) -> int:
+    """The status that a stranger's callback is answered with, once somebody listens."""
+    headers = {"webhook-id": "1", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,AAAA"}
+    for _ in range(300):
+        with contextlib.suppress(httpx2.TransportError):
+            body = b'{"code":200,"msg":"","data":{"task_id":"forged"}}'
+            return httpx2.post(f"http://127.0.0.1:{port}/", content=body, headers=headers, trust_env=False).status_code
+        time.sleep(0.2)
+    raise AssertionError("nobody listens")
+
+
 @pytest.mark.parametrize("language", ["python", "ts"])
 def test_a_receiver_takes_the_callback_and_nothing_else(
     language: str, desk: Path, request: pytest.FixtureRequest
@@ -231,15 +252,18 @@ def test_a_receiver_takes_the_callback_and_nothing_else(
     variables = laid_out(RECEIVERS, desk, request)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    receiver, ask = ("\n".join(code_of(RECEIVERS, each)).replace("9000", port) for each in (language, "sh"))
-    command = [sys.executable, "-c", receiver] if language == "python" else typescript(receiver)
-    heard: list[str] = []
-    waiting = threading.Thread(target=lambda: heard.append(run(command, variables=variables)))
-    waiting.start()
-    task = json.loads(bash(ask, variables))["data"]["taskId"]
-    waiting.join()
-    assert task in heard[0]
+        port = probe.getsockname()[1]
+    script, ask = ("\n".join(code_of(RECEIVERS, each)).replace("9000", str(port)) for each in (language, "sh"))
+    command = [sys.executable, "-c", script] if language == "python" else typescript(script)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=around(variables)) as receiver:
+        try:
+            assert forge(port) == 401
+            task = json.loads(bash(ask, variables))["data"]["taskId"]
+            told, _ = receiver.communicate(timeout=300)
+            assert receiver.returncode == 0
+            assert task in told
+        finally:
+            receiver.kill()
 
 
 # ---- its commands ----------------------------------------------------------------------------------------------------
@@ -259,9 +283,8 @@ def test_its_commands_and_their_options_exist(page: str) -> None:
         words = [word.strip("…") for word in shlex.split(command, comments=True)]
         _, apps, rest = cli.app.parse_commands([word for word in words if word])
         called = apps[-1].default_command is not None  # else it holds other commands
-        known = (
-            [name for argument in apps[-1].assemble_argument_collection() for name in argument.names] if called else []
-        )
+        arguments = apps[-1].assemble_argument_collection() if called else []
+        known = [name for argument in arguments for name in argument.names]
         assert called or not rest, command
         assert {word for word in rest if word.startswith("--")} <= {*known, "--help"}, command
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

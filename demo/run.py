@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import hmac
 import json
 import math
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx2
 import numpy as np
 from rich.console import Console
 
+from stemwright import Client, Receiver
 from stemwright.audio.decode import open_song
+from stemwright.client.calls import Kind
+from stemwright.client.records import Record, Track
 from stemwright.errors import StemwrightError
 
 HERE = Path(__file__).parent
@@ -41,89 +35,31 @@ def say(text: str) -> None:
     console.print(f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {text}")
 
 
-# ---- the two servers: the product, and our own receiver for its callbacks --------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+# ---- the product -----------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def service(data: Path, log: Path) -> Iterator[str]:
     """Run `stemwright serve` on a free port with an empty data folder; yield its base URL; stop it afterwards."""
-    port = free_port()
     # Callbacks to private addresses are refused unless the operator opens the network: our receiver is on this machine.
     environment = {**os.environ, "STEMWRIGHT_ALLOW_NETWORKS": "127.0.0.0/8"}
-    command = [*STEMWRIGHT, "serve", "--data", str(data), "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+    command = [*STEMWRIGHT, "serve", "--data", str(data), "--host", "127.0.0.1", "--port", "0", "--json"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output, env=environment, text=True) as process,
+    ):
+        assert process.stdout
         try:
-            wait_until_ready(process, f"http://127.0.0.1:{port}", log)
-            yield f"http://127.0.0.1:{port}"
+            ready = process.stdout.readline()  # it comes when the service answers
+            if not ready:
+                sys.exit(f"The service ended at once with status {process.wait()}. Its log, {log}:\n{log.read_text()}")
+            yield json.loads(ready)["url"]
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], base: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            sys.exit(f"The service ended at once with status {process.returncode}. Its log, {log}:\n{log.read_text()}")
-        with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{base}/livez", timeout=2).status_code == 200:
-                return
-        time.sleep(0.05)
-    sys.exit(f"The service did not answer within 60 s. Its log is {log}")
-
-
-@dataclass
-class Receiver:
-    """What our callback receiver has got: the task's id → (headers, body), as they arrive."""
-
-    arrived: dict[str, tuple[dict[str, str], dict]] = field(default_factory=dict)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def wait_for(self, task_id: str) -> tuple[dict[str, str], dict]:
-        with self.changed:
-            if not self.changed.wait_for(lambda: task_id in self.arrived, timeout=60):
-                sys.exit(f"No callback for task {task_id} within 60 s of its end")
-            return self.arrived[task_id]
-
-
-@contextlib.contextmanager
-def callback_receiver() -> Iterator[tuple[Receiver, str]]:
-    """A real HTTP server on this machine that takes the callbacks; yields what it got and its URL."""
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with receiver.changed:
-                receiver.arrived[body["data"]["task_id"]] = ({k.lower(): v for k, v in self.headers.items()}, body)
-                receiver.changed.notify_all()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"status":"received"}')
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield receiver, f"http://127.0.0.1:{server.server_port}/callback?token=demo"
-    finally:
-        server.shutdown()
-
-
-# ---- the client ------------------------------------------------------------------------------------------------------
 
 
 def stemwright_json(*arguments: str) -> dict:
@@ -134,55 +70,27 @@ def stemwright_json(*arguments: str) -> dict:
     return json.loads(done.stdout)
 
 
-@dataclass
-class Api:
-    """A client of the Suno stem API, as anyone would write it."""
-
-    http: httpx2.Client
-
-    def data(self, method: str, path: str, **options: object) -> dict:
-        answer = self.http.request(method, path, **options).json()  # type: ignore[arg-type]
-        if answer["code"] != 200:
-            sys.exit(f"{method} {path} answered {answer['code']}: {answer['msg']}")
-        return answer["data"]
-
-    def credits(self) -> int:
-        return self.data("GET", "/api/v1/generate/credit")  # type: ignore[return-value]
-
-    def upload(self, song: Path) -> dict:
-        with song.open("rb") as file:
-            return self.data("POST", "/api/file-stream-upload", files={"file": file}, data={"uploadPath": "songs"})
-
-    def generate(self, track: dict, kind: str, callback: str) -> str:
-        body = {"taskId": track["taskId"], "audioId": track["audioId"], "type": kind, "callBackUrl": callback}
-        return self.data("POST", "/api/v1/vocal-removal/generate", json=body)["taskId"]
-
-    def record(self, task_id: str) -> dict:
-        return self.data("GET", "/api/v1/vocal-removal/record-info", params={"taskId": task_id})
-
-    def wait(self, task_id: str, kind: str) -> dict:
-        """Poll until the task has ended, showing each step of its progress."""
-        shown, deadline = "", time.monotonic() + GIVE_UP_SECONDS
-        while time.monotonic() < deadline:
-            record = self.record(task_id)
-            step = f"{kind}: {record['stage']} {record['progress']} %"
-            if step != shown:
-                say(f"  {step}")
-                shown = step
-            if record["successFlag"] == "SUCCESS":
-                return record
-            if record["successFlag"] != "PENDING":
-                sys.exit(f"{kind} ended as {record['successFlag']}: {record['errorMessage']}")
-            time.sleep(0.5)
-        sys.exit(f"{kind} did not end within {GIVE_UP_SECONDS} s")
+# ---- the client ------------------------------------------------------------------------------------------------------
 
 
-def verify(headers: dict[str, str], task_id: str, secret: str) -> None:
-    """Check the callback's signature: HMAC-SHA256 of "taskId.timestamp" with the account's secret."""
-    signed = f"{task_id}.{headers['x-webhook-timestamp']}".encode()
-    expected = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
-    if not hmac.compare_digest(expected, headers["x-webhook-signature"]):
-        sys.exit(f"The callback of task {task_id} carries a wrong signature")
+def separate(client: Client, track: Track, receiver: Receiver, kind: Kind) -> Record:
+    """Ask for one separation, show its progress, and see that its callback has come and is signed."""
+    task_id = client.create(track, kind, callback_url=receiver.url)
+    say(f"POST /api/v1/vocal-removal/generate type={kind} → task {task_id}")
+    shown, give_up = "", time.monotonic() + GIVE_UP_SECONDS
+    while (record := client.record(task_id)).pending:
+        if time.monotonic() > give_up:
+            sys.exit(f"{kind} did not end within {GIVE_UP_SECONDS} s")
+        if (step := f"{kind}: {record.stage} {record.progress} %") != shown:
+            say(f"  {step}")
+            shown = step
+        receiver.wait(task_id, seconds=0.5)
+    record = client.wait(task_id)  # raises, where it has failed
+    told = receiver.wait(task_id, seconds=60)  # it takes none whose signature is wrong
+    if told is None:
+        sys.exit(f"No signed callback for task {task_id} within 60 s of its end")
+    say(f"callback received for {task_id}: code {told.raw['code']}, {told.raw['msg']!r}, signature verified")
+    return record
 
 
 # ---- what the person sees --------------------------------------------------------------------------------------------
@@ -198,71 +106,55 @@ def level_dbfs(path: Path) -> float:
     return 10 * math.log10(energy / max(samples, 1) + 1e-12)
 
 
-def download_and_show(api: Api, record: dict, folder: Path, title: str) -> None:
+def download_and_show(client: Client, record: Record, folder: Path, title: str) -> None:
     """Download every stem of a finished task and print the table of them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    paths = client.download(record, folder)
     console.print(f"\n[bold]{title}[/bold]")
     console.print(f"{'stem':<32}{'level':>12}{'size':>10}{'seconds':>9}  URL", style="dim")
-    experimental = set(record.get("experimental") or ())
-    for stem in record["response"]["originData"]:
-        label, url = stem["stem_type_group_name"], stem["audio_url"]
-        path = folder / f"{label}.mp3"
-        path.write_bytes(api.http.get(url).raise_for_status().content)
+    experimental = set(record.raw.get("experimental") or ())
+    for stem, path in zip(record.stems, paths.values(), strict=True):
         level = level_dbfs(path)
-        name = label + (" (experimental)" if label.lower().replace(" ", "_") in experimental else "")
+        name = stem.name + (" (experimental)" if stem.name in experimental else "")
         shown = "silent" if level < -60 else f"{level:.1f} dBFS"
         size = f"{path.stat().st_size / 1e6:.2f} MB"
-        console.print(f"{name:<32}{shown:>12}{size:>10}{stem['duration']:>9.1f}  {url}", soft_wrap=True)
+        console.print(f"{name:<32}{shown:>12}{size:>10}{stem.duration_seconds:>9.1f}  {stem.url}", soft_wrap=True)
     console.print()
-
-
-def separate(api: Api, track: dict, receiver: tuple[Receiver, str], secret: str, kind: str) -> dict:
-    """Ask for one separation, poll it to its end, and check that its callback has come and is signed."""
-    task_id = api.generate(track, kind, receiver[1])
-    say(f"POST /api/v1/vocal-removal/generate type={kind} → task {task_id}")
-    record = api.wait(task_id, kind)
-    headers, body = receiver[0].wait_for(task_id)
-    verify(headers, task_id, secret)
-    say(f"callback received for {task_id}: code {body['code']}, {body['msg']!r}, signature verified")
-    return record
 
 
 def run(song: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="stemwright-demo-") as scratch:
         data, log = Path(scratch) / "data", out / "service.log"
         say("starting the service with an empty data folder …")
-        with service(data, log) as base, callback_receiver() as receiver:
-            say(f"the service answers on {base}")
+        with service(data, log) as url:
+            say(f"the service answers on {url}")
             made = stemwright_json("keys", "create", "--account", "demo", "--credits", "20", "--data", str(data))
             say(f"account {made['account']!r} with 20 credits, key {made['key'][:10]}…")
-            headers = {"Authorization": f"Bearer {made['key']}"}
-            with httpx2.Client(base_url=base, headers=headers, timeout=120) as http:
-                api = Api(http)
-                before = api.credits()
-                track = api.upload(song)
-                say(f"registered {song.name}: taskId {track['taskId']}, audioId {track['audioId']}")
-                for kind, folder in (("separate_vocal", "two stems"), ("split_stem", "twelve stems")):
-                    record = separate(api, track, receiver, made["webhookSecret"], kind)
-                    seconds = (record["completeTime"] - record["createTime"]) / 1000
-                    title = f"{kind}: {seconds:.1f} s with model {record['model']} on {record['device']}"
-                    download_and_show(api, record, out / folder, title)
-                say(f"balance: {before} credits before, {api.credits()} after")
+            with Client(url, made["key"]) as client, Receiver(secret=made["webhookSecret"]) as receiver:
+                before = client.credits()
+                track = client.upload(song)
+                say(f"registered {song.name}: taskId {track.task_id}, audioId {track.audio_id}")
+                kinds: tuple[tuple[Kind, str], ...] = (("separate_vocal", "two stems"), ("split_stem", "twelve stems"))
+                for kind, folder in kinds:
+                    record = separate(client, track, receiver, kind)
+                    seconds = (record.raw["completeTime"] - record.raw["createTime"]) / 1000
+                    title = f"{kind}: {seconds:.1f} s with model {record.raw['model']} on {record.raw['device']}"
+                    download_and_show(client, record, out / folder, title)
+                say(f"balance: {before} credits before, {client.credits()} after")
         say("the service has stopped")
     say(f"your stems are in [bold]{out}[/bold] (the links above ended with the service)")
 
 
 def main() -> None:
     song = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "song.mp3"
+    out = HERE / "out" / song.stem
     try:
         with open_song(song):
             pass
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        run(song, out)
     except StemwrightError as error:
         sys.exit(str(error))
-    out = HERE / "out" / song.stem
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    try:
-        run(song, out)
     except KeyboardInterrupt:
         shutil.rmtree(out, ignore_errors=True)
         sys.exit("interrupted: the service has stopped, and nothing was left behind")

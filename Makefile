@@ -15,10 +15,12 @@ PAGE := src/stemwright/server/http/page
 CONSOLE := $(PAGE)/console
 CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shell find console/src -type f)
 
-.PHONY: audit sbom help setup setup-dev console docs demo serve test check fix lock clean train-system bench
+N8N := build/n8n
+
+.PHONY: audit sbom help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
-	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 setup: $(VENV)/.core console  ## the virtual environment with the product in it (no root, no torch)
 
@@ -78,10 +80,19 @@ fix: $(VENV)/.dev  ## format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.dev  ## the guide, the decisions and the API's reference as a site, in build/docs
+docs: $(VENV)/.core  ## the guide, the decisions and the API's reference as a site, in build/docs
+	$(PIP) install --quiet --progress-bar off -c constraints.txt -e '.[docs]'
 	$(BIN)/zensical build --clean --strict
 	cp $(PAGE)/docs.html build/docs/reference.html
 	$(BIN)/python -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' <$(PAGE)/openapi.yaml >build/docs/openapi.json
+
+n8n: $(VENV)/.dev  ## the nodes for n8n: its own linter, the build, the tests in its own engine (npm; some minutes the first time)
+	mkdir -p $(N8N) && rm -rf $(N8N)/dist $(N8N)/nodes $(N8N)/credentials $(N8N)/*.tgz
+	cp -R integrations/n8n/. $(N8N)/
+	@# What n8n's tools need for AI models alone is left out with the peers: it is most of what they bring, and none of it is ours.
+	cd $(N8N) && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --legacy-peer-deps --loglevel error
+	cd $(N8N) && npm run --silent lint && npm run --silent build && npm pack --silent
+	STEMWRIGHT_N8N=$(N8N) $(BIN)/pytest tests/integrations
 
 train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers that training songs are made with
 	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)

@@ -145,7 +145,7 @@ def laid_out(page: str, desk: Path, request: pytest.FixtureRequest) -> dict[str,
 def around(variables: dict[str, str]) -> dict[str, str]:
     """The environment of a program that runs an example: our command is on its path."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ | {"PATH": path} | variables
+    return os.environ | {"PATH": path, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"} | variables
 
 
 def run(command: list[str], variables: dict[str, str]) -> str:

@@ -139,7 +139,7 @@ def open_blobs(url: str, *, patience_seconds: float = 10) -> Blobs:
     if parts.scheme == "file":
         return Folder(Path(unquote(parts.path)))
     if parts.scheme not in ("s3", "gs", "az"):
-        raise UnknownBlobs(url=url)
+        raise UnknownBlobs(url=url.partition("?")[0])
     from stemwright.server.store.objects import Objects  # loaded on use: most have a folder
 
     return Objects(url, patience_seconds=patience_seconds)

@@ -4,6 +4,7 @@ import base64
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_step_that_is_run_again_after_a_failure_is_a_new_attempt(n8n: N8n) -> 
         answers[min(len(files.asked), 2) - 1](request)
 
     with source(first_broken) as files:
-        wish = {"operation": "separate", "source": "url", "songUrl": f"{files.url}/song.mp3"}
+        wish: dict[str, Any] = {"operation": "separate", "source": "url", "songUrl": f"{files.url}/song.mp3"}
         wish["options"] = {"idempotencyKey": "again"}
         assert "could not be separated" in n8n.error(**wish)["message"]
         assert n8n.execute(**wish)[0]["json"]["status"] == "success"
@@ -137,7 +138,8 @@ def test_credentials_are_tested(n8n: N8n, stranger: N8n) -> None:
 )
 def test_what_passes_is_waited_for(stranger: N8n, code: int, message: str) -> None:
     def busy_twice(request: BaseHTTPRequestHandler) -> None:
-        says(*((code, message) if len(server.asked) < 3 else (200, "success", {"taskId": "t"})))(request)
+        answer = says(code, message) if len(server.asked) < 3 else says(200, "success", {"taskId": "t"})
+        answer(request)
 
     parameters = {"operation": "separate", "source": "url", "songUrl": "https://x/y.mp3", "afterwards": "return"}
     with source(busy_twice) as server:
@@ -161,7 +163,7 @@ def test_a_create_whose_answer_is_lost_is_not_sent_again(stranger: N8n) -> None:
 
 def test_a_web_page_is_no_server_and_a_stop_is_heard(stranger: N8n) -> None:
     with source(gives(b"<html>", kind="text/html")) as server:
-        wish = {"parameters": {"operation": "getCredits"}, "credentials": {"baseUrl": server.url}}
+        wish: dict[str, Any] = {"parameters": {"operation": "getCredits"}, "credentials": {"baseUrl": server.url}}
         assert "is not a Stemwright server" in stranger.run("execute", **wish)["error"]["message"]
     pending = says(200, "success", {"taskId": "t", "successFlag": "PENDING", "response": {}})
     with source(pending) as server:

@@ -2,11 +2,12 @@
 
 import { existsSync } from "node:fs";
 import { registerHooks } from "node:module";
+import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-// A folder with the real package in it, as `make n8n` has one; else our stand-in.
-const modules = process.env.STEMWRIGHT_N8N_MODULES;
-const real = modules && new URL("n8n-workflow/dist/cjs/index.js", pathToFileURL(`${modules}/`)).href;
+// The real package, where `make n8n` has installed it; else our stand-in.
+const built = process.env.STEMWRIGHT_N8N;
+const real = built && new URL("node_modules/n8n-workflow/dist/cjs/index.js", pathToFileURL(`${resolve(built)}/`)).href;
 const stub = new URL("workflow.mjs", import.meta.url).href;
 
 registerHooks({

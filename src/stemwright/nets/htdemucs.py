@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from stemwright.nets.precision import Dense, attend
 
+ROWS = 1 << 19
+"""Values of a spectrum that a CPU works on at once where its rows are signals of their own."""
+
 
 @dataclass(frozen=True)
 class HTDemucsConfig:
@@ -79,12 +82,20 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 4:  # a spectrum: every row of bins is a signal of its own
-            b, channels, bins, frames = x.shape
-            rows = x.transpose(1, 2).reshape(b * bins, channels, frames)
-            return self(rows).view(b, bins, channels, frames).transpose(1, 2)
+            made = torch.empty_like(x)
+            for rows, out in zip(self._split(x), self._split(made), strict=True):
+                signals = self(rows.transpose(1, 2).flatten(0, 1))
+                out.copy_(signals.unflatten(0, (len(x), -1)).transpose(1, 2))
+            return made
         for layer in self.layers:
-            x = x + layer(x)
+            x = layer(x).add_(x)
         return x
+
+    @staticmethod
+    def _split(x: Tensor) -> tuple[Tensor, ...]:
+        """On a CPU as many rows [b, channels, rows, frames] as stay in its caches, which takes less memory too."""
+        row = x.shape[0] * x.shape[1] * x.shape[3]
+        return x.split(max(1, ROWS // row) if x.device.type == "cpu" else x.shape[2], dim=2)
 
 
 class SpectrumEncoder(nn.Module):
@@ -260,7 +271,7 @@ class HTDemucs(nn.Module):
         xt, wave_mean, wave_std = _standardised(mix)
         x, xt = self._net(x, xt)
         x = x.view(-1, config.stems, *planes.shape[1:]) * std[:, None] + mean[:, None]
-        x = self._audio(x, mix.shape[-1])
+        x = torch.stack([self._audio(stem, mix.shape[-1]) for stem in x.unbind(1)], 1)
         xt = xt.view(-1, config.stems, *mix.shape[1:]) * wave_std[:, None] + wave_mean[:, None]
         return (x + xt)[..., :length]
 
@@ -296,15 +307,15 @@ class HTDemucs(nn.Module):
         return real.reshape(b, channels * 2 * config.subbands, -1, frames)
 
     def _audio(self, planes: Tensor, length: int) -> Tensor:
-        """[b, stems, (channel, re/im, subband), bins, frames] → [b, stems, channels, length]."""
-        config, (b, stems, _, _, frames) = self.config, planes.shape
-        real = planes.reshape(b * stems * config.channels, 2, -1, frames).permute(0, 2, 3, 1)
+        """[b, (channel, re/im, subband), bins, frames] → [b, channels, length]."""
+        config, (b, _, _, frames) = self.config, planes.shape
+        real = planes.reshape(b * config.channels, 2, -1, frames).permute(0, 2, 3, 1)
         spectra = F.pad(torch.view_as_complex(real.contiguous()), (2, 2, 0, 1))
         edge = config.hop // 2 * 3
         window = torch.hann_window(config.n_fft, device=planes.device)
         total = frames * config.hop + 2 * edge
         audio = torch.istft(spectra, config.n_fft, config.hop, window=window, normalized=True, length=total)
-        return audio[:, edge : edge + length].view(b, stems, config.channels, length)
+        return audio[:, edge : edge + length].view(b, config.channels, length)
 
 
 def _resized(before: int, after: int) -> nn.Module:

@@ -184,8 +184,9 @@ class Roformer(nn.Module):
     def forward(self, mix: Tensor) -> Tensor:
         spectrum = self._spectrum(mix)
         features = torch.view_as_real(spectrum).permute(0, 3, 2, 1, 4)  # [b, frames, bins, channels, 2]
-        ranges = zip(self.bands, self.config.bands, strict=True)
-        x = torch.stack([band(features[:, :, start:stop].flatten(2)) for band, (start, stop) in ranges], 1)
+        x = features.new_empty(len(mix), len(self.bands), features.shape[1], self.config.dim)
+        for number, (band, (start, stop)) in enumerate(zip(self.bands, self.config.bands, strict=True)):
+            x[:, number] = band(features[:, :, start:stop].flatten(2))
         x = self._trunk(x)
         for band in x.unbind(1):
             band.copy_(self.norm(band))

@@ -18,6 +18,7 @@ const wish = JSON.parse(Buffer.concat(await Array.fromAsync(process.stdin)).toSt
 const slept = [];
 const wait = globalThis.setTimeout;
 globalThis.setTimeout = (done, milliseconds, ...rest) => {
+  if (!/\bsleep\b/.test(new Error().stack)) return wait(done, milliseconds, ...rest); // fetch has clocks of its own
   slept.push(milliseconds);
   return wait(done, Math.min(milliseconds, 50), ...rest);
 };

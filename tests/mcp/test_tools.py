@@ -4,9 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import anyio
 import numpy as np
@@ -20,6 +24,7 @@ from stemwright.cli import run as command
 from stemwright.mcp.here import Here
 from stemwright.mcp.remote import Remote
 from stemwright.server.network import Client as Web
+from stemwright.server.network import parse_networks
 from tests.mcp.hosts import Host, here, host, service
 
 
@@ -91,6 +96,26 @@ def test_what_is_wrong_is_one_sentence(song: Path, tmp_path: Path) -> None:
     assert list(tmp_path.glob("out/*")) == []
 
 
+def test_a_song_on_the_web_is_fetched_and_not_kept(song: Path, tmp_path: Path) -> None:
+    async def session(url: str) -> None:
+        with closing(Here(tmp_path, Web(parse_networks("127.0.0.0/8")))) as separations:
+            async with here(separations) as assistant:
+                done = await assistant.ended(await assistant.call("separate", song=url, format="wav"))
+                files = await assistant.call("download", task_id=done["task_id"])
+        assert files["folder"] == str(tmp_path / "Meine Übung")
+        assert lengths(files["files"]) == {"vocals": 22050, "instrumental": 22050}
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(song.parent))) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        anyio.run(session, f"http://127.0.0.1:{web.server_port}/{quote(song.name)}?x=1")
+        web.shutdown()
+    assert sorted(path.name for path in tmp_path.rglob("*.wav")) == ["instrumental.wav", "vocals.wav"]
+
+
 def test_a_server_separates(server: tuple[str, str], song: Path, tmp_path: Path) -> None:
     async def session(assistant: Host) -> None:
         assert {tool.name for tool in (await assistant.client.list_tools()).tools} == {"separate", "status", "download"}
@@ -100,11 +125,14 @@ def test_a_server_separates(server: tuple[str, str], song: Path, tmp_path: Path)
         files = await assistant.call("download", task_id=begun["task_id"])
         assert files["folder"] == str(tmp_path / "out" / "Meine Übung")
         assert lengths(files["files"]) == {"vocals": 22050, "instrumental": 22050}
-        there = await assistant.refused("separate", task_id=begun["task_id"], audio_id="none")
-        assert server[0] in there
+        begun = await assistant.call("separate", task_id=track.task_id, audio_id=track.audio_id, stems="twelve")
+        assert len((await assistant.ended(begun))["stems"]) == 12
+        assert server[0] in await assistant.refused("separate", task_id=begun["task_id"], audio_id="none")
         assert "no such thing" in (await assistant.refused("status", task_id="nobody's")).lower()
         assert "not audio" in await assistant.refused("separate", song=__file__)
 
+    with Client(*server) as client:
+        track = client.upload(song)
     run(session, tmp_path, URL=server[0], KEY=server[1])
 
 

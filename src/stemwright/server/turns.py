@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from stemwright.server.store.tables import accounts, switches, turns
+from stemwright.server.store.tables import accounts, callbacks, switches, turns
 from stemwright.server.store.tables import tasks as rows
 
 SHORT = "separate_vocal"
@@ -43,6 +43,13 @@ class _Account:
 def is_anyone_waiting(tx: sa.Connection) -> bool:
     """Whether there is anything to release; cheap, however many tasks wait."""
     return tx.execute(sa.select(rows.c.id).where(*_waiting).limit(1)).first() is not None
+
+
+def is_anything_due(tx: sa.Connection) -> bool:
+    """Whether a task waits for a worker, or a callback to be delivered: what an idle worker asks, again and again."""
+    task = sa.select(rows.c.id).where(rows.c.completed.is_(None), rows.c.worker.is_(None))
+    callback = sa.select(callbacks.c.id).where(callbacks.c.state == "pending")
+    return bool(tx.execute(sa.select(sa.or_(task.exists(), callback.exists()))).scalar())
 
 
 def release(tx: sa.Connection, *, fleet: dict[str, int], rules: Rules, now: int) -> list[str]:

@@ -21,7 +21,7 @@ from stemwright.server.store.database import Database
 from stemwright.zoo import catalog, machine
 
 DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
-RELEASE_SECONDS = 0.2
+LOOK_SECONDS = 0.6  # of an idle worker for something to do: no task waits longer for it
 LEAVE_SECONDS = 10  # beside the grace for its tasks: for the database to hear that it leaves
 PATIENCE_SECONDS = 180  # with object storage that does not answer: a separation is worth waiting for
 
@@ -52,7 +52,7 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         _every(settings.sweep_seconds, _sweep, shop)
         if database.sqlite:
             _every(settings.sweep_seconds, _end_frozen, shop)
-        threading.Thread(target=_release, args=(shop,), name="release", daemon=True).start()
+        threading.Thread(target=_look, args=(shop,), name="look", daemon=True).start()
         where = port.listen(shop) if settings.worker_port else None
         log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
         os.read(told, 1)
@@ -134,15 +134,16 @@ def _hand_over(shop: Workshop, worker_id: str) -> int:
     return count
 
 
-def _release(shop: Workshop) -> None:
-    """Looks whose turn it is: whenever a task of ours has ended, and now and then."""
+def _look(shop: Workshop) -> None:
+    """Looks for something to do, whenever a task of ours has ended and now and then: whose turn it is, what is due."""
     while not shop.stopping.is_set() and not shop.leaving.is_set():
-        shop.freed.wait(RELEASE_SECONDS)
+        shop.freed.wait(LOOK_SECONDS)
         shop.freed.clear()
-        if shop.separations == len(shop.every_child):
-            continue  # wherever a slot is free, its worker looks: a busy fleet asks the database nothing
         try:
-            workflows.release(shop.database, shop.settings)
+            if workflows.is_anything_due(shop.database):
+                if shop.separations < len(shop.every_child):  # wherever a slot is free, its worker gives out the turns
+                    workflows.release(shop.database, shop.settings)
+                workflows.ring()
         except SQLAlchemyError:
             log.exception("the database did not answer")
             shop.stopping.wait(1.0)

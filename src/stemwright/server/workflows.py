@@ -10,6 +10,7 @@ import functools
 import logging
 import math
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from stemwright.server import fleet, logs, retention, running, tasks, tracing, turns
 from stemwright.server.clock import now_ms
+from stemwright.server.doorbell import Doorbell
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 SHAPE = "1"
 APPLICATION = "stemwright"
 SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.25  # of a queue, where the doorbell cannot be put in
+SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has rung
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 
 log = logging.getLogger("stemwright.worker")
 _here: set[str] = set()  # the workflows that threads of this process are running
 _clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
+_bell = Doorbell(seldom_seconds=SELDOM_SECONDS)
 
 
 # ---- asking: joins the caller's transaction -------------------------------------------------------------------------
@@ -51,6 +55,12 @@ def release(database: Database, settings: Settings) -> list[str]:
         for task_id in released:
             _enqueue(tx, "separation", SEPARATIONS, task_id, workflow_id=f"separation-{task_id}")
     return released
+
+
+def is_anything_due(database: Database) -> bool:
+    """Whether there may be something for a worker to do, now or soon."""
+    with database.read() as tx:
+        return turns.is_anything_due(tx)
 
 
 def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
@@ -151,6 +161,7 @@ def launch(shop: Workshop) -> None:
     for name, workflow in (("separation", _separation), ("callback", _callback)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
     chores = DBOS.workflow(name="chores")(_bound(_chores, shop))
+    _put_in(_bell, soonest_seconds=min((each for each in settings.callback_delays_seconds if each), default=60))
     DBOS.launch()
     DBOS.register_queue(
         SEPARATIONS,
@@ -179,7 +190,31 @@ def stop(seconds: float) -> None:
     """Takes no new tasks and waits for the running ones for so long."""
     from dbos import DBOS
 
+    _bell.close()
     DBOS.destroy(workflow_completion_timeout_sec=math.ceil(seconds))
+
+
+def ring() -> None:
+    """Lets this process look into its queues now: something may be in them."""
+    _bell.ring()
+
+
+def _put_in(bell: Doorbell, *, soonest_seconds: float) -> None:
+    """Lets the threads that look into the queues wait by the bell, and the one that ends delays look no oftener than
+    the shortest of them is worth. Should their places move, they look as often as DBOS has it."""
+    try:
+        from dbos import _dbos, _workflow_commands
+        from dbos._queue import queue_thread
+
+        def listening(stop: Event, dbos: Any) -> None:
+            queue_thread(bell.instead_of(stop), dbos)
+
+        assert _dbos.queue_thread
+        assert _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC
+        _dbos.queue_thread = listening
+        _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = min(max(soonest_seconds / 6, 1.0), SELDOM_SECONDS)
+    except (ImportError, AttributeError):
+        log.warning("this release of DBOS has no place for a doorbell")
 
 
 def take_over(database: Database, worker_id: str) -> int:
@@ -225,6 +260,7 @@ def _separation(shop: Workshop, task_id: str) -> str:
         state = "over"
         if "over" not in answer:
             state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
+            ring()  # for its callback
         step("tidy", running.tidy, shop, task_id)
         return state
 

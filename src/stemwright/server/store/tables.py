@@ -191,6 +191,12 @@ callbacks = sa.Table(
     Column("created", Milliseconds, nullable=False),
     Column("last_attempt", Milliseconds),
     CheckConstraint("state IN ('pending','delivered','failed')", name="callbacks_states"),
+    Index(
+        "callbacks_pending",
+        "created",
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
 )
 
 attempts = sa.Table(

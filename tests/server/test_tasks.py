@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.errors import QueueFull, StemwrightError, Superseded, TaskEnded, TaskNotFound
-from stemwright.server import accounts, credits, tasks
+from stemwright.server import accounts, credits, fleet, tasks
 from stemwright.server.store.database import Database
 
 from .conftest import NOW
@@ -56,6 +56,16 @@ def test_a_finished_task_has_its_files_and_its_callback(database: Database, aske
         assert tasks.delivery(tx, task.id).state == "pending"
         assert credits.audit(tx) == []
     assert (task.flag, task.progress, task.completed) == ("SUCCESS", 100, NOW + 5)
+
+
+def test_a_worker_that_chose_its_device_tells_which(database: Database, asked: tasks.Submission) -> None:
+    task = submit(database, asked)
+    with database.transaction() as tx:
+        worker = fleet.register(tx, version="1", device="auto", model="m", now=NOW)
+        attempt = tasks.begin(tx, task.id, state="separating", worker=worker, now=NOW).attempt
+        tasks.advance(tx, task.id, "storing", attempt=attempt)
+        tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=attempt, now=NOW + 5)
+        assert [row["device"] for row in fleet.alive(tx, dead_after_ms=1000, now=NOW)] == ["cpu"]
 
 
 @pytest.mark.parametrize(

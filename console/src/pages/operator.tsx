@@ -59,7 +59,7 @@ function Workers({ house }: { house: House }): JSX.Element {
             <tr key={worker.workerId}>
               <th scope="row">{worker.host} <span class="soft">process {worker.pid}, {worker.version}</span></th>
               <td data-label="State">{worker.draining ? <Badge tone="warn" icon="clock">Draining</Badge> : worker.tasks ? <Badge tone="busy" icon="ring" turning>Working</Badge> : <Badge tone="good" icon="check">Idle</Badge>}</td>
-              <td data-label="Device">{worker.device ?? "–"}</td>
+              <td data-label="Device">{worker.device === "auto" ? <span class="soft" title="It chooses with its first task.">auto</span> : worker.device ?? "–"}</td>
               <td data-label="Model">{worker.model ?? "–"}</td>
               <td data-label="Tasks" class="number">{worker.tasks}</td>
               <td data-label="Heartbeat" class="number">{span(Math.round(worker.heartbeatSeconds))} ago</td>

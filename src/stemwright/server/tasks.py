@@ -332,6 +332,9 @@ def finish(
     values = {"state": "finished", "progress": 100.0, "completed": now, **facts}
     task = _enter(tx, task_id, "finished", attempt=attempt, values=values)
     tx.execute(sa.insert(stems), [vars(stem) | {"task_id": task_id} for stem in files])
+    if device := facts.get("device"):  # what a worker's "auto" has come to
+        chosen = (workers.c.id == task.worker, workers.c.device != device)
+        tx.execute(sa.update(workers).where(*chosen).values(device=device))
     _expect_callback(tx, task, now=now)
     return task
 

@@ -42,10 +42,10 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</t
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[House]:
-    """The service on its default deployment: a file of SQLite and a folder."""
+def service(folder: Path, **places: str) -> Iterator[House]:
+    """The service on its default deployment, a file of SQLite and a folder, or with its files elsewhere."""
     opening.open_database(Settings(data=folder)).dispose()
-    with running(data=folder) as house:
+    with running(data=folder, **places) as house:
         yield house
 
 
@@ -109,8 +109,8 @@ def finish(
     for file, blob in blobs.items():
         house.api.blobs.put(blob, Path(file))
     files = [
-        tasks.Stem(stem_id, n, part.name, part.label, blobs[part.file], Path(part.file).suffix[1:], 1, seconds, False,
-                   False, -20.0)
+        tasks.Stem(stem_id, n, part.name, part.label, blobs[part.file], Path(part.file).suffix[1:],
+                   Path(part.file).stat().st_size, seconds, False, False, -20.0)
         for n, (part, stem_id) in enumerate(zip(parts, ids[2:], strict=False))
     ]  # fmt: skip
     told = {"model": "twelve", "device": "cpu", "duration_seconds": seconds, "gain_db": 0.0}

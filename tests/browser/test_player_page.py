@@ -17,6 +17,7 @@ from stemwright.server.http.routes import console
 from tests.browser.conftest import ROOT
 from tests.browser.stage import RATE, Player, Staged, finish, opened, service, sounds, stage
 from tests.server.http.house import TWELVE, House
+from tests.servers import s3
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +158,7 @@ def test_nothing_is_wider_than_a_phone(chromium: Any, player_build: Path, house:
 def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_for(
     chromium: Any, player_build: Path, house: House, song: Staged
 ) -> None:
-    with opened(chromium, player_build, house, element(song), policy=console._POLICY.format(files="")) as player:
+    with opened(chromium, player_build, house, element(song), policy=console._POLICY) as player:
         asked: list[str] = []
         player.page.on("request", lambda request: asked.append(request.url))
         player.do("await engine.play();")
@@ -167,6 +168,20 @@ def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_fo
         player.wait(f"engine.state === 'playing' && engine.position() > {RATE}")
         assert any("SignalsmithStretch" in url for url in asked)
         assert all(url.startswith(house.url) for url in asked)
+
+
+def test_stems_in_object_storage_play_and_nothing_is_asked_of_it_by_the_page(
+    chromium: Any, player_build: Path, tmp_path: Path
+) -> None:
+    with s3() as storage, service(tmp_path / "house", blobs_url=storage.new()) as house:
+        song = stage(house, tmp_path / "song", sounds(1, ("vocals", "bass")), kind="separate_vocal")
+        with opened(chromium, player_build, house, element(song), policy=console._POLICY) as player:
+            asked: list[str] = []
+            player.page.on("request", lambda request: asked.append(request.url))
+            player.do("await engine.play();")
+            player.wait("engine.state === 'playing'")
+            assert sum("/s/" in url for url in asked) >= 4
+            assert all(url.startswith(house.url) for url in asked)
 
 
 def test_it_plays_on_anybodys_page_without_https(chromium: Any, player_build: Path, house: House, song: Staged) -> None:

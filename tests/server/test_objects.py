@@ -25,7 +25,7 @@ def s3(deployment: Deployment) -> Iterator[S3]:
 
 @FLEET
 def test_a_write_that_is_confirmed_and_lost_is_made_again(s3: S3) -> None:
-    blobs = open_blobs(s3.new())
+    blobs = open_blobs(s3.new(), patience_seconds=60)
     s3.weather(refuse=0.3, swallow=0.5)
     for number in range(20):
         keep(blobs, f"song{number}", bytes(1000))

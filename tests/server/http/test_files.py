@@ -64,6 +64,15 @@ def test_object_storage_hands_the_bytes_out_itself(house: House, caller: Caller,
     assert int(short[0]) <= 60
 
 
+def test_a_small_part_comes_from_the_service_wherever_the_file_is(house: House, url: str) -> None:
+    answer = httpx2.get(url, headers={"Range": "bytes=1000-5000"})
+    assert (answer.status_code, answer.content) == (206, CONTENT[1000:])
+    assert answer.headers["Content-Range"] == "bytes 1000-1023/1024"
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert house.anonymous().get(url, headers={"Range": "bytes=1024-1030"}).status_code == 416
+
+
 @pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
 def test_the_size_is_told_without_a_redirect(url: str) -> None:
     """A signed address is good for one method, so a HEAD that followed it would be refused."""

@@ -32,6 +32,10 @@ class Blobs(Protocol):
         """The blob's bytes, from the first to the last; raises BlobNotFound, BlobsAway."""
         ...
 
+    def part(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop`, all of which it has to have; raises BlobNotFound, BlobsAway."""
+        ...
+
     def local(self, name: str, folder: Path) -> AbstractContextManager[Path]:
         """The blob as a file on this machine, for as long as the context lasts: where it lies, or a copy in `folder`.
 
@@ -96,6 +100,12 @@ class Folder:
         """The blob's bytes; raises BlobNotFound."""
         with self.local(name) as path, path.open("rb") as file:
             yield file
+
+    def part(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop`; raises BlobNotFound."""
+        with self.reading(name) as file:
+            file.seek(start)
+            return file.read(stop - start)
 
     @contextmanager
     def local(self, name: str, folder: Path | None = None) -> Iterator[Path]:  # noqa: ARG002

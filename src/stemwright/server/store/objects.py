@@ -64,7 +64,7 @@ class Objects:
     def reading(self, name: str) -> Iterator[BinaryIO]:
         """The blob's bytes, fetched piece by piece; raises BlobNotFound, BlobsAway."""
         size = self.size(name)
-        yield cast(BinaryIO, io.BufferedReader(_Pieces(lambda start, stop: self._piece(name, start, stop), size)))
+        yield cast(BinaryIO, io.BufferedReader(_Pieces(lambda start, stop: self.part(name, start, stop), size)))
 
     @contextmanager
     def local(self, name: str, folder: Path) -> Iterator[Path]:
@@ -75,7 +75,7 @@ class Objects:
         try:
             with path.open("wb") as file:
                 for start in range(0, size, PIECE_BYTES):
-                    file.write(self._piece(name, start, min(start + PIECE_BYTES, size)))
+                    file.write(self.part(name, start, min(start + PIECE_BYTES, size)))
             yield path
         finally:
             path.unlink(missing_ok=True)
@@ -114,7 +114,9 @@ class Objects:
         except _MISSING:
             raise BlobNotFound(name=name) from None
 
-    def _piece(self, name: str, start: int, stop: int) -> bytes:
+    def part(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop`, in one request; raises BlobNotFound, BlobsAway."""
+
         def read() -> bytes:
             piece = bytes(obstore.get_range(self._store, name, start=start, end=stop))
             if len(piece) != stop - start:

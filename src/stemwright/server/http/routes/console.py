@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from anyio import to_thread
 from starlette.types import Receive
@@ -24,10 +23,9 @@ from stemwright.server.http.routes import console_account, console_operator, con
 from stemwright.server.http.routes import contract as published
 
 _PAGES = Path(__file__).parents[1] / "page"
-# Everything comes from here, but for files that lie in object storage: {files} is its origin, or nothing.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'{files}; media-src 'self' blob:{files}; worker-src 'self'; base-uri 'none'; form-action 'none';"
+    " connect-src 'self'; media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
 _PAGE_HEADERS = {
@@ -123,13 +121,7 @@ def page(call: Call) -> Answer:
         text = (_PAGES / "unbuilt.html").read_bytes()
         headers = _PAGE_HEADERS | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return Answer(200, text, "text/html; charset=utf-8", headers)
-    policy = _POLICY.format(files=_origin_of_files(call))
-    return _sent(call, built, "text/html; charset=utf-8", _PAGE_HEADERS | {"Content-Security-Policy": policy})
-
-
-def _origin_of_files(call: Call) -> str:
-    link = call.api.blobs.link("any", seconds=1)
-    return " {0.scheme}://{0.netloc}".format(urlsplit(link)) if link else ""
+    return _sent(call, built, "text/html; charset=utf-8", _PAGE_HEADERS | {"Content-Security-Policy": _POLICY})
 
 
 def files(call: Call) -> Answer:

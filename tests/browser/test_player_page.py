@@ -173,6 +173,7 @@ def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_fo
 def test_stems_in_object_storage_play_and_nothing_is_asked_of_it_by_the_page(
     chromium: Any, player_build: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip("moto")
     with s3() as storage, service(tmp_path / "house", blobs_url=storage.new()) as house:
         song = stage(house, tmp_path / "song", sounds(1, ("vocals", "bass")), kind="separate_vocal")
         with opened(chromium, player_build, house, element(song), policy=console._POLICY) as player:

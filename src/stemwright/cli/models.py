@@ -94,7 +94,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
     if json:
         _print_json(facts)
         return
-    table = Table("", "", box=None, show_header=False)
+    table = Table("", Column(overflow="fold"), box=None, show_header=False)
     for field, value in facts.items():
         table.add_row(field, _told(value))
     Console(highlight=False).print(table, markup=False)
@@ -263,20 +263,20 @@ def _taken_in() -> list[str]:
 
 
 def _installed(name: str) -> dict[str, Any]:
-    from stemwright.zoo import installed
+    from stemwright.zoo import halving, installed
 
     model = installed.find(name)
-    return {**(model.facts if model else {}), "folder": str(model.folder) if model else None}
+    return {**model.facts, "folder": str(model.folder), "proved": halving.proofs(model)} if model else {}
 
 
 def _published(card: published.Published) -> dict[str, Any]:
-    from stemwright.zoo import installed
+    """A card's facts, and of a model that is here what half precision keeps of it, in dB."""
+    from stemwright.zoo import halving, installed
 
     model = installed.find(card.name)
     facts = {key: value for key, value in asdict(card).items() if value or key not in ("md5_tail", "members", "notes")}
-    facts |= {"bytes": card.bytes, "here": published.here(card)}
-    facts |= {"peak_memory": None, "relative_speed": None, "folder": str(model.folder) if model else None}
-    return facts
+    facts |= {"bytes": card.bytes, "here": published.here(card), "folder": str(model.folder) if model else None}
+    return facts | ({"proved": halving.proofs(model)} if model else {})
 
 
 def _facts(card: catalog.Card) -> dict[str, Any]:

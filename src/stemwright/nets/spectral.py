@@ -1,4 +1,4 @@
-"""Short-time spectra in torch: centred STFT, its inverse, and masks on a pooled grid of columns."""
+"""Short-time spectra in torch: the centred STFT and its inverse."""
 
 from __future__ import annotations
 
@@ -21,9 +21,3 @@ def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
     flat = spectrum.reshape(-1, *spectrum.shape[-2:]).transpose(-1, -2)
     samples = torch.istft(flat, n_fft, hop, window=window, length=length)
     return samples.unflatten(0, spectrum.shape[:-2])
-
-
-def expand_columns(masks: Tensor, first_bins: tuple[int, ...], bins: int) -> Tensor:
-    """Masks [..., columns] on every STFT bin [..., bins]: a column covers the bins up to the next one's first."""
-    edges = torch.tensor((*first_bins, bins), device=masks.device)
-    return masks.repeat_interleave(edges.diff(), dim=-1)

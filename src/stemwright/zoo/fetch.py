@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stemwright.errors import LicenceForbids, NotFetched, NotRunnable, Offline
 from stemwright.zoo import foreign, installed, recipes
@@ -263,9 +263,3 @@ def _alone(name: str) -> Iterator[None]:
     with (installed.folder(create=True) / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def described(card: Published) -> dict[str, Any]:
-    """A card as plain values, with where it stands on this machine, for `show` and `--json`."""
-    model = installed.find(card.name)
-    return {**asdict(card), "bytes": card.bytes, "installed": str(model.folder) if model else None}

@@ -29,7 +29,7 @@ def settled(model: Installed, asked: str) -> str:
 
     One that is asked for by name is taken as it is, unless the model is known to overflow in it.
     """
-    device, found = machine.device(), _proofs(model)
+    device, found = machine.device(), proofs(model)
     if (chosen := machine.precision(asked)) != "auto":
         return chosen if found.get(_label(device, chosen), 0.0) > _OVERFLOWED else "fp32"
     return next(each for each in machine.fastest(device) if found.get(_label(device, each), LEAST_DB) >= LEAST_DB)
@@ -40,7 +40,7 @@ def opened(model: Installed, asked: str, open_as: Open) -> Separator:
     precision = settled(model, asked)
     if precision == "fp32":
         return open_as("fp32")
-    is_proven = machine.precision(asked) != "auto" or _label(machine.device(), precision) in _proofs(model)
+    is_proven = machine.precision(asked) != "auto" or _label(machine.device(), precision) in proofs(model)
     return Halved(model, precision, open_as, is_proven=is_proven)
 
 
@@ -85,7 +85,7 @@ class Halved:
     def _prove(self, found: float) -> None:
         self._is_proven = True
         label = _label(machine.device(), self._precision)
-        told = {**_proofs(self._model), label: round(float(np.clip(found, _OVERFLOWED, 999)), 1)}
+        told = {**proofs(self._model), label: round(float(np.clip(found, _OVERFLOWED, 999)), 1)}
         _HERE[self._model.folder.as_posix()] = told
         with suppress(OSError):  # a folder that may not be written is proved anew by every process
             (self._model.folder / _FILE).write_text(json.dumps(told) + "\n")
@@ -107,7 +107,7 @@ def _label(device: str, precision: str) -> str:
     return f"{device.partition(':')[0]} {precision}"
 
 
-def _proofs(model: Installed) -> dict[str, float]:
+def proofs(model: Installed) -> dict[str, float]:
     """What was found on this machine, in dB by device and precision."""
     with suppress(OSError, ValueError):
         return json.loads((model.folder / _FILE).read_text())

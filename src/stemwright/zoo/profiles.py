@@ -13,7 +13,6 @@ from stemwright.errors import UnknownProfile
 from stemwright.zoo import catalog, installed, recipes
 from stemwright.zoo.published import names, published
 
-PROFILES = ("consistent", "upstream")
 Once = Callable[[Separator, Iterable[Samples], int], Iterator[Samples]]
 Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Iterator[Samples]]
 Blocks = Callable[[], Iterable[Samples]]

@@ -17,7 +17,7 @@ CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shel
 
 N8N := build/n8n
 
-.PHONY: audit sbom help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
+.PHONY: audit sbom wheel help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -96,6 +96,9 @@ n8n: $(VENV)/.dev  ## the nodes for n8n: its own linter, the build, the tests in
 
 train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers that training songs are made with
 	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)
+
+wheel: $(VENV)/.core console  ## the package as one file in dist/, with the console in it where npm is
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 lock: $(VENV)/.dev  ## write constraints.txt from what is installed, and requirements.lock with the hashes of the core
 	$(PIP) freeze --exclude-editable | grep -v -E '^(pip|setuptools)==|@ file|^torch==' > constraints.txt.new

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stemwright.cli import run
+from stemwright.server.clock import now_ms
 
 
 @pytest.fixture
@@ -29,6 +30,34 @@ def test_a_key_is_created_with_its_account_and_credits(call) -> None:
     listed = call("keys", "list", "--account", "me")
     assert [key["id"] for key in listed] == [made["id"], again["id"]]
     assert made["key"] not in json.dumps(listed)
+
+
+def test_a_key_is_bound_to_networks_a_scope_and_a_time(call) -> None:
+    bound = ("--networks", "10.0.0.0/8, 192.0.2.7", "--scope", "read", "--expires-hours", "2")
+    made = call("keys", "create", "--account", "me", *bound)
+    assert (made["scopes"], made["networks"]) == (["read"], "10.0.0.0/8,192.0.2.7/32")
+    assert 0 < made["expires"] - now_ms() <= 2 * 3_600_000
+    (listed,) = call("keys", "list")
+    assert {name: listed[name] for name in ("scopes", "networks", "expires")} == {
+        name: made[name] for name in ("scopes", "networks", "expires")
+    }
+
+
+def test_a_rotated_key_keeps_its_bounds_unless_it_gets_others(call) -> None:
+    made = call("keys", "create", "--account", "me", "--networks", "10.0.0.0/8", "--expires-hours", "2")
+    same = call("keys", "rotate", made["id"], "--overlap-hours", "1")
+    assert (same["networks"], same["expires"]) == ("10.0.0.0/8", made["expires"])
+    other = call("keys", "rotate", same["id"], "--networks", "::1", "--expires-hours", "1")
+    assert other["networks"] == "::1/128"
+    assert other["expires"] < made["expires"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--networks", "10.0.0.0/99"], ["--networks", "home"], ["--scope", "root"], ["--expires-hours", "0"]]
+)
+def test_bounds_that_make_no_sense_are_refused(words: list[str], tmp_path: Path) -> None:
+    assert run(["keys", "create", "--account", "me", *words, "--data", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_key_is_rotated_and_revoked(call) -> None:

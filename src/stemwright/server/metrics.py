@@ -38,9 +38,10 @@ class Counts:
         """Count what a new task costs."""
         self._charged.labels(kind).inc(cost)
 
-    def text(self, tx: sa.Connection, *, dead_after_ms: int, now: int) -> bytes:
+    def text(self, tx: sa.Connection, *, dead_after_ms: int, running_per_account: int, now: int) -> bytes:
         """Everything in Prometheus' text format; the queues' figures are read now."""
         self._queues.look(tx, dead_after_ms=dead_after_ms, now=now)
+        self._queues.look_at_limits(tx, running_per_account=running_per_account, now=now)
         return generate_latest(self._registry)
 
 
@@ -53,6 +54,14 @@ class Queues:
         )
         self._age = Gauge(
             "stemwright_queue_oldest_seconds", "How long the oldest one has waited", ["queue"], registry=registry
+        )
+        self._runnable = Gauge(
+            "stemwright_runnable_oldest_seconds",
+            "How long the oldest task has waited that another worker could run: its account is not at its limit",
+            registry=registry,
+        )
+        self._held = Gauge(
+            "stemwright_tasks_held", "Tasks that wait because their account runs as many as it may", registry=registry
         )
         self._tasks = Gauge("stemwright_tasks_unfinished", "Unfinished tasks by state", ["state"], registry=registry)
         self._workers = Gauge("stemwright_workers", "Workers that live, by version", ["version"], registry=registry)
@@ -74,6 +83,17 @@ class Queues:
         for version, _ in found:
             self._workers.labels(version).inc()
         self._slots.set(sum(slots for _, slots in found))
+
+    def look_at_limits(self, tx: sa.Connection, *, running_per_account: int, now: int) -> None:
+        """Read what waits for a worker, and what for its own account's limit, where more workers would not help."""
+        unfinished = tasks.c.completed.is_(None)
+        full = sa.select(tasks.c.account_id).where(tasks.c.released.is_not(None), unfinished)
+        full = full.group_by(tasks.c.account_id).having(sa.func.count() >= running_per_account)
+        is_held = tasks.c.account_id.in_(full)
+        waiting = (tasks.c.released.is_(None), unfinished)
+        self._held.set(tx.execute(sa.select(sa.func.count()).where(*waiting, is_held)).scalar_one())
+        oldest = tx.execute(sa.select(sa.func.min(tasks.c.created)).where(*waiting, ~is_held)).scalar_one()
+        self._runnable.set(0 if oldest is None else max(now - oldest, 0) / 1000)
 
     def _note(
         self, tx: sa.Connection, queue: str, created: sa.Column[int], *waiting: sa.ColumnElement[bool], now: int

@@ -10,6 +10,7 @@ import functools
 import logging
 import math
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -203,16 +204,17 @@ def _put_in(bell: Doorbell, *, soonest_seconds: float) -> None:
     """Lets the threads that look into the queues wait by the bell, and the one that ends delays look no oftener than
     the shortest of them is worth. Should their places move, they look as often as DBOS has it."""
     try:
-        from dbos import _dbos, _workflow_commands
-        from dbos._queue import queue_thread
+        inner: Any = import_module("dbos._dbos")
+        delays: Any = import_module("dbos._workflow_commands")
+        look: Any = import_module("dbos._queue").queue_thread
 
         def listening(stop: Event, dbos: Any) -> None:
-            queue_thread(bell.instead_of(stop), dbos)
+            look(bell.instead_of(stop), dbos)
 
-        assert _dbos.queue_thread
-        assert _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC
-        _dbos.queue_thread = listening
-        _workflow_commands._BACKGROUND_JOBS_INTERVAL_SEC = min(max(soonest_seconds / 6, 1.0), SELDOM_SECONDS)
+        assert inner.queue_thread
+        assert delays._BACKGROUND_JOBS_INTERVAL_SEC
+        inner.queue_thread = listening
+        delays._BACKGROUND_JOBS_INTERVAL_SEC = min(max(soonest_seconds / 6, 1.0), SELDOM_SECONDS)
     except (ImportError, AttributeError):
         log.warning("this release of DBOS has no place for a doorbell")
 

@@ -43,6 +43,17 @@ def test_a_new_key_works_and_is_shown_once(house: House, browser: Client) -> Non
     assert (first["name"], first["dialect"], first["expireTime"], first["state"]) == (*asked.values(), "valid")
 
 
+def test_a_new_key_is_bound_to_networks_and_a_rotated_one_to_others(house: House, browser: Client) -> None:
+    for networks, code in (("10.0.0.0/8", 401), ("127.0.0.0/8, ::1", 200)):
+        made = browser.post(f"{ROOT}/keys", json={"networks": networks}).json()["data"]
+        answer = house.anonymous().get("/api/v1/generate/credit", headers={"X-API-Key": made["secret"]})
+        assert answer.json()["code"] == code
+        turned = browser.post(f"{ROOT}/keys/{made['key']['keyId']}/rotate", json={"networks": "192.0.2.7"}).json()
+        answer = house.anonymous().get("/api/v1/generate/credit", headers={"X-API-Key": turned["data"]["secret"]})
+        assert (turned["data"]["key"]["networks"], answer.json()["code"]) == ("192.0.2.7/32", 401)
+    assert browser.post(f"{ROOT}/keys", json={"networks": "home"}).status_code == 422
+
+
 def test_keys_with_a_past_or_too_much_power_are_refused(browser: Client) -> None:
     assert browser.post(f"{ROOT}/keys", json={"expireTime": 1}).status_code == 422
     assert browser.post(f"{ROOT}/keys", json={"admin": True}).status_code == 403

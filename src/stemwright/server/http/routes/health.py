@@ -39,7 +39,9 @@ def ready(call: Call) -> Answer:
 def figures(call: Call) -> Answer:
     """`GET /metrics`: Prometheus' text format."""
     with call.api.database.read() as tx:
-        text = call.api.counts.text(tx, dead_after_ms=_dead_after_ms(call), now=fleet.clock(tx))
+        most = call.api.settings.max_running_per_account
+        dead_after_ms = _dead_after_ms(call)
+        text = call.api.counts.text(tx, dead_after_ms=dead_after_ms, running_per_account=most, now=fleet.clock(tx))
     return Answer(200, text, metrics.CONTENT_TYPE)
 
 

@@ -69,8 +69,10 @@ class Workshop:
             cpu_seconds=settings.task_cpu_seconds or settings.task_seconds * (os.cpu_count() or 1),
             silent_seconds=settings.child_silent_seconds,
         )
-        how = {"command": settings.separator_command or separating.COMMAND, "device": settings.device}
-        self.every_child = [separating.Child(limits, **how) for _ in range(settings.concurrent_tasks)]
+        command, device = settings.separator_command or separating.COMMAND, settings.device
+        self.every_child = [
+            separating.Child(limits, command=command, device=device) for _ in range(settings.concurrent_tasks)
+        ]
         for child in self.every_child:
             self.children.put(child)
         self._counting = Lock()

@@ -145,7 +145,7 @@ ${hues.join("\n")}
 :host([theme="dark"]) .chip { color: #14161c }
 :host([theme="light"]) .chip { color: #fff }
 
-@container (max-width: 1180px) { .bar { justify-content: space-between } .tools { order: 3; flex: 1 0 100% } }
+@container (max-width: 1180px) { .time { margin-inline-end: auto } .tools { order: 3; flex: 1 0 100% } }
 @container (max-width: 900px) { .wide:not(.karaoke) span { display: none } .master .volume { width: 84px } .lanes { --strip: 236px } .name { font-size: 13px }
   .strip { grid-template-columns: 22px 1fr 28px 28px 6px } }
 @container (max-width: 560px) {

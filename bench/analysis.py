@@ -67,8 +67,8 @@ def main(data: Path, count: int) -> None:
         ratio = found_tempo.bpm / truth["bpm"] if found_tempo else 0.0
         exact = abs(ratio - 1) < 0.04
         tonic, scale = truth["key"].split(" ", 1)
-        mode, at = "minor" if scale in MINOR else "major", TONICS.index(SHARPS.get(tonic, tonic))
-        away = (TONICS.index(found_key.tonic) - at) % 12 if found_key else -1
+        mode, at = "minor" if scale in MINOR else "major", TONICS["major"].index(SHARPS.get(tonic, tonic))
+        away = (TONICS[found_key.mode].index(found_key.tonic) - at) % 12 if found_key else -1
         same_mode = found_key is not None and found_key.mode == mode
         right = same_mode and away == 0
         relative = found_key is not None and not same_mode and away == (9 if mode == "major" else 3)

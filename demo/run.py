@@ -32,7 +32,7 @@ started = time.monotonic()
 
 def say(text: str) -> None:
     """Print one line with the seconds since the start before it."""
-    console.print(f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {text}")
+    console.print(f"[dim]{time.monotonic() - started:6.1f} s[/dim]  {text}", soft_wrap=True)
 
 
 # ---- the product -----------------------------------------------------------------------------------------------------

@@ -85,7 +85,8 @@ def test_silence_and_a_short_sound_have_no_tempo_and_no_key() -> None:
 @pytest.mark.parametrize("mode", ["major", "minor"])
 def test_every_key_is_found(mode: str) -> None:
     found = [key(heard(progression(tonic, mode))) for tonic in range(12)]
-    assert [str(each) for each in found] == [f"{tonic} {mode}" for tonic in TONICS]
+    assert [str(each) for each in found] == [f"{tonic} {mode}" for tonic in TONICS[mode]]
+    assert not {"Gb minor", "Db minor", "Ab minor"} & {str(each) for each in found}
 
 
 @pytest.mark.parametrize("cents", [-35.0, 30.0])

@@ -89,7 +89,10 @@ def test_texts_become_values() -> None:
         ({"mix": "vocals:-6"}, "'vocals:-6' is not NAME=…"),
         ({"mix": "m=vocals:loud"}, "'loud' is no number of dB"),
         ({"group": ["a=x", "a=y"]}, "'a' is there twice"),
-        ({"rate": "fast"}, "invalid literal"),
+        ({"rate": "fast"}, "rate 'fast' cannot be understood: it is no whole number"),
+        ({"preview": "long"}, "it is no number of seconds"),
+        ({"group": ["band", "a=x"]}, "group 'band; a=x' cannot be understood"),
+        ({"group": [7]}, "group '7' cannot be understood"),
         ({"silent": "whisper"}, "choose write or skip"),
     ],
 )

@@ -55,8 +55,11 @@ def test_a_rotated_key_keeps_its_bounds_unless_it_gets_others(call) -> None:
 @pytest.mark.parametrize(
     "words", [["--networks", "10.0.0.0/99"], ["--networks", "home"], ["--scope", "root"], ["--expires-hours", "0"]]
 )
-def test_bounds_that_make_no_sense_are_refused(words: list[str], tmp_path: Path) -> None:
+def test_bounds_that_make_no_sense_are_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["keys", "create", "--account", "me", *words, "--data", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr().err.endswith(". Add --help to see how.\n")
     assert not (tmp_path / "new").exists()
 
 

@@ -84,7 +84,9 @@ def test_workers_are_listed(call: Call, task: tasks.Task, database: Database) ->
     assert rows.keys() == {worker, silent}
     assert (rows[worker]["state"], rows[worker]["tasks"], rows[silent]["state"]) == ("busy", [task.id], "silent")
     assert len(call("workers", "--ended", "--json")) == 3
-    assert f"{worker}  busy      1/2  1.2" in call("workers")
+    told = call("workers")
+    assert f"{worker}  busy      1/2  1.2" in told
+    assert f"ago  {task.id}\n" in told
 
 
 def test_callbacks_are_listed_and_sent_again(call: Call, task: tasks.Task, database: Database) -> None:

@@ -12,7 +12,11 @@ from stemwright.audio.signal import Samples
 
 Chroma = NDArray[np.float64]
 
-TONICS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+# As musicians write them: Gb major, and F# minor.
+TONICS = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+}
 _LOWEST_HZ, _HIGHEST_HZ = 50.0, 2000.0
 _CELLS = 60  # of a fifth of a semitone each: tuning is found before pitches are
 # How common the twelve degrees are in major and minor music: Albrecht & Shanahan (2013), figure 2.
@@ -69,7 +73,7 @@ def key(harmony: Harmony, bass: Harmony | None = None) -> Key | None:
     order = np.argsort(fits)[::-1]
     best, second = int(order[0]), int(order[1])
     mode = tuple(_PROFILES)[best // 12]
-    return Key(TONICS[best % 12], mode, round(float(np.clip((fits[best] - fits[second]) * 5, 0, 1)), 2))
+    return Key(TONICS[mode][best % 12], mode, round(float(np.clip((fits[best] - fits[second]) * 5, 0, 1)), 2))
 
 
 def _shares(heard: Harmony) -> Chroma:

@@ -70,7 +70,8 @@ def from_texts(options: Mapping[str, Any]) -> Wish:
         except StemwrightError:
             raise
         except (ValueError, TypeError, AttributeError) as error:
-            raise BadOption(option=option, text=value, reason=str(error)) from None
+            text = "; ".join(map(str, value)) if isinstance(value, list) else value
+            raise BadOption(option=option, text=text, reason=str(error)) from None
     return cast(Wish, wish)
 
 
@@ -117,7 +118,21 @@ def _gain(part: str) -> tuple[str, float]:
 
 
 def _rate(value: str | int) -> int | None:
-    return None if value == "keep" else int(value)
+    return None if value == "keep" else _whole(value)
+
+
+def _whole(value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("it is no whole number") from None
+
+
+def _seconds(value: str | float) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("it is no number of seconds") from None
 
 
 def _bits(value: str | int) -> int:
@@ -149,12 +164,12 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "format": ("format", str),
     "rate": ("rate", _rate),
     "bits": ("bits", _bits),
-    "bitrate": ("bitrate_kbps", int),
+    "bitrate": ("bitrate_kbps", _whole),
     "dither": ("dither", _flag),
     "model": ("model", str),
     "profile": ("profile", str),
     "precision": ("precision", str),
-    "preview": ("preview", float),
+    "preview": ("preview", _seconds),
     "name": ("names", str),
     "silent": ("silent", _silent),
     "also": ("also", _kinds),

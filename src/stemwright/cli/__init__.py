@@ -75,7 +75,7 @@ def run(arguments: list[str] | None = None) -> int:
         unknown = (error.unused_tokens or ["?"])[0]
         return _complain(f"There is no command {unknown!r}. `stemwright --help` shows those that exist.", MISUSED)
     except CycloptsError as error:
-        return _complain(f"{error} Add --help to see how.", MISUSED)
+        return _complain(f"{str(error).rstrip('.')}. Add --help to see how.", MISUSED)
     except StemwrightError as error:
         return _complain(str(error), FAILED)
     except KeyboardInterrupt:

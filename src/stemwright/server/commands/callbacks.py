@@ -33,7 +33,7 @@ def list_callbacks(
     with transaction(data) as tx:
         found = operating.callbacks(tx, state=state, account=account, limit=limit)
     shown = [row | {"time": clock_time(row["last_attempt"]), "told": row["last_error"] or ""} for row in found]
-    text = "{task}  {state:<9}  {attempts} attempts  {time}  {account}  {url}  {told}"
+    text = "{task}  {state:<9}  attempts {attempts}  {time}  {account}  {url}  {told}"
     rows(found if as_json else shown, text, as_json=as_json)
 
 

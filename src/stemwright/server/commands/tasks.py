@@ -105,4 +105,6 @@ def retry(
 def _told(name: str, value: Any) -> Any:
     if value is not None and name in ("created", "released", "started", "completed", "expires", "gone", "deleted"):
         return clock_time(value)
-    return "-" if value is None or value == [] else value
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else value

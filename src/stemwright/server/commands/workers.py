@@ -23,5 +23,6 @@ def workers(
     dead_after_ms = int(read_settings(data).dead_after_seconds * 1000)
     with transaction(data) as tx:
         found = operating.workers(tx, dead_after_ms=dead_after_ms, ended=ended)
-    text = "{id}  {state:<8}  {busy}/{slots}  {version}  {model} on {device}  seen {seen_seconds:.0f} s ago  {tasks}"
-    rows(found, text, as_json=as_json)
+    text = "{id}  {state:<8}  {busy}/{slots}  {version}  {model} on {device}  seen {seen_seconds:.0f} s ago  {on}"
+    shown = [row | {"on": ", ".join(row["tasks"])} for row in found]
+    rows(found if as_json else shown, text, as_json=as_json)

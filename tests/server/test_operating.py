@@ -141,7 +141,7 @@ def test_a_mistyped_name_is_told_at_the_start(
 
 def test_every_name_in_the_code_is_known() -> None:
     source = Path(settings_module.__file__).parents[1]
-    whole = re.compile(r"STEMWRIGHT_[A-Z_]*[A-Z](?![A-Z_])")  # what ends in _ is the beginning of several names
+    whole = re.compile(r"STEMWRIGHT_[A-Z][A-Z_]*[A-Z](?![A-Z_])")  # what ends in _ is the beginning of several names
     named = {name for path in source.rglob("*.py") for name in whole.findall(path.read_text())}
     assert {"STEMWRIGHT_MODELS", "STEMWRIGHT_CHILD_MEMORY"} <= named
     assert unknown(named) == []

@@ -126,6 +126,7 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
         (["x.wav", "--format", "exe"], 1, "There is no output format 'exe'. Choose one of: mp3"),
         (["x.wav", "--model", "x"], 1, "There is no model 'x'"),
         (["x.wav"], 1, "There is no file x.wav"),
+        (["https://example.com/x.mp3"], 2, "is an address, and songs are files here. Download it first."),
     ],
 )
 def test_an_error_is_one_clear_line(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:

@@ -48,6 +48,9 @@ def separate(
     """
     if not songs and manifest is None:
         raise CycloptsError(msg="Give at least one song or folder.")
+    for song in songs:
+        if str(song).startswith(("http:/", "https:/")) and not song.exists():
+            raise CycloptsError(msg=f"{song} is an address, and songs are files here. Download it first.")
     if jobs < 1:
         raise CycloptsError(msg="--jobs is the number of songs to separate at once: 1 or more.")
     work = _work(songs, manifest, _wish(texts(hearing, writing)), out)

@@ -42,6 +42,11 @@ def test_the_public_models_are_listed_by_use_stem_and_licence(capsys: pytest.Cap
     assert [model["name"] for model in listed[:3]] == ["twelve", "scnet-small", "kim-mel-vocals"]
 
 
+def test_a_use_that_no_model_has_is_said(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--use", "vokals"]) == 0
+    assert capsys.readouterr().out == "There is none of these. `stemwright models list` shows all.\n"
+
+
 def test_a_forbidden_licence_is_said_and_nothing_is_fetched(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "pull", "dereverb-echo-sucial"]) == 1
     said = capsys.readouterr().err
@@ -56,7 +61,9 @@ def test_recipes_are_listed_and_shown_with_what_they_need(capsys: pytest.Capture
     assert [recipe["name"] for recipe in listed] == ["four-permissive"]
     assert [model["name"] for model in listed[0]["models"]] == ["kim-mel-vocals", "scnet-large"]
     assert run(["models", "show", "drums"]) == 0
-    assert "drumsep-5 (hh)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "drumsep-5 (hh)" in shown
+    assert "False" not in shown
 
 
 def test_pulling_a_recipe_pulls_what_the_policy_allows_and_says_what_it_does_not(

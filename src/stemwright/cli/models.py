@@ -69,7 +69,8 @@ def list_models(
         table.add_row(*row, "yes" if published.here(card) else "")
     for name in _taken_in():
         table.add_row(name, "", "", "", "", "unknown", "yes")
-    Console(highlight=False).print(table)
+    found = table if table.row_count or trees else "There is none of these. `stemwright models list` shows all."
+    Console(highlight=False).print(found)
 
 
 @models.command
@@ -294,8 +295,8 @@ def _size(count: int | None) -> str:
 
 
 def _told(value: Any) -> str:
-    if value is None:
-        return "unknown"
+    if value is None or isinstance(value, bool):
+        return {None: "unknown", True: "yes", False: "no"}[value]
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_told(part)}" for key, part in value.items()) or "–"
     if isinstance(value, list | tuple) and any(isinstance(part, dict) for part in value):

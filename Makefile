@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-WAITING := tests/crash tests/deploy tests/train
+WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp
 
 .DEFAULT_GOAL := help
 

@@ -30,7 +30,7 @@ export function Task({ rest: taskId }: { rest: string }): JSX.Element {
       <Title beside={<Actions task={task} reload={reload} />}>{task.song}</Title>
       <p class="lead">
         <StateBadge state={task.state} /> <span>{task.kind === "split_stem_advanced" ? `${task.stemName} and the rest` : KINDS[task.kind]}, {task.format}</span>
-        <span class="soft">asked for <Ago time={task.createTime} /> for {credits(task.cost)}</span>
+        <span class="soft"><Ago time={task.createTime} /> · {credits(task.cost)}</span>
       </p>
       {!isEnded(task.state) && <Now task={task} />}
       {task.state === "failed" && <p class="callout bad"><Icon name="warn" /><span><strong>It failed.</strong> {task.error} Its {credits(task.cost)} came back.</span></p>}

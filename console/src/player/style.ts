@@ -103,7 +103,7 @@ input.pan::-moz-range-track, .tempo::-moz-range-track, .pitch::-moz-range-track 
 .seek { position: absolute; inset: 0; width: 100%; height: 100% !important; opacity: 0; z-index: 1 }
 .overview:has(.seek:focus-visible) { outline: 2px solid var(--accent); outline-offset: 2px }
 
-.lanes { position: relative; border-top: 1px solid var(--line); --strip: 330px; touch-action: pan-y }
+.lanes { position: relative; border-top: 1px solid var(--line); --strip: 348px; touch-action: pan-y }
 .ruler, .lane { display: grid; grid-template: minmax(0, 1fr) / var(--strip) minmax(0, 1fr) }
 canvas { contain: size }
 .ruler { height: 24px; border-bottom: 1px solid var(--line); background: var(--raised) }

@@ -71,9 +71,13 @@ def migrate(*, data: Data = None, as_json: AsJson = False) -> None:
         opening.make(settings.data)
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
+        found = migrations.version(database)
         migrations.migrate(database)
         workflows.migrate(database)
-    say({"schema": migrations.HEAD}, "The database has schema {schema}.", as_json=as_json)
+    told = (
+        "A new database has schema {schema}." if found is None else "The database has schema {schema}; it had {found}."
+    )
+    say({"schema": migrations.HEAD, "found": found}, told, as_json=as_json)
 
 
 def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> None:
@@ -90,7 +94,11 @@ def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> No
     opening.require(settings)
     with opening.telling(settings.data, database=settings.database):
         found = copying.back_up(settings, target)
-    say({"path": str(target), **found}, "{path} has a copy: {blobs} files, {bytes} bytes.", as_json=as_json)
+    say(
+        {"path": str(target), **found},
+        "{path} has a copy: the database and {blobs} files of {bytes} bytes.",
+        as_json=as_json,
+    )
 
 
 def maintenance(state: Literal["on", "off"], /, *, data: Data = None, as_json: AsJson = False) -> None:

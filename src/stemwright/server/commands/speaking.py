@@ -78,10 +78,12 @@ def show_key(shown: dict[str, Any], remark: str, *, as_json: bool) -> None:
 
 
 def rows(shown: list[dict[str, Any]], text: str, *, as_json: bool) -> None:
-    """Many of them: as a JSON list, or a line each."""
+    """Many of them: as a JSON list, or a line each; that there are none is said beside the output."""
     if as_json:
         show(shown)
         return
+    if not shown:
+        print("There are none.", file=sys.stderr)
     for row in shown:
         print(text.format(**row))
 

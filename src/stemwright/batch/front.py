@@ -54,7 +54,7 @@ def separate_all(
     What is done there already is skipped, unless `again`; a song that fails does not stop the others. Raises what is
     wrong with the options before anything is done.
     """
-    told = Batch()
-    work = meant([(Path(song), checked(wish)) for song in songs], Path(out))
+    told, meaning = Batch(), checked(wish)
+    work = meant([(Path(song), meaning) for song in songs], Path(out))
     running.separate_all(work, Path(out), told, at_once=at_once, again=again)
     return told

@@ -15,6 +15,9 @@ from stemwright.train.songs import RATE, Samples, Song
 
 AUDIBLE = 2e-3  # root mean square below which a stretch counts as silent
 TRIES = 4
+# A tape at another speed moves pitch and formants together, and gives every drum and string another body.
+SPEED_OCTAVES, AS_RECORDED_SHARE = 4 / 12, 0.4
+DRIVEN_SHARE = 0.2
 # How often a stem is in a mix made of stems of many songs: about as often as in music, the rare ones lifted.
 REMIX_SHARE = {
     "vocals": 0.7, "backing_vocals": 0.4, "drums": 0.75, "bass": 0.75, "guitar": 0.5, "keyboard": 0.5,
@@ -95,7 +98,8 @@ class Drawer:
         song = self.songs[rng.choice(len(self.songs), p=self.chances)]
         start = int(rng.integers(max(1, song.samples - self.sizes.samples)))
         kept = [stem for stem in song.stems if rng.random() > 0.08]
-        stems = {stem: song.stretch(stem, start, self.sizes.samples) for stem in kept}
+        speed = _speed(rng)
+        stems = {stem: song.stretch(stem, start, self.sizes.samples, speed=speed) for stem in kept}
         return {stem: samples for stem, samples in stems.items() if _audible(samples)}
 
     def _remix(self, rng: Generator, wanted: list[str]) -> dict[str, Samples]:
@@ -108,7 +112,8 @@ class Drawer:
         samples = np.zeros((2, length), np.float32)
         for _ in range(TRIES):
             song = self.having[stem][rng.integers(len(self.having[stem]))]
-            samples = song.stretch(stem, int(rng.integers(max(1, song.samples - length))), length)
+            start = int(rng.integers(max(1, song.samples - length)))
+            samples = song.stretch(stem, start, length, speed=_speed(rng))
             if _audible(samples):
                 break
         return samples
@@ -119,6 +124,8 @@ class Drawer:
         parts = []
         for stem, samples in stems.items():
             turned = samples[::-1] if rng.random() < 0.4 else samples
+            if rng.random() < DRIVEN_SHARE:
+                turned = _driven(rng, turned)
             gain = 10 ** (rng.normal(0, spread_db) / 20) * (1 if rng.random() < 0.5 else -1)
             # Strangers come at any level: bring them to a common one before their own gain.
             level = 1.0 if coherent else 0.08 / max(float(np.sqrt(np.mean(samples**2))), 1e-3)
@@ -146,6 +153,19 @@ def smooth_curve(rng: Generator, n_fft: int, spread_db: float) -> NDArray[np.flo
     hertz = np.maximum(np.arange(n_fft // 2 + 1) * RATE / n_fft, 30)
     knots = np.sort(rng.uniform(np.log(60), np.log(18000), 3))
     return 10 ** (np.interp(np.log(hertz), knots, rng.normal(0, spread_db, 3)) / 20)
+
+
+def _speed(rng: Generator) -> float:
+    """How fast a recording is played: as it is, or up to SPEED_OCTAVES up or down."""
+    return 1.0 if rng.random() < AS_RECORDED_SHARE else float(2 ** rng.uniform(-SPEED_OCTAVES, SPEED_OCTAVES))
+
+
+def _driven(rng: Generator, samples: Samples) -> Samples:
+    """The samples through a soft clipper, from a touch of tape to an overdriven amplifier, at the level they had."""
+    level = max(float(np.sqrt(np.mean(samples**2))), AUDIBLE)
+    drive = np.float32(rng.uniform(0.3, 1.2) / level)
+    bent = samples * drive / (1 + np.abs(samples * drive))
+    return (bent * np.float32(level / max(float(np.sqrt(np.mean(bent**2))), 1e-4))).astype(np.float32)
 
 
 def _mastering(rng: Generator, n_fft: int) -> NDArray[np.float64]:

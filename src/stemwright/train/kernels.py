@@ -12,6 +12,22 @@ SOFTNESS = 0.25  # square of the mask error where the loss turns from square to 
 
 
 @_jit
+def play_at_speed(taken, speed, out):
+    """Fills out [2, n] with int16 samples [m, 2] played `speed` times as fast (Catmull-Rom); zeros beyond their end."""
+    scale = np.float32(1 / 32768)
+    last = min(out.shape[1], int((taken.shape[0] - 4) / speed) + 1) if taken.shape[0] > 3 else 0
+    for i in range(last):
+        place = i * speed
+        k = int(place)
+        x = np.float32(place - k)
+        for c in range(2):
+            a, b = np.float32(taken[k, c]), np.float32(taken[k + 1, c])
+            d, e = np.float32(taken[k + 2, c]), np.float32(taken[k + 3, c])
+            bend = (3 * (b - d) + e - a) * x + 2 * a - 5 * b + 4 * d - e
+            out[c, i] = scale * (b + np.float32(0.5) * x * (d - a + x * bend))
+
+
+@_jit
 def mix_parts(parts, gains, frame_gains):
     """Applies the gains of the bins in place; returns the mix after the compressor and its mean power."""
     count, channels, frames, bins = parts.shape

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stemwright.errors import NoSongs, SpoiledSong
 from stemwright.nets.bandsplit import STEMS
+from stemwright.train.kernels import play_at_speed
 
 Samples = NDArray[np.float32]
 RATE = 44100
@@ -29,12 +30,15 @@ class Song:
         """Length of the shortest stem in samples."""
         return min(len(array) for array in self._arrays.values())
 
-    def stretch(self, stem: str, start: int, length: int) -> Samples:
-        """Samples [2, length] of a stem from `start`; zeros beyond its end."""
-        taken = self._arrays[stem][start : start + length]
+    def stretch(self, stem: str, start: int, length: int, *, speed: float = 1.0) -> Samples:
+        """Samples [2, length] of a stem from `start`, played at a speed as a tape is; zeros beyond its end."""
         out = np.zeros((2, length), np.float32)
-        out[:, : len(taken)] = taken.T
-        out *= np.float32(1 / 32768)
+        if speed == 1:
+            taken = self._arrays[stem][start : start + length]
+            out[:, : len(taken)] = taken.T
+            out *= np.float32(1 / 32768)
+        else:
+            play_at_speed(self._arrays[stem][start : start + int(length * speed) + 5], speed, out)
         return out
 
     @cached_property

@@ -1,0 +1,57 @@
+"""Examples: what is played at another speed, what is driven, and that a seed and a step are all they come from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemwright.train.batches import Drawer, Sizes
+from stemwright.train.songs import complete_songs
+from tests.train.examples import write_data, write_song
+
+RATE = 44100
+
+
+def _song_of_tone(folder: Path, hertz: float):
+    """A song whose bass is a tone, louder on the left."""
+    at = np.arange(RATE) / RATE
+    tone = np.sin(2 * np.pi * hertz * at)[:, None] * (0.5, 0.25)
+    np.save(write_song(folder / "a", {"bass": 0.1}) / "bass.npy", np.round(tone * 32767).astype(np.int16))
+    return complete_songs(folder)[0]
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
+def test_a_stretch_is_played_at_a_speed(tmp_path: Path, speed: float) -> None:
+    played = _song_of_tone(tmp_path, 440).stretch("bass", 0, 8192, speed=speed)
+    # Interpolation starts at the second of its four samples.
+    wanted = np.sin(2 * np.pi * 440 * (np.arange(8192) * speed + (speed != 1)) / RATE) * [[0.5], [0.25]]
+    np.testing.assert_allclose(played, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
+def test_beyond_the_end_of_a_song_is_silence(tmp_path: Path, speed: float) -> None:
+    played = _song_of_tone(tmp_path, 440).stretch("bass", RATE - 1000, 4096, speed=speed)
+    assert not played[:, int(1000 / speed) + 1 :].any()
+    assert played[:, : int(1000 / speed) - 8].any()
+
+
+def test_examples_come_from_seed_and_step_alone(tmp_path: Path) -> None:
+    songs = complete_songs(write_data(tmp_path) / "train")
+    drawers = [Drawer(songs, Sizes(3, 6)) for _ in range(2)]
+    drawers[1].batch(1, 4)
+    for first, second in zip(*(drawer.batch(1, 5) for drawer in drawers), strict=True):
+        assert [p.stem for p in first.parts] == [p.stem for p in second.parts]
+        for a, b in zip(first.parts, second.parts, strict=True):
+            np.testing.assert_array_equal(a.samples, b.samples)
+    other = drawers[0].batch(1, 6)
+    assert any(len(a.parts) != len(b.parts) or (a.parts[0].samples != b.parts[0].samples).any()
+               for a, b in zip(other, drawers[0].batch(1, 5), strict=True))  # fmt: skip
+
+
+def test_no_example_holds_anything_but_numbers(tmp_path: Path) -> None:
+    drawer = Drawer(complete_songs(write_data(tmp_path) / "train"), Sizes(4, 6))
+    for step in range(30):
+        for part in (part for example in drawer.batch(2, step) for part in example.parts):
+            assert part.samples.shape == (2, drawer.sizes.samples)
+            assert np.isfinite(part.samples).all()
+            assert np.isfinite(part.gains).all()

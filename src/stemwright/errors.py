@@ -393,7 +393,7 @@ class BadSetting(ServiceError):
 
 
 class PortInUse(ServiceError):
-    """{host}:{port} could not be listened on: {reason}. Choose another port with --port, or 0 for any free one."""
+    """{host}:{port} could not be listened on: {reason}. Choose another --port, 0 for any free one, or another --host."""
 
 
 class LedgerBroken(ServiceError):
@@ -402,7 +402,7 @@ class LedgerBroken(ServiceError):
 
 class DataTooNew(ServiceError):
     """The database was written by a newer version of Stemwright (its schema is {found}, this version knows {known}).
-    Install that version or a newer one; nothing was changed."""
+    Install that version or a newer one, or restore a backup from before it; nothing was changed."""
 
 
 class DataTooOld(ServiceError):

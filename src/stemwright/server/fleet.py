@@ -24,11 +24,13 @@ def clock(tx: sa.Connection) -> int:
     return tx.exec_driver_sql(f"SELECT {sqlite if tx.dialect.name == 'sqlite' else postgresql}").scalar_one()
 
 
-def register(tx: sa.Connection, *, version: str, device: str, model: str, slots: int = 1, now: int) -> str:
+def register(
+    tx: sa.Connection, *, version: str, device: str, model: str, slots: int = 1, shape: str = "1", now: int
+) -> str:
     """Stores this process as a worker; returns its id, which no other process ever has."""
     worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
     here_it_is = {"id": worker_id, "host": here(), "pid": os.getpid()}
-    told = {"version": version, "device": device, "model": model, "slots": slots}
+    told = {"version": version, "device": device, "model": model, "slots": slots, "shape": shape}
     tx.execute(sa.insert(rows).values(**here_it_is, **told, started=now, heartbeat=now))
     return worker_id
 
@@ -51,9 +53,15 @@ def alive(tx: sa.Connection, *, dead_after_ms: int, now: int) -> list[sa.RowMapp
     return list(tx.execute(query.order_by(rows.c.started)).mappings())
 
 
-def slots(tx: sa.Connection, *, dead_after_ms: int, now: int) -> dict[str, int]:
-    """How many separations each worker that lives and takes tasks runs at once."""
-    return {row["id"]: row["slots"] for row in alive(tx, dead_after_ms=dead_after_ms, now=now) if not row["draining"]}
+def slots(tx: sa.Connection, *, dead_after_ms: int, shape: str | None = None, now: int) -> dict[str, int]:
+    """How many separations each worker that lives and takes tasks (of that shape) runs at once."""
+    taking = [row for row in alive(tx, dead_after_ms=dead_after_ms, now=now) if not row["draining"]]
+    return {row["id"]: row["slots"] for row in taking if shape in (None, row["shape"])}
+
+
+def shapes(tx: sa.Connection, *, dead_after_ms: int, now: int) -> set[str]:
+    """The shapes of workflows for which there is a worker that lives and takes tasks."""
+    return {row["shape"] for row in alive(tx, dead_after_ms=dead_after_ms, now=now) if not row["draining"]}
 
 
 def frozen_here(tx: sa.Connection, *, dead_after_ms: int, now: int) -> list[int]:

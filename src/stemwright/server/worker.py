@@ -82,8 +82,9 @@ def open_workshop(settings: Settings, database: Database) -> Workshop:
     """Registers this process as a worker. Raises CannotOpenBlobs."""
     blobs = opening.open_store(settings, patience_seconds=PATIENCE_SECONDS)
     told = {"device": settings.device, "model": settings.model, "slots": settings.concurrent_tasks}
+    told |= {"version": version("stemwright"), "shape": workflows.SHAPE}
     with database.transaction() as tx:
-        worker_id = fleet.register(tx, version=version("stemwright"), **told, now=fleet.clock(tx))
+        worker_id = fleet.register(tx, **told, now=fleet.clock(tx))
     return Workshop(settings, database, blobs, worker_id)
 
 
@@ -108,6 +109,7 @@ def _sweep(shop: Workshop) -> None:
             shop.work.retried("worker")
         if count:
             log.info("took over %d workflows of dead worker %s", count, worker_id)
+    workflows.adopt(shop.database, shop.settings)
     shop.strays = workflows.take_up(shop, shop.strays)
     retention.clear_folders(shop.database, shop.settings)
     for child in shop.every_child:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from threading import Event
@@ -27,7 +28,8 @@ from stemwright.server.store.database import Database
 if TYPE_CHECKING:
     from dbos import DBOSClient, StepOptions
 
-# The number of the workflows' shape, not of the release: rows of another number are never touched by this code.
+# The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
+# anew once no worker has that number. Change it with the order, the names or the answers of the steps.
 SHAPE = "1"
 APPLICATION = "stemwright"
 SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
@@ -51,10 +53,11 @@ def release(database: Database, settings: Settings) -> list[str]:
             return []
     rules = turns.Rules(settings.max_running_per_account, settings.short_slots)
     with database.transaction() as tx:
-        slots = fleet.slots(tx, dead_after_ms=int(settings.dead_after_seconds * 1000), now=fleet.clock(tx))
+        dead_after_ms = int(settings.dead_after_seconds * 1000)
+        slots = fleet.slots(tx, dead_after_ms=dead_after_ms, shape=SHAPE, now=fleet.clock(tx))
         released = turns.release(tx, fleet=slots, rules=rules, now=now_ms())
         for task_id in released:
-            _enqueue(tx, "separation", SEPARATIONS, task_id, workflow_id=f"separation-{task_id}")
+            _enqueue_separation(tx, task_id)
     return released
 
 
@@ -62,6 +65,10 @@ def is_anything_due(database: Database) -> bool:
     """Whether there may be something for a worker to do, now or soon."""
     with database.read() as tx:
         return turns.is_anything_due(tx)
+
+
+def _enqueue_separation(tx: sa.Connection, task_id: str) -> None:
+    _enqueue(tx, "separation", SEPARATIONS, task_id, workflow_id=f"separation-{task_id}")
 
 
 def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
@@ -227,6 +234,55 @@ def take_over(database: Database, worker_id: str) -> int:
         # Without the queue's name it would run outside of every limit.
         client.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name or CHORES)
     return len(found)
+
+
+def adopt(database: Database, settings: Settings) -> list[str]:
+    """Begins anew what waits in a shape that no living worker has: an upgrade or a downgrade left it; returns its ids.
+
+    What its finished steps have done is in our tables, and each step is the same twice. One transaction: whoever takes
+    a workflow, its own worker that comes back or another adopter, is the only one.
+    """
+    with database.read() as tx:
+        if not tx.execute(_strange(tx).limit(1)).first():
+            return []
+    with database.transaction() as tx:
+        living = fleet.shapes(tx, dead_after_ms=int(settings.dead_after_seconds * 1000), now=fleet.clock(tx))
+        found = tx.execute(_strange(tx, living).with_for_update(skip_locked=True)).all()
+        adopted = [row.workflow_uuid for row in found]
+        for name in ("workflow_input", "workflow_output", "operation_outputs", "workflow_status"):
+            table = _table(tx, name)
+            tx.execute(sa.delete(table).where(table.c.workflow_uuid.in_(adopted)))
+        for workflow_id in adopted:
+            _begin_anew(tx, workflow_id)
+    if adopted:
+        shapes = ", ".join(sorted({row.application_version for row in found}))
+        log.warning("begins %d workflows anew in shape %s: no worker has shape %s", len(adopted), SHAPE, shapes)
+        _client(database).set_latest_application_version(SHAPE)  # what DBOS schedules is for the latest one only
+        ring()
+    return adopted
+
+
+def _strange(tx: sa.Connection, living: Iterable[str] = ()) -> sa.Select[Any]:
+    """The waiting workflows of other shapes than ours and the `living` ones."""
+    rows = _table(tx, "workflow_status")
+    unfinished = sa.literal_column("status IN ('ENQUEUED', 'PENDING')")  # as their index has it
+    ours = rows.c.application_version.in_({SHAPE, *living})
+    waiting = (unfinished, rows.c.status == "ENQUEUED", ~ours)
+    return sa.select(rows.c.workflow_uuid, rows.c.application_version).where(*waiting)
+
+
+def _begin_anew(tx: sa.Connection, workflow_id: str) -> None:
+    if workflow_id.startswith("separation-"):
+        _enqueue_separation(tx, workflow_id.removeprefix("separation-"))
+    elif workflow_id.startswith("msg_"):
+        callback_id, _, number = workflow_id.rpartition(".")
+        enqueue_callback(tx, callback_id, number=int(number))
+
+
+def _table(tx: sa.Connection, name: str) -> sa.TableClause:
+    """One of DBOS's own."""
+    columns = (sa.column(each) for each in ("workflow_uuid", "status", "application_version"))
+    return sa.table(name, *columns, schema=None if tx.dialect.name == "sqlite" else "dbos")
 
 
 def take_up(shop: Workshop, strays: set[str]) -> set[str]:

@@ -244,6 +244,7 @@ workers = sa.Table(
     Column("host", sa.String(200), nullable=False),
     Column("pid", sa.Integer, nullable=False),
     Column("version", sa.String(50), nullable=False),
+    Column("shape", sa.String(20), nullable=False, server_default="1"),  # of its workflows: it runs no others
     Column("model", sa.String(100)),
     Column("device", sa.String(50)),
     Column("started", Milliseconds, nullable=False),

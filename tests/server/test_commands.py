@@ -130,7 +130,12 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "abc"), ("PORT", "99999"), ("COST_SPLIT_STEM", "-5"), ("FORMATS", "mp3,exe")]
+    ("name", "value"),
+    [
+        *(("PORT", "abc"), ("PORT", "99999"), ("COST_SPLIT_STEM", "-5"), ("FORMATS", "mp3,exe")),
+        *(("DATABASE_URL", "mysql://host/stems"), ("DATABASE_URL", "stems.db"), ("PUBLIC_URL", "stems.example.com")),
+        *(("ALLOW_NETWORKS", "10.0.0.0/8,home"), ("TRUSTED_PROXIES", "proxy"), ("RETENTION_CRON", "hourly")),
+    ],
 )
 def test_a_bad_setting_is_named(
     name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -141,6 +146,27 @@ def test_a_bad_setting_is_named(
     assert f"STEMWRIGHT_{name} is {value!r}: " in told
     assert told.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_password_in_a_bad_setting_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_DATABASE_URL", "mysql://me:hunter2@host/stems")
+    assert run(["serve", "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "host/stems" in told
+    assert "hunter2" not in told
+
+
+def test_a_first_start_that_fails_keeps_the_admins_key_for_the_next(
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("migrate")
+    monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", "ftp://nowhere")
+    assert run(["serve", "--data", str(tmp_path), "--port", "0", "--no-worker"]) == 1
+    assert "ftp://nowhere" in capsys.readouterr().err
+    monkeypatch.delenv("STEMWRIGHT_BLOBS_URL")
+    assert call("accounts", "list") == []
 
 
 def test_a_bad_port_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,10 +44,9 @@ def serve(settings: Settings, *, worker: bool = True, on_ready: Ready) -> None:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
         database = opening.open_database(settings)
         stack.callback(database.dispose)
-        with opening.telling(settings.data, database=settings.database):
-            secret = opening.first_key(database, settings, now=now_ms())
-
         api = Api(settings, database, opening.open_store(settings))
+        with opening.telling(settings.data, database=settings.database):  # last: a key that is made is shown
+            secret = opening.first_key(database, settings, now=now_ms())
         supervisor = Supervisor(settings)
 
         def started() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -139,12 +140,41 @@ class Settings(BaseSettings):
             raise ValueError("give models and what their prices are multiplied by, such as four:2,karaoke:1.5")
         return value
 
-    @field_validator("upstream_url")
+    @field_validator("database_url")
+    @classmethod
+    def _databases(cls, value: str) -> str:
+        from sqlalchemy import exc, make_url
+
+        try:
+            known = not value or make_url(value).get_backend_name() in ("sqlite", "postgresql", "postgres")
+        except (exc.ArgumentError, ValueError):
+            known = False
+        if not known:
+            raise ValueError("give sqlite:///file or postgresql://user:password@host/name")
+        return value
+
+    @field_validator("allow_networks", "trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)  # its ValueError says what is wrong
+        return value
+
+    @field_validator("retention_cron")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        from croniter import croniter
+
+        if not croniter.is_valid(value):
+            raise ValueError("give minute, hour, day, month and day of the week, such as */5 * * * *")
+        return value
+
+    @field_validator("public_url", "upstream_url")
     @classmethod
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
-            raise ValueError("give an address such as https://api.example.com, without a query or a password")
+            raise ValueError("give an address such as https://stems.example.com, without a query or a password")
         return value
 
     @field_validator("formats")

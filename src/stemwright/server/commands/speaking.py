@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from stemwright.errors import BadSetting
+from stemwright.server.logs import cleaned
 from stemwright.server.settings import Settings, unknown
 
 HOUR_MS = 3_600_000
@@ -36,7 +37,8 @@ def read_settings(data: Path | None, **given: Any) -> Settings:
         name = f"--{field}" if field in chosen else f"STEMWRIGHT_{field.upper()}"
         value = ",".join(first["input"]) if isinstance(first["input"], tuple) else first["input"]
         reason = first["msg"].removeprefix("Value error, ")
-        raise BadSetting(name=name, value=value, reason=reason[:1].lower() + reason[1:]) from None
+        shown = cleaned(value) if isinstance(value, str) else value  # a password may stand in an address
+        raise BadSetting(name=name, value=shown, reason=reason[:1].lower() + reason[1:]) from None
 
 
 def begin_to_log(settings: Settings) -> None:

@@ -196,7 +196,8 @@ class House:
             "RETENTION_CRON": "* * * * * *",
             "DRAIN_SECONDS": 0,
         } | {name.upper(): value for name, value in self._given.items()}
-        faults = {"STEMWRIGHT_FAULTS": str(self.faults), "PYTHONPATH": str(Path(__file__).parent / "faults")}
+        found_first = [str(Path(__file__).parent / "faults"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        faults = {"STEMWRIGHT_FAULTS": str(self.faults), "PYTHONPATH": os.pathsep.join(found_first)}
         return os.environ | {f"STEMWRIGHT_{name}": str(value) for name, value in quick.items()} | faults
 
     def kill_everything(self) -> None:

@@ -262,7 +262,7 @@ def adopt(database: Database, settings: Settings) -> list[str]:
     return adopted
 
 
-def _strange(tx: sa.Connection, living: Iterable[str] = ()) -> sa.Select[Any]:
+def _strange(tx: sa.Connection, living: Iterable[str] = ()) -> sa.Select[Any, Any]:
     """The waiting workflows of other shapes than ours and the `living` ones."""
     rows = _table(tx, "workflow_status")
     unfinished = sa.literal_column("status IN ('ENQUEUED', 'PENDING')")  # as their index has it

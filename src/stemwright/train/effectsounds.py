@@ -52,7 +52,8 @@ def _noises(rng: np.random.Generator, studio: Studio) -> np.ndarray:
     notes = [Note(plan.time_of(bar), plan.length_of(bar, 0, plan.steps_per_bar) * rng.uniform(0.5, 2),
         int(rng.integers(40, 80)), 100.0)
              for bar in range(plan.bars) if rng.random() < 0.4]  # fmt: skip
-    return studio.soundfont_part(rng, notes, "noises")
+    other = studio.noise_part(rng, notes) if studio.varied and rng.random() < 0.5 else None
+    return studio.soundfont_part(rng, notes, "noises") if other is None else other
 
 
 def _cloud(rng: np.random.Generator, studio: Studio) -> np.ndarray:

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stemwright.train import additive, drumsynth, kits, physical
-from stemwright.train.instruments import DRUM_KITS, Control
+from stemwright.train import additive, basses, physical
+from stemwright.train.instruments import PROGRAMS, Control
 from stemwright.train.mixing import loudness_db
 from stemwright.train.samples import FREEPATS, freepats_file, play_patch
 from stemwright.train.score import Note
+from stemwright.train.sonivox import play_sonivox
 from stemwright.train.sources import usable
 from stemwright.train.studio import Studio
 
 DECAYING = {"piano", "electric piano", "clavi", "mallets", "acoustic guitar", "clean guitar", "upright",
     "electric bass",
             "slap bass", "pizzicato", "harp"}  # fmt: skip
+# What lives by its swells and vibrato, which Sonivox is not given.
+EXPRESSIVE = {"solo strings", "string section", "solo brass", "sax", "flute", "reed"}
 # Our own engines for a tone, one of which is drawn: a waveguide, a sum of harmonics or a mallet.
 OWN: dict[str, tuple[str, ...]] = {
     "acoustic guitar": ("pluck guitar",), "clean guitar": ("pluck solid",), "driven guitar": ("pluck solid",),
@@ -31,20 +34,46 @@ OWN: dict[str, tuple[str, ...]] = {
     "blown": ("harmonics flute",),
     "synth pad": ("pad", "harmonics wavetable"), "synth lead": ("harmonics wavetable",),
 }  # fmt: skip
+# Engines that no song of test hears.
+NEWER: dict[str, tuple[str, ...]] = {
+    "electric bass": ("string fingered", "string fingered", "string picked", "string picked", "string muted"),
+    "slap bass": ("string slapped", "string slapped", "string picked"), "upright": ("string upright",),
+    "synth bass": tuple(f"line {kind}" for kind in basses.VOICES),
+}  # fmt: skip
+# Shares of what plays a tone in a song that is learned from; the soundfonts have the rest.
+OWN_SHARE, PATCHES_SHARE, WAVETABLE_SHARE = 0.36, 0.14, 0.07
+BASS_OWN_SHARE = 0.55
 
 
 def play_tone(
     rng: np.random.Generator, studio: Studio, notes: Sequence[Note], tone: str, *, controls: Sequence[Control] = ()
 ) -> np.ndarray:
     """The notes on a tone of PROGRAMS by an engine drawn for the part, float32 [samples, 2]."""
-    draw = rng.random()
-    own_share = 0.2 if studio.split == "test" else 0.34
-    if tone in OWN and draw < own_share:
+    if studio.varied:
+        return _varied_tone(rng, studio, notes, tone, controls=controls)
+    if rng.random() < 0.2 and tone in OWN:
         sound = _own(rng, notes, studio.samples, str(rng.choice(OWN[tone])))
         if loudness_db(sound) > -90:
             return sound
-    folders = usable(studio.split, "patches")
-    if folders and tone in FREEPATS and own_share < draw < own_share + 0.18:
+    return studio.soundfont_part(rng, notes, tone, controls=controls)
+
+
+def _varied_tone(
+    rng: np.random.Generator, studio: Studio, notes: Sequence[Note], tone: str, *, controls: Sequence[Control]
+) -> np.ndarray:
+    own = NEWER.get(tone, ()) + OWN.get(tone, ())
+    own_share = BASS_OWN_SHARE if tone in NEWER else OWN_SHARE
+    draw = rng.random() if own else rng.uniform(own_share, 1)
+    folders, telephone = usable(studio.split, "patches"), usable(studio.split, "wavetable")
+    if draw < own_share:
+        sound = _own(rng, notes, studio.samples, str(rng.choice(own)))
+        if loudness_db(sound) > -90:
+            return sound
+    elif draw < own_share + WAVETABLE_SHARE and tone not in EXPRESSIVE:
+        studio.used.add(telephone[0].name)
+        telephone[0].file()
+        return play_sonivox(notes, studio.samples, int(rng.choice(PROGRAMS[tone])))
+    elif draw < own_share + WAVETABLE_SHARE + PATCHES_SHARE and tone in FREEPATS:
         file = freepats_file(folders[0].file(), int(rng.choice(FREEPATS[tone])))
         if file is not None:
             studio.used.add(folders[0].name)
@@ -54,6 +83,10 @@ def play_tone(
 
 def _own(rng: np.random.Generator, notes: Sequence[Note], samples: int, engine: str) -> np.ndarray:
     kind, _, name = engine.partition(" ")
+    if kind == "string":
+        return basses.play_string_bass(rng, notes, samples, name)
+    if kind == "line":
+        return basses.play_synth_bass(rng, notes, samples, name)
     if kind == "pluck":
         decay = {"bass": (1.0, 5.0), "box": (0.3, 1.2), "piano": (4.0, 12.0)}.get(name, (1.5, 6.0))
         return physical.play_plucked(rng, notes, samples, body=name, decay=decay)
@@ -65,44 +98,3 @@ def _own(rng: np.random.Generator, notes: Sequence[Note], samples: int, engine: 
         return additive.play_pad(rng, notes, samples)
     players = int(rng.integers(2, 6)) if kind == "section" else 1
     return additive.play_harmonics(rng, notes, samples, name, players=players)
-
-
-def play_drum_kit(rng: np.random.Generator, studio: Studio, notes: Sequence[Note]) -> np.ndarray:
-    """The drum part on a soundfont's kit, a sampled kit, single recordings, a machine of our own, or two of these."""
-    engines = {"soundfont": 0.3, "kit": 0.4, "one shots": 0.12, "machine": 0.18}
-    if studio.split == "test":
-        engines = {"soundfont": 0.35, "kit": 0.6, "machine": 0.05}
-    odds = np.array(list(engines.values()))
-    layers = 1 if rng.random() < 0.85 else 2
-    chosen = [str(name) for name in rng.choice(list(engines), layers, p=odds / odds.sum(), replace=False)]
-    sounds = [_drums_by(rng, studio, notes, engine) for engine in chosen]
-    levels = [10 ** ((-20 - 5 * i - loudness_db(s)) / 20) for i, s in enumerate(sounds)]
-    scaled = np.stack([s * np.float32(level) for s, level in zip(sounds, levels, strict=True)])
-    return np.asarray(scaled.sum(0), np.float32)
-
-
-def play_hand_percussion(rng: np.random.Generator, studio: Studio, notes: Sequence[Note]) -> np.ndarray:
-    """One layer of percussion on a soundfont, a sampled kit, Freepats or our own skins and bars."""
-    engines = (
-        ["soundfont", "soundfont", "percussion kit"]
-        if studio.split == "test"
-        else ["soundfont", "machine", "freepats", "one shots"]
-    )
-    engine = str(rng.choice(engines))
-    if engine == "freepats":
-        source = usable(studio.split, "patches")[0]
-        studio.used.add(source.name)
-        return kits.play_kit(rng, kits.freepats_kit(source.file()), notes, studio.samples)
-    return _drums_by(rng, studio, notes, engine)
-
-
-def _drums_by(rng: np.random.Generator, studio: Studio, notes: Sequence[Note], engine: str) -> np.ndarray:
-    if engine == "machine":
-        return drumsynth.play_drums(rng, notes, studio.samples)
-    if engine == "soundfont":
-        return studio.soundfont_part(rng, notes, int(rng.choice(DRUM_KITS)), drums=True)
-    sources = usable(studio.split, engine)
-    source = sources[int(rng.integers(len(sources)))]
-    studio.used.add(source.name)
-    kit = kits.one_shots(source.file()) if engine == "one shots" else kits.hydrogen_kit(source.file())
-    return kits.play_kit(rng, kit, notes, studio.samples)

@@ -11,6 +11,7 @@ import numpy as np
 
 from stemwright.errors import FluidSynthMissing, SoundSourceMissing
 from stemwright.train.score import Note
+from stemwright.train.voicing import Voicing
 
 RATE = 44100
 DRUM_BANK = 128
@@ -66,15 +67,21 @@ class SoundFont:
         *,
         drums: bool = False,
         controls: Sequence[Control] = (),
+        voicing: Voicing | None = None,
     ) -> np.ndarray:
-        """The part as float32 [samples, 2]; a kit that the soundfont lacks falls back to its first."""
+        """The part as float32 [samples, 2]; a bank that the soundfont lacks falls back to its first, a kit likewise."""
+        voicing = voicing or Voicing()
         synth = self._lib.new_fluid_synth(self._settings)
         number = self._lib.fluid_synth_add_sfont(synth, self._font)
         try:
-            channel, bank = (9, DRUM_BANK) if drums else (0, 0)
-            if self._lib.fluid_synth_program_select(synth, channel, number, bank, program) != 0:
-                self._lib.fluid_synth_program_select(synth, channel, number, bank, 0)
-            return self._play(synth, channel, _events(notes, controls), samples)
+            channel, bank = (9, DRUM_BANK) if drums else (0, voicing.bank or 0)
+            for preset in ((bank, program), (DRUM_BANK, program // 8 * 8) if drums else (0, program), (bank, 0)):
+                if self._lib.fluid_synth_program_select(synth, channel, number, *preset) == 0:
+                    break
+            for generator, offset in voicing.generators:
+                self._lib.fluid_synth_set_gen(synth, channel, generator, offset)
+            played = voicing.touched(notes) if voicing != Voicing() else notes
+            return self._play(synth, channel, _events(played, controls), samples)
         finally:
             self._lib.fluid_synth_all_sounds_off(synth, -1)
             self._lib.fluid_synth_remove_sfont(synth, self._font)
@@ -150,6 +157,7 @@ def _library() -> ctypes.CDLL:
     lib.fluid_settings_setint.argtypes = [pointer, ctypes.c_char_p, integer]
     lib.fluid_synth_sfload.argtypes = [pointer, ctypes.c_char_p, integer]
     lib.fluid_synth_program_select.argtypes = [pointer, integer, integer, integer, integer]
+    lib.fluid_synth_set_gen.argtypes = [pointer, integer, integer, ctypes.c_float]
     lib.fluid_synth_write_float.argtypes = [pointer, integer, pointer, integer, integer, pointer, integer, integer]
     for name, count in (("all_sounds_off", 1), ("noteoff", 2), ("noteon", 3), ("pitch_bend", 2), ("cc", 3)):
         getattr(lib, f"fluid_synth_{name}").argtypes = [pointer] + [integer] * count

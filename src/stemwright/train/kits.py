@@ -110,14 +110,27 @@ def freepats_kit(folder: Path) -> Kit:
     return {int(f.name[:3]): ((Layer(f, 1.0),),) for f in sorted((folder / "Drum_000").glob("*.pat"))}
 
 
-def play_kit(rng: np.random.Generator, kit: Kit, notes: Sequence[Note], samples: int) -> np.ndarray:
+RAW = {36: "bassdrum", 38: "snardrum", 42: "hihatcym", 49: "crashcym", 51: "ridecymb", 43: "tomlowdr", 47: "tommiddr",
+       50: "tomhidrm", 54: "tambourn", 56: "cowbell1"}  # fmt: skip
+
+
+def raw_kit(folder: Path) -> Kit:
+    """The drums of the Synthesis ToolKit: bare 16-bit samples, big end first, 22.05 kHz."""
+    files = {key: folder / f"{name}.raw" for key, name in RAW.items()}
+    return {key: ((Layer(file, 1.0),),) for key, file in files.items() if file.exists()}
+
+
+def play_kit(
+    rng: np.random.Generator, kit: Kit, notes: Sequence[Note], samples: int, *, detune: float = 1.2
+) -> np.ndarray:
     """General MIDI drum keys on a kit, float32 [samples, 2]; a key it lacks goes to the nearest it has.
 
-    For the song the kit is tuned, damped and its drums placed anew; closing a hi-hat chokes the open one.
+    For the song the kit is tuned (by about `detune` semitones), damped and its drums placed anew; closing a
+    hi-hat chokes the open one.
     """
     out = np.zeros((samples, 2), np.float32)
     chosen = {key: variants[rng.integers(len(variants))] for key, variants in sorted(kit.items())}
-    tuning, damping = float(rng.normal(0, 1.2)), float(rng.choice([0.08, 0.2, 0.5, 6.0, 6.0, 6.0]))
+    tuning, damping = float(rng.normal(0, detune)), float(rng.choice([0.08, 0.2, 0.5, 6.0, 6.0, 6.0]))
     voices: dict[int, tuple[int, float, np.ndarray]] = {}
     hats = sorted(n.start_seconds for n in notes if round(n.pitch) in (42, 44, 46))
     for note in notes:
@@ -162,9 +175,15 @@ def _voice(
 
 
 def _recording(file: Path) -> np.ndarray:
-    if file.suffix != ".pat":
-        return read_sound(file)
-    return _patch_recording(file)
+    reader = {".pat": _patch_recording, ".raw": _raw_recording}.get(file.suffix, read_sound)
+    return reader(file)
+
+
+@lru_cache(maxsize=20)
+def _raw_recording(file: Path) -> np.ndarray:
+    mono = np.frombuffer(file.read_bytes(), ">i2").astype(np.float32) / 32768
+    raised = np.interp(np.arange(2 * len(mono)) / 2, np.arange(len(mono)), mono)
+    return np.repeat(raised[:, None], 2, 1).astype(np.float32)
 
 
 @lru_cache(maxsize=100)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from stemwright.train import genres
-from stemwright.train.engines import play_drum_kit, play_hand_percussion, play_tone
+from stemwright.train.drumkits import play_drum_kit, play_hand_percussion
+from stemwright.train.engines import play_tone
 from stemwright.train.instruments import Control
 from stemwright.train.parts import playing_bars, write_bass, write_chords, write_melody
 from stemwright.train.rhythm import write_drums, write_percussion
@@ -73,7 +74,8 @@ def bass(rng: np.random.Generator, studio: Studio) -> list[Part]:
     style = str(rng.choice(genre.bass))
     notes = write_bass(rng, studio.plan, style, playing_bars(rng, studio.plan, keen=0.9, taste=0.8))
     if rng.random() < 0.15 + 0.7 * genre.electronic:
-        sound = _synth(rng, studio, notes, "bass")
+        own = studio.varied and rng.random() < 0.6
+        sound = play_tone(rng, studio, notes, "synth bass") if own else _synth(rng, studio, notes, "bass")
     else:
         odds = {"electric bass": 1.0, "slap bass": 0.15, "upright": 0.3, "synth bass": 0.1 + genre.electronic}
         odds |= {"slap": {"slap bass": 3.0}, "walk": {"upright": 2.0}}.get(style, {})

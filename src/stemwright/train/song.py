@@ -13,7 +13,7 @@ from stemwright.train.mixing import Room, build_room, compress, loudness_db, mas
 from stemwright.train.sources import facts
 from stemwright.train.studio import RATE, Part, Studio
 
-RECIPE_VERSION = 4
+RECIPE_VERSION = 5
 
 # Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
 LEVELS = {

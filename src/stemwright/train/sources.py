@@ -1,7 +1,8 @@
 """Where every sound comes from: Debian package, path, licence, author, and the splits that may use it.
 
-Sounds under permissive terms (MIT, CC0, public domain, CC-BY, GPL with an exception for music made of them) train the
-shipped model; sounds under plain GPL or share-alike terms are kept for the test split, which no weight ever sees.
+Sounds under permissive terms (MIT, CC0, public domain, CC-BY, Apache, GPL with an exception for music made of them)
+train the shipped model; sounds under plain GPL or share-alike terms are kept for the test split, which no weight ever
+sees.
 """
 
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ SOURCES = (
     Source("FluidR3 GM", "fluid-soundfont-gm", f"{_SF}/sf2/FluidR3_GM.sf2", "MIT", TRAIN, "soundfont"),
     Source("MuseScore General", "musescore-general-soundfont", f"{_SF}/sf3/MuseScore_General.sf3",
            "MIT, parts public domain and CC0", TRAIN, "soundfont"),
+    Source("FluidR3 Mono", "fluidr3mono-gm-soundfont", f"{_SF}/sf3/FluidR3Mono_GM.sf3", "MIT", TRAIN, "soundfont"),
+    Source("GeneralUser GS", "minuet-data", "/usr/share/minuet/soundfonts/GeneralUser-v1.47.sf2",
+           "GeneralUser GS 2.0, free for all music and software", TRAIN, "soundfont"),
+    Source("FluidR3 GS", "fluid-soundfont-gs", f"{_SF}/sf2/FluidR3_GS.sf2", "MIT", TRAIN, "noises"),
+    Source("Sonivox", "libsonivox3", "/usr/share/doc/libsonivox3", "Apache-2.0", TRAIN, "wavetable"),
     Source("TimGM6mb", "timgm6mb-soundfont", f"{_SF}/sf2/TimGM6mb.sf2", "GPL-2", TEST, "soundfont"),
     Source("Freepats", "freepats", "/usr/share/midi/freepats", "GPL-2+ with exception for music", TRAIN, "patches"),
     Source("Audiophob", _HYDROGEN, f"{_KITS}/Audiophob", "CC0-1.0", TRAIN, "kit"),
@@ -55,6 +61,7 @@ SOURCES = (
     Source("BJA Pacific", _HYDROGEN, f"{_KITS}/BJA_Pacific", "CC-BY-SA-3.0-US", TEST, "kit"),
     Source("Gimme A Hand", _HYDROGEN, f"{_KITS}/Gimme A Hand 1.0", "GPL-2", TEST, "percussion kit"),
     Source("circAfrique", _HYDROGEN, f"{_KITS}/circAfrique v4", "CC-BY-SA-3.0", TEST, "percussion kit"),
+    Source("STK drums", "stk", "/usr/share/stk/rawwaves", "MIT", TRAIN, "raw kit"),
     Source("belofilms strums", "hydrogen-drumkits-effects", f"{_KITS}/belofilms_GuitarStrums", "CC-BY-3.0", TRAIN,
            "strums"),
     Source("Sonic Pi samples", "sonic-pi-samples", "/usr/share/sonic-pi/samples", "CC0-1.0", TRAIN, "one shots"),

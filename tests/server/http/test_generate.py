@@ -1,6 +1,8 @@
 """Asking for a separation: what is taken, what is refused, and what it costs."""
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc
 
 from stemwright.server import tasks
 from stemwright.server.http import wire
@@ -195,3 +197,22 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert [settings.cost(kind) for kind in ("separate_vocal", "split_stem", "split_stem_advanced")] == [1, 5, 5]
     assert (settings.rate_limit_creates, settings.rate_limit_seconds) == (20, 10)
     assert (settings.retention_days, settings.upload_days) == (14, 3)
+
+
+def test_what_was_not_committed_is_no_task_and_its_outage_is_one_line(
+    house: House, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(connection: sa.Connection) -> None:
+        if not connection.get_execution_options().get("stemwright_read"):
+            raise exc.OperationalError("COMMIT", None, Exception("database or disk is full\nmore of it"))
+
+    caplog.set_level("INFO")
+    sa.event.listen(house.database.engine, "commit", full)
+    try:
+        assert caller.create().json()["code"] == 500
+    finally:
+        sa.event.remove(house.database.engine, "commit", full)
+    (line,) = [record for record in caplog.records if record.name == "stemwright.http" or record.levelname == "ERROR"]
+    assert line.getMessage() == f"a request to {GENERATE} went wrong: database or disk is full"
+    assert line.exc_info is None
+    assert caller.balance() == 100

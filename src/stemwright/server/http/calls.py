@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ from stemwright.server.keys import Principal
 from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import AWAY, Database
 from stemwright.server.upstream import Upstream
 
 log = logging.getLogger("stemwright.http")
@@ -80,6 +81,7 @@ class Call:
     received: Any = None  # what a streaming reader made of the body
     beside: dict[str, Any] = field(default_factory=dict)  # fields beside code and msg in an error
     closing: ExitStack = field(default_factory=ExitStack)
+    afterwards: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])  # what it did is committed
 
     @property
     def sent(self) -> Headers:
@@ -146,9 +148,16 @@ class Call:
             **self.beside,
         )
         if meaning(fault) is Meaning.UNEXPECTED:
-            about = {"request_id": self.request_id}
-            log.error("a request to %s went wrong", self.scope["path"], exc_info=fault, extra=about)
+            about, outage = {"request_id": self.request_id}, _outage(fault)
+            told = f"{self.scope['path']} went wrong{outage and ': '}{outage}"
+            log.error("a request to %s", told, exc_info=None if outage else fault, extra=about)
         return answer
+
+
+def _outage(fault: Exception) -> str:
+    """What the database or the disk said in one line, where it is the machine that lacks something; empty else."""
+    away = isinstance(fault, AWAY) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT))
+    return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0] if away else ""
 
 
 Handle = Callable[[Call], ASGIApp]
@@ -193,14 +202,18 @@ class Endpoint:
         await answer(scope, receive, send)
         self.api.counts.answered(self.name, getattr(answer, "code", 200), time.perf_counter() - started)
         if call.principal and self.api.gate.due(call.principal.key_id, now=call.now):
-            await to_thread.run_sync(lambda: self.api.gate.note(call.caller.key_id, now=call.now))
+            with suppress(*AWAY):
+                await to_thread.run_sync(lambda: self.api.gate.note(call.caller.key_id, now=call.now))
 
     def _answer(self, call: Call) -> ASGIApp:
         try:
             with tracing.span(f"{call.scope['method']} {self.name}", request_id=call.request_id):
                 if self.admit is not None:
                     self.admit(call)
-                return self.handle(call)
+                answer = self.handle(call)
+                for tell in call.afterwards:
+                    tell()
+                return answer
         except Exception as fault:  # noqa: BLE001  told to the client, or logged
             return call.failed(fault)
 

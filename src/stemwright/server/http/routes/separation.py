@@ -16,7 +16,7 @@ from stemwright.audio.formats import Sound
 from stemwright.server import maintenance, tasks, tracks
 from stemwright.server.http import answers, idempotency, passing, wire
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Call, Read
+from stemwright.server.http.calls import Api, Call, Read
 from stemwright.server.tracks import Track
 
 log = logging.getLogger("stemwright.http")
@@ -169,10 +169,14 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
         request_id=call.request_id,
     )
     task = tasks.submit(tx, submission, max_queued=api.settings.max_queued_per_account, now=call.now)
-    about = {"request_id": task.request_id, "task_id": task.id}
-    log.info("task %s accepted: %s for %d credits", task.id, task.kind, task.cost, extra=about)
-    api.counts.charged(task.kind, task.cost)
+    call.afterwards.append(lambda: _tell(api, task))
     return answers.success({"taskId": task.id}, headers=call.headers)
+
+
+def _tell(api: Api, task: tasks.Task) -> None:
+    about = {"request_id": task.request_id, "task_id": task.id}
+    log.info("task %s accepted: %s, cost %d", task.id, task.kind, task.cost, extra=about)
+    api.counts.charged(task.kind, task.cost)
 
 
 def _track(call: Call, tx: sa.Connection, asked: wire.Generate) -> Track | None:

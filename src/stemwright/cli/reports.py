@@ -95,10 +95,15 @@ class Tables(_Ends):
 
     def finished(self, song: Path, files: SeparatedFiles) -> None:
         self.separated += 1
-        self._out.print(_table(song, files), markup=False)
-        if files.gain_db < 0:
+        how = f"{files.model} in {files.precision} on {files.device}"
+        title = f"{song.name}, {minutes(files.seconds)}, by {how}"
+        self._out.print(title, style="italic", markup=False, soft_wrap=True)
+        if files.facts:
+            self._out.print(_table(files), markup=False)
+        if files.facts and files.gain_db < 0:
             loudest = max(files.facts.values(), key=lambda stem: stem.peak_dbfs).name
-            self._out.print(f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped.")
+            told = f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped."
+            self._out.print(told, markup=False, soft_wrap=True)
         for warning in files.warnings:
             self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
 
@@ -152,10 +157,8 @@ def _common(paths: list[Path]) -> str:
     return os.path.commonpath([path.parent for path in paths]) if paths else "no folder"
 
 
-def _table(song: Path, files: SeparatedFiles) -> Table:
-    how = f"{files.model} in {files.precision} on {files.device}"
-    title = Text(f"{song.name}, {minutes(files.seconds)}, by {how}", overflow="fold")
-    table = Table("stem", "", title=title, title_justify="left", box=None)
+def _table(files: SeparatedFiles) -> Table:
+    table = Table("stem", "", box=None)
     table.columns[0].min_width = 16
     table.add_column("level", justify="right")
     table.add_column("peak", justify="right")

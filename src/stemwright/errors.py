@@ -17,6 +17,10 @@ class StemwrightError(Exception):
         return _Formatter().format(template, **self.fields)
 
 
+class Misuse(StemwrightError):
+    """The words of a command cannot be meant as they are: nothing was done."""
+
+
 class _Formatter(string.Formatter):
     """Leaves a placeholder visible when its field was not given: a message is never lost to a KeyError."""
 
@@ -83,7 +87,7 @@ class BadRate(AudioError):
     """There is no sound at {rate} samples per second. Give a rate from 1000 to 768000, such as 44100."""
 
 
-class UnknownFormat(AudioError):
+class UnknownFormat(AudioError, Misuse):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
 
@@ -91,16 +95,16 @@ class BadPreview(AudioError):
     """There is no preview of {seconds} s. Give a number of seconds above 0, such as 30."""
 
 
-class BadSound(AudioError):
+class BadSound(AudioError, Misuse):
     """{format} cannot be written with {wrong}. {choices}."""
 
 
-class BadTemplate(AudioError):
+class BadTemplate(AudioError, Misuse):
     """The name template {template!r} cannot be used: {reason}. Write it like "{{title}} - {{stem}}.{{ext}}", with any
     of: {fields}."""
 
 
-class BadOption(StemwrightError):
+class BadOption(Misuse):
     """{option} {text!r} cannot be understood: {reason}."""
 
 
@@ -112,7 +116,7 @@ class NothingMatches(AudioError):
     """No file matches {path}."""
 
 
-class UnknownExtra(StemwrightError):
+class UnknownExtra(Misuse):
     """There is no {extra!r} to make of a song. Choose from: {choices}."""
 
 
@@ -161,24 +165,24 @@ class NoVoices(StemwrightError):
 # ---- engine, zoo ----------------------------------------------------------------------------------------------------
 
 
-class UnknownStem(StemwrightError):
+class UnknownStem(Misuse):
     """There is no stem {stem!r} in the model {model}. Choose from: {choices}."""
 
 
-class NothingChosen(StemwrightError):
+class NothingChosen(Misuse):
     """No stem, group or mix is left to write. Choose at least one."""
 
 
-class SameNameTwice(StemwrightError):
+class SameNameTwice(Misuse):
     """Two outputs would be called {name!r}. Give the group, mix or rest another name."""
 
 
-class BadMix(StemwrightError):
+class BadMix(Misuse):
     """The mix {mix!r} cannot be made: {reason}. Write it like --mix "practice=vocals:-6,bass:-inf,*": gains in dB by
     stem or group, * for all others."""
 
 
-class UnknownModel(StemwrightError):
+class UnknownModel(Misuse):
     """There is no model {model!r}. `stemwright models list` shows those that exist."""
 
 
@@ -261,11 +265,11 @@ class NoSuchDevice(StemwrightError):
     """STEMWRIGHT_DEVICE is {device!r}, which PyTorch cannot use here. It can use: {usable}."""
 
 
-class UnknownPrecision(StemwrightError):
+class UnknownPrecision(Misuse):
     """There is no precision {precision!r}. Choose one of: {choices}."""
 
 
-class UnknownProfile(StemwrightError):
+class UnknownProfile(Misuse):
     """{model} has no profile {profile!r}. There is `consistent`, and for public models `upstream`."""
 
 

@@ -66,7 +66,7 @@ def test_models_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert [model["name"] for model in listed][:1] == catalog.names()
     assert run(["models", "show", "twelve"]) == 0
     assert "backing_vocals" in capsys.readouterr().out
-    assert run(["models", "show", "nothing"]) == 1
+    assert run(["models", "show", "nothing"]) == 2
 
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:

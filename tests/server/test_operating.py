@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.cli import run
-from stemwright.server import accounts, credits, fleet, tasks, workflows
+from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
 from stemwright.server import settings as settings_module
 from stemwright.server.settings import Settings, unknown
 from stemwright.server.store.database import Database
@@ -51,6 +51,70 @@ def test_tasks_are_listed(call: Call, task: tasks.Task) -> None:
     assert [row["id"] for row in call("tasks", "list", "--unfinished", "--account", "someone", "--json")] == [task.id]
     assert re.match(rf"{task.id}  2026-11-18 \S+  queued +0 %  separate_vocal  someone", call("tasks", "list"))
     assert "nobody" in call("tasks", "list", "--account", "nobody", status=1)
+
+
+def test_a_task_that_waits_says_for_what(
+    call: Call, task: tasks.Task, database: Database, asked: tasks.Submission
+) -> None:
+    def waits_for() -> list[str]:
+        return [row["waits_for"] for row in call("tasks", "list", "--unfinished", "--json")]
+
+    assert waits_for() == ["worker"]
+    assert "no worker is there" in call("tasks", "show", task.id)
+    with database.transaction() as tx:
+        now = fleet.clock(tx)
+        worker = fleet.register(tx, version="1", device="cpu", model="m", slots=6, now=now)
+        tasks.submit(tx, replace(asked, kind="split_stem"), now=NOW + 1)
+        some = [tasks.submit(tx, asked, now=NOW + 2 + number) for number in range(3)]
+    assert waits_for() == ["turn"] * 5
+    with database.transaction() as tx:
+        turns.release(tx, fleet={worker: 2}, rules=turns.Rules(4), now=now)
+        tasks.begin(tx, task.id, state="separating", worker=worker, now=now)
+    assert waits_for() == [None, "start", "turn", "turn", "turn"]
+    with database.transaction() as tx:
+        turns.release(tx, fleet={worker: 4}, rules=turns.Rules(4), now=now)
+    assert waits_for()[-1] == "account"
+    assert "as many tasks at once as it may" in call("tasks", "show", some[-1].id)
+    with database.transaction() as tx:
+        fleet.drain(tx, worker)
+    assert waits_for() == [None, "worker", "worker", "worker", "worker"]
+
+
+def test_slots_for_short_tasks_are_told(
+    call: Call, asked: tasks.Submission, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_SHORT_SLOTS", "1")
+    with database.transaction() as tx:
+        now = fleet.clock(tx)
+        worker = fleet.register(tx, version="1", device="cpu", model="m", slots=2, now=now)
+        for number in range(2):
+            tasks.submit(tx, replace(asked, kind="split_stem"), now=NOW + number)
+        turns.release(tx, fleet={worker: 2}, rules=turns.Rules(4, short_slots=1), now=now)
+    rows = call("tasks", "list", "--unfinished", "--json")
+    assert [row["waits_for"] for row in rows] == ["start", "short_slots"]
+
+
+def test_maintenance_is_told_beside_the_list(call: Call, task: tasks.Task, capsys: pytest.CaptureFixture[str]) -> None:
+    call("maintenance", "on")
+    capsys.readouterr()
+    assert run(["tasks", "list"]) == 0
+    said = capsys.readouterr()
+    assert task.id in said.out
+    assert "no new task is taken" in said.err
+
+
+def test_grants_are_listed(call: Call, account: accounts.Account, task: tasks.Task) -> None:
+    call("credits", "grant", "someone", "-7", "--reason", "paid twice")
+    newest, first = call("credits", "grants", "--json")
+    assert (newest["account"], newest["amount"], newest["balance"], newest["reason"]) == (
+        "someone",
+        -7,
+        92,
+        "paid twice",
+    )
+    assert (first["amount"], first["created"]) == (100, NOW)
+    assert re.search(r"2026-11-18 \S+  someone  \+100  = 100  test\n", call("credits", "grants", "someone"))
+    assert "nobody" in call("credits", "grants", "nobody", status=1)
 
 
 def test_a_task_is_shown_without_its_secrets(call: Call, task: tasks.Task) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
-from stemwright.errors import StemwrightError
+from stemwright.errors import Misuse, StemwrightError
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
 
@@ -77,7 +77,7 @@ def run(arguments: list[str] | None = None) -> int:
     except CycloptsError as error:
         return _complain(f"{str(error).rstrip('.')}. Add --help to see how.", MISUSED)
     except StemwrightError as error:
-        return _complain(str(error), FAILED)
+        return _complain(str(error), MISUSED if isinstance(error, Misuse) else FAILED)
     except KeyboardInterrupt:
         return _complain("interrupted: nothing half-written was left behind", INTERRUPTED)
     except BrokenPipeError:

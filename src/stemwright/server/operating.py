@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright.server import accounts as domain
-from stemwright.server import credits, fleet
+from stemwright.server import credits, fleet, maintenance, turns
 from stemwright.server import tasks as asked
+from stemwright.server.settings import Settings
 from stemwright.server.store import tables
 
 _TOLD = ("id", "kind", "state", "progress", "failure", "error", "worker", "cost", "priority")
@@ -18,11 +19,17 @@ Row = dict[str, Any]
 
 
 def tasks(
-    tx: sa.Connection, *, state: str | None = None, unfinished: bool = False, account: str | None = None, limit: int
+    tx: sa.Connection,
+    *,
+    state: str | None = None,
+    unfinished: bool = False,
+    account: str | None = None,
+    limit: int,
+    settings: Settings,
 ) -> list[Row]:
-    """Tasks, newest first, or the unfinished ones, oldest first; raises AccountNotFound."""
+    """Tasks, newest first, or the unfinished ones, oldest first, and what they wait for; raises AccountNotFound."""
     rows = tables.tasks
-    columns = [rows.c[name] for name in (*_TOLD, *_TIMES)]
+    columns = [rows.c[name] for name in (*_TOLD, *_TIMES, "account_id")]
     query = sa.select(*columns, tables.accounts.c.name.label("account")).join(tables.accounts)
     if state:
         query = query.where(rows.c.state == state)
@@ -31,13 +38,16 @@ def tasks(
     if account:
         query = query.where(rows.c.account_id == domain.by_name(tx, account).id)
     order = (rows.c.created, rows.c.id) if unfinished else (rows.c.created.desc(), rows.c.id)
-    return _plain(tx.execute(query.order_by(*order).limit(limit)))
+    found = _plain(tx.execute(query.order_by(*order).limit(limit)))
+    _tell_what_they_wait_for(tx, found, settings)
+    return [{name: value for name, value in row.items() if name != "account_id"} for row in found]
 
 
-def task(tx: sa.Connection, task_id: str) -> Row:
+def task(tx: sa.Connection, task_id: str, *, settings: Settings) -> Row:
     """Everything about one task, without the queries of its addresses; raises TaskNotFound."""
     found = asked.find(tx, task_id)
     told = vars(found) | {"account": domain.get(tx, found.account_id).name}
+    _tell_what_they_wait_for(tx, [told], settings)
     told |= {name: without_query(told[name]) for name in ("callback_url", "audio_url")}
     told["files"] = [stem.blob for stem in asked.stems_of(tx, task_id)]
     delivery = asked.delivery(tx, task_id)
@@ -92,9 +102,37 @@ def accounts(tx: sa.Connection) -> list[Row]:
     ]
 
 
+def grants(tx: sa.Connection, *, account: str | None = None, limit: int) -> list[Row]:
+    """What was given to accounts and taken back by hand, newest first; raises AccountNotFound."""
+    rows = tables.ledger
+    columns = [rows.c[name] for name in ("created", "amount", "balance", "reason")]
+    query = sa.select(tables.accounts.c.name.label("account"), *columns).join(tables.accounts)
+    query = query.where(rows.c.kind == "grant")
+    if account:
+        query = query.where(rows.c.account_id == domain.by_name(tx, account).id)
+    return _plain(tx.execute(query.order_by(rows.c.id.desc()).limit(limit)))
+
+
+def closed_since(tx: sa.Connection) -> int | None:
+    """Since when no new task is taken; None when they are."""
+    return maintenance.since(tx)
+
+
 def without_query(url: str | None) -> str | None:
     """The address as people may see it: clients keep secrets in the query."""
     return url.partition("?")[0] + "?…" if url and "?" in url else url
+
+
+def _tell_what_they_wait_for(tx: sa.Connection, found: list[Row], settings: Settings) -> None:
+    """Adds `waits_for`: worker, account, short_slots, turn or, once its turn has come, start; None once it began."""
+    slots = fleet.slots(tx, dead_after_ms=int(settings.dead_after_seconds * 1000), now=fleet.clock(tx))
+    rules = turns.Rules(settings.max_running_per_account, settings.short_slots)
+    of = turns.waits_for(tx, fleet=slots, rules=rules)
+    for row in found:
+        row["waits_for"] = None
+        if row["completed"] is None and row["worker"] is None:
+            given_out = row["released"] is not None and bool(slots)
+            row["waits_for"] = "start" if given_out else of(row["account_id"], row["kind"])
 
 
 def _state(row: Row, alive: set[str]) -> str:

@@ -6,9 +6,9 @@ from cyclopts import App
 
 from stemwright.errors import LedgerBroken
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, rows, say, show, transaction
+from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction
 
-credits = App(name="credits", help="Credits: grant, balance, ledger, audit.")
+credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
 
 
 @credits.command
@@ -47,6 +47,17 @@ def show_ledger(account: str, /, *, limit: int = 50, data: Data = None, as_json:
     with transaction(data) as tx:
         found = ledger.ledger(tx, accounts.by_name(tx, account).id, limit=limit)
     rows([vars(entry) for entry in found], "{sequence}  {kind}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
+
+
+@credits.command
+def grants(account: str | None = None, /, *, limit: int = 50, data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first."""
+    from stemwright.server import operating
+
+    with transaction(data) as tx:
+        found = operating.grants(tx, account=account, limit=limit)
+    shown = [row | {"time": clock_time(row["created"])} for row in found]
+    rows(found if as_json else shown, "{time}  {account}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
 
 
 @credits.command

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction
+from stemwright.server.commands.speaking import AsJson, Data, clock_time, read_settings, rows, say, show, transaction
 
 tasks = App(name="tasks", help="Tasks: list, show, cancel, retry.")
+
+WAITS_FOR = {
+    "worker": "waits: no worker is there to take it",
+    "account": "waits: its account runs as many tasks at once as it may",
+    "short_slots": "waits: the slots that are left are for separate_vocal",
+    "turn": "waits for its turn: every slot is taken, or soon will be",
+    "start": "waits for its worker to begin",
+}
 
 State = Literal["queued", "fetching", "separating", "storing", "finished", "failed", "cancelled"]
 
@@ -24,7 +33,7 @@ def list_tasks(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List tasks of every account, newest first.
+    """List tasks of every account, newest first, and tell what those wait for that have not begun.
 
     Parameters
     ----------
@@ -36,8 +45,12 @@ def list_tasks(
     from stemwright.server import operating
 
     with transaction(data) as tx:
-        found = operating.tasks(tx, state=state, unfinished=unfinished, account=account, limit=limit)
-    shown = [row | {"time": clock_time(row["created"]), "told": row["error"] or ""} for row in found]
+        chosen = {"state": state, "unfinished": unfinished, "account": account, "limit": limit}
+        found = operating.tasks(tx, **chosen, settings=read_settings(data))
+        closed = operating.closed_since(tx)
+    if closed is not None and not as_json:
+        print(f"Maintenance is on since {clock_time(closed)}: no new task is taken.", file=sys.stderr)
+    shown = [row | {"time": clock_time(row["created"]), "told": row["error"] or _reason(row)} for row in found]
     text = "{id}  {time}  {state:<10}  {progress:3.0f} %  {kind}  {account}  {told}"
     rows(found if as_json else shown, text, as_json=as_json)
 
@@ -53,7 +66,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
     from stemwright.server import operating
 
     with transaction(data) as tx:
-        found = operating.task(tx, task)
+        found = operating.task(tx, task, settings=read_settings(data))
     if as_json:
         show(found)
         return
@@ -102,9 +115,15 @@ def retry(
     say(shown, "Task {id} asks again for what {retries} asked for ({cost} credits).", as_json=as_json)
 
 
+def _reason(row: dict[str, Any]) -> str:
+    return WAITS_FOR.get(row["waits_for"], "")
+
+
 def _told(name: str, value: Any) -> Any:
     if value is not None and name in ("created", "released", "started", "completed", "expires", "gone", "deleted"):
         return clock_time(value)
+    if name == "waits_for" and value:
+        return WAITS_FOR[value]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     return "-" if value is None else value

@@ -121,7 +121,7 @@ class S3:
 
     def weather(self, **weather: float) -> None:
         """`down`, `refuse` and `swallow` as tests/s3.py has them; nothing: clear."""
-        httpx2.post(f"{self.endpoint}/_weather", json=weather, trust_env=False).raise_for_status()
+        httpx2.post(f"{self.endpoint}/_weather", json=weather, trust_env=False, timeout=60).raise_for_status()
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def s3() -> Iterator[S3]:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        httpx2.put(f"{endpoint}/bucket", trust_env=False).raise_for_status()
+        httpx2.put(f"{endpoint}/bucket", trust_env=False, timeout=60).raise_for_status()
         try:
             yield S3(endpoint, process)
         finally:

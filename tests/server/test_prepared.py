@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from stemwright.server import tasks, tracks
+from stemwright.server import arrivals, tasks, tracks
 from stemwright.server.store.database import Database
 from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import stems
@@ -46,3 +46,12 @@ def test_errors_are_those_of_sqlalchemy(database: Database, asked: tasks.Submiss
         insert(tx, id="i", task_id="nothing")
     with database.read() as tx:  # and the connection is as good as before
         assert tx.execute(sa.select(sa.func.count()).select_from(stems)).scalar() == 0
+
+
+def test_many_rows_go_in_at_once_and_known_ones_stay_as_they_are(database: Database) -> None:
+    with database.transaction() as tx:
+        arrivals.announce(tx, ["a", "b"], task_id="first", now=NOW)
+        arrivals.announce(tx, ["b", "c", "d"], task_id="second", now=NOW + 1)
+        arrivals.announce(tx, [], task_id="third", now=NOW)
+        assert sorted(arrivals.of_task(tx, "first")) == ["a", "b"]
+        assert sorted(arrivals.of_task(tx, "second")) == ["c", "d"]

@@ -13,13 +13,10 @@ from tests.crash.house import Receiver
 
 from .crew import Crew, Submit, crew, hook, submit, wait  # noqa: F401  fixtures
 
-# No step has the name that the other shape gave it: a replay of what that one wrote down would fail.
 NEXT = """
 import os, signal
 from stemwright.server import worker, workflows
-step = workflows._step
 workflows.SHAPE = "2"
-workflows._step = lambda name: step(name) | {{"name": "next " + name}}
 worker.version = lambda _: "{version}"
 """
 WORKS = f"{NEXT}worker.main()"

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from stemwright.errors import OutOfCredits
 from stemwright.server import accounts, credits, tasks
+from stemwright.server.store import database as module
 from stemwright.server.store.database import Database
 
 from .conftest import NOW
@@ -65,3 +66,18 @@ def test_those_who_wait_are_served_together(tmp_path) -> None:
         served_by = {each.result() for each in waiting}
     assert (begun, len(served_by)) == (1, 1)
     database.dispose()
+
+
+@pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
+def test_an_idle_connection_that_is_gone_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def session() -> int:
+        with database.read() as tx:
+            return tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+
+    monkeypatch.setattr(module, "TRUSTED_SECONDS", 0.0)
+    before = session()
+    other = Database(database.url.render_as_string(hide_password=False))
+    with other.single() as tx:
+        assert tx.exec_driver_sql(f"SELECT pg_terminate_backend({before}, 60000)").scalar_one()
+    other.dispose()
+    assert session() != before

@@ -136,7 +136,7 @@ def test_nothing_is_released_without_workers(database: Database) -> None:
     submit(database, newcomer(database, "a"))
     with database.transaction() as tx:
         assert turns.release(tx, fleet={}, rules=RULES, now=NOW) == []
-        assert turns.is_anyone_waiting(tx)
+        assert turns.due(tx).turn
 
 
 @pytest.mark.slow

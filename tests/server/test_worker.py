@@ -71,7 +71,7 @@ def test_what_is_not_committed_is_never_started(
     with pytest.raises(RuntimeError):
         workflows.release(database, settings)
     with database.read() as tx:
-        assert turns.is_anyone_waiting(tx)
+        assert turns.due(tx).turn
         table = "workflow_status" if database.sqlite else "dbos.workflow_status"
         assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
 

@@ -24,6 +24,9 @@ class Account:
     share: int = 1  # how many slots of the fleet for each one of an account with share 1
 
 
+_get = Prepared(
+    sa.select(*(accounts.c[name] for name in Account.__dataclass_fields__)).where(accounts.c.id == sa.bindparam("id"))
+)
 _lock = Prepared(sa.select(accounts.c.id).where(accounts.c.id == sa.bindparam("id")).with_for_update())
 
 
@@ -38,12 +41,17 @@ def create(tx: sa.Connection, name: str, *, now: int) -> Account:
 
 def get(tx: sa.Connection, account_id: str) -> Account:
     """The account with this id; raises AccountNotFound."""
-    return _one(tx, accounts.c.id == account_id, account_id)
+    for row in _get(tx, id=account_id):
+        return Account(*row)
+    raise AccountNotFound(name=account_id)
 
 
 def by_name(tx: sa.Connection, name: str) -> Account:
     """The account with this name; raises AccountNotFound."""
-    return _one(tx, accounts.c.name == name, name)
+    row = tx.execute(sa.select(accounts).where(accounts.c.name == name)).mappings().first()
+    if row is None:
+        raise AccountNotFound(name=name)
+    return Account(**row)
 
 
 def listing(tx: sa.Connection) -> list[Account]:
@@ -72,10 +80,3 @@ def lock(tx: sa.Connection, account_id: str) -> None:
 
 def _new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def _one(tx: sa.Connection, where: sa.ColumnElement[bool], name: str) -> Account:
-    row = tx.execute(sa.select(accounts).where(where)).mappings().first()
-    if row is None:
-        raise AccountNotFound(name=name)
-    return Account(**row)

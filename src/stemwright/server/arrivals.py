@@ -6,15 +6,17 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from stemwright.server.store.prepared import Prepared, PreparedInsert
 from stemwright.server.store.tables import arrivals as rows
 from stemwright.server.store.tables import tasks
+
+_announce = PreparedInsert(rows, ("blob", "task_id", "created"), once=True)
+_of_task = Prepared(sa.select(rows.c.blob).where(rows.c.task_id == sa.bindparam("task_id")))
 
 
 def announce(tx: sa.Connection, names: Iterable[str], *, task_id: str | None = None, now: int) -> None:
     """Says that these blobs are about to be written, `task_id`'s or an upload's. The same names again: no change."""
-    known = set(tx.execute(sa.select(rows.c.blob).where(rows.c.blob.in_(names := list(names)))).scalars())
-    if fresh := [{"blob": name, "task_id": task_id, "created": now} for name in names if name not in known]:
-        tx.execute(sa.insert(rows), fresh)
+    _announce(tx, [{"blob": name, "task_id": task_id, "created": now} for name in names])
 
 
 def settle(tx: sa.Connection, names: Iterable[str]) -> None:
@@ -24,7 +26,7 @@ def settle(tx: sa.Connection, names: Iterable[str]) -> None:
 
 def of_task(tx: sa.Connection, task_id: str) -> list[str]:
     """What any attempt of the task has announced and does not own."""
-    return list(tx.execute(sa.select(rows.c.blob).where(rows.c.task_id == task_id)).scalars())
+    return [name for (name,) in _of_task(tx, task_id=task_id)]
 
 
 def left_over(tx: sa.Connection, *, before: int, limit: int) -> list[str]:

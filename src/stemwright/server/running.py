@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -37,12 +37,14 @@ from stemwright.server.store.database import AWAY, Database
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
 MOST_FILES = 64  # of one task: the Mega model's heads, their rest, and two for the player
+PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 64)  # before a step is tried again
 DAY_MS = 86_400_000
 
 log = logging.getLogger("stemwright.worker")
 
 _FACTS = ("model", "device", "precision", "duration_seconds", "gain_db")
-Answer = dict[str, Any]  # what a step hands to the next: plain JSON, because it is stored in between
+Answer = dict[str, Any]  # what a step hands to the next
+T = TypeVar("T")
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Workshop:
     stopping: Event = field(default_factory=Event)
     strays: set[str] = field(default_factory=set)  # workflows of ours that no thread was running a moment ago
     leaving: Event = field(default_factory=Event)  # nothing new is taken
-    freed: Event = field(default_factory=Event)  # a task has ended: the next one's turn may have come
+    freed: Event = field(default_factory=Event)  # a slot is free: the next one's turn may have come
     work: metrics.Work = field(default_factory=metrics.Work)
     active: int = 0  # workflows that this process is running
 
@@ -97,7 +99,6 @@ class Workshop:
         finally:
             with self._counting:
                 self.active -= 1
-            self.freed.set()
 
     @property
     def separations(self) -> int:
@@ -116,25 +117,24 @@ class Workshop:
             child.kill()
 
 
-def request_id(shop: Workshop, task_id: str) -> str | None:
-    """The request that asked for the task, for the logs."""
+def look(shop: Workshop, task_id: str) -> tasks.Task:
+    """The task as it is now."""
     with shop.database.read() as tx:
-        return tasks.find(tx, task_id).request_id
+        return tasks.find(tx, task_id)
 
 
-def task_of(shop: Workshop, callback_id: str) -> str:
-    """The task that a callback tells of."""
+def look_at_callback(shop: Workshop, callback_id: str) -> tuple[tasks.Delivery, tasks.Task]:
+    """A callback, and the task that it tells of."""
     with shop.database.read() as tx:
-        return tasks.delivery_by_id(tx, callback_id).task_id
+        delivery = tasks.delivery_by_id(tx, callback_id)
+        return delivery, tasks.find(tx, delivery.task_id)
 
 
-def fetch(shop: Workshop, task_id: str) -> Answer:
+def fetch(shop: Workshop, task: tasks.Task) -> Answer:
     """Brings the input into the blob store, unless it is there already."""
-    with shop.database.read() as tx:
-        task = tasks.find(tx, task_id)
     if task.source:
         return {"source": task.source}
-    return _attempt(shop, task_id, "fetching", lambda task: _fetched(shop, task))
+    return _attempt(shop, task.id, "fetching", lambda task: _fetched(shop, task))
 
 
 def separate(shop: Workshop, task_id: str, source: str) -> Answer:
@@ -171,8 +171,21 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
     return task.state
 
 
+def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """What the step answers. It raises only when the database or the storage is away, and is tried again: what is
+    wrong with a task is its answer."""
+    for pause_seconds in PAUSES_SECONDS:
+        try:
+            return step(shop, *args, **kwargs)
+        except Exception:
+            log.warning("%s is tried again in %g s", step.__name__, pause_seconds, exc_info=True)
+        if shop.stopping.wait(pause_seconds):
+            Event().wait()  # this process is about to end; the task is the next worker's
+    return step(shop, *args, **kwargs)
+
+
 def tidy(shop: Workshop, task_id: str) -> None:
-    """Removes what only the running task needed, and the files of one that did not finish."""
+    """Removes what only the running of an ended task needed, and the files of one that did not finish."""
     shutil.rmtree(shop.settings.work / task_id, ignore_errors=True)
     with shop.database.read() as tx:
         left = arrivals.of_task(tx, task_id)
@@ -180,11 +193,9 @@ def tidy(shop: Workshop, task_id: str) -> None:
         shop.blobs.delete(name)
 
 
-def deliver(shop: Workshop, callback_id: str) -> Answer:
+def deliver(shop: Workshop, delivery: tasks.Delivery, task: tasks.Task) -> Answer:
     """One attempt to deliver; says the receiver's status or why there was none."""
     with shop.database.read() as tx:
-        delivery = tasks.delivery_by_id(tx, callback_id)
-        task = tasks.find(tx, delivery.task_id)
         stems = tasks.stems_of(tx, task.id)
         secret = accounts.get(tx, task.account_id).webhook_secret
     body = callbacks.payload(task, stems, base_url=base_url(shop.settings, task))
@@ -220,7 +231,7 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
     """The step's answer, or why the task failed. Nothing that a client's input provokes ends the workflow."""
     now = now_ms()
     try:
-        with shop.database.transaction() as tx:
+        with shop.database.single() as tx:
             task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now)
     except (TaskEnded, Superseded) as over:
         return {"over": str(over)}
@@ -349,7 +360,7 @@ def _report(shop: Workshop, task: tasks.Task, fraction: float) -> bool:
     """Whether to go on. A database that is away for a moment is no reason to stop."""
     if shop.stopping.is_set():
         return True
-    with suppress(*AWAY), shop.database.transaction() as tx:
+    with suppress(*AWAY), shop.database.single() as tx:
         return tasks.report(tx, task.id, round(99 * fraction, 1), attempt=task.attempt)
     return True
 

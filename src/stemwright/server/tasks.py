@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from stemwright.errors import (
     TaskRunning,
 )
 from stemwright.server import accounts, credits, tracks
-from stemwright.server.store.prepared import Prepared
+from stemwright.server.store.prepared import Prepared, PreparedInsert
 from stemwright.server.store.tables import attempts, callbacks, stems, workers
 from stemwright.server.store.tables import tasks as rows
 
@@ -175,10 +176,35 @@ _stems_of = Prepared(
     .where(stems.c.task_id == sa.bindparam("task_id"))
     .order_by(stems.c.position)
 )
-_delivery = Prepared(
-    sa.select(*(callbacks.c[name] for name in Delivery.__dataclass_fields__)).where(
-        callbacks.c.task_id == sa.bindparam("task_id")
+_deliveries = sa.select(*(callbacks.c[name] for name in Delivery.__dataclass_fields__))
+_delivery = Prepared(_deliveries.where(callbacks.c.task_id == sa.bindparam("task_id")))
+_delivery_by_id = Prepared(_deliveries.where(callbacks.c.id == sa.bindparam("id")))
+_expect = Prepared(
+    sa.insert(callbacks).values({name: sa.bindparam(name) for name in ("id", "task_id", "url", "state", "created")})
+)
+_insert_stems = PreparedInsert(stems, ("task_id", *Stem.__dataclass_fields__))
+_report = Prepared(
+    sa.update(rows)
+    .where(rows.c.id == sa.bindparam("of"), rows.c.attempt == sa.bindparam("by"), rows.c.completed.is_(None))
+    .values(progress=sa.case((rows.c.progress > sa.bindparam("at"), rows.c.progress), else_=sa.bindparam("at")))
+    .returning(rows.c.id)
+)
+_note_device = Prepared(
+    sa.update(workers)
+    .where(workers.c.id == sa.bindparam("of"), workers.c.device != sa.bindparam("now"))
+    .values(device=sa.bindparam("now"))
+)
+_note_attempt = Prepared(
+    sa.update(callbacks)
+    .where(callbacks.c.id == sa.bindparam("of"), callbacks.c.attempts < sa.bindparam("number"))
+    .values(
+        attempts=sa.bindparam("number"),
+        **{name: sa.bindparam(f"new_{name}") for name in ("state", "last_status", "last_error", "last_attempt")},
     )
+    .returning(callbacks.c.id)
+)
+_insert_attempt = Prepared(
+    sa.insert(attempts).values({column.name: sa.bindparam(column.name) for column in attempts.c})
 )
 
 
@@ -261,10 +287,9 @@ def created_around(tx: sa.Connection, account_id: str, now: int, *, window_ms: i
 
 def delivery_by_id(tx: sa.Connection, callback_id: str) -> Delivery:
     """The callback with this webhook-id; raises TaskNotFound."""
-    row = tx.execute(sa.select(callbacks).where(callbacks.c.id == callback_id)).mappings().first()
-    if row is None:
-        raise TaskNotFound(task_id=callback_id)
-    return Delivery(**row)
+    for row in _delivery_by_id(tx, id=callback_id):
+        return Delivery(*row)
+    raise TaskNotFound(task_id=callback_id)
 
 
 def stems_of(tx: sa.Connection, task_id: str) -> list[Stem]:
@@ -297,25 +322,17 @@ def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
 def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, now: int) -> Task:
     """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile, and
     Superseded when the worker was declared dead: one that comes back late must not take the task from the next one."""
-    values = {
-        "state": state,
-        "attempt": rows.c.attempt + 1,
-        "worker": worker,
-        "started": sa.func.coalesce(rows.c.started, now),
-    }
-    return _enter(tx, task_id, state, attempt=None, values=values, by=worker)
+    return _enter(tx, task_id, state, attempt=None, values={"worker": worker, "started": now}, by=worker)
 
 
 def advance(tx: sa.Connection, task_id: str, state: str, *, attempt: int) -> Task:
     """The attempt goes on to `state`; raises TaskEnded and Superseded."""
-    return _enter(tx, task_id, state, attempt=attempt, values={"state": state})
+    return _enter(tx, task_id, state, attempt=attempt, values={})
 
 
 def report(tx: sa.Connection, task_id: str, progress: float, *, attempt: int) -> bool:
     """Notes the progress (0 to 100, never falling); False means: stop, the task is no longer this attempt's."""
-    same = (rows.c.id == task_id, rows.c.attempt == attempt, rows.c.completed.is_(None))
-    higher = sa.case((rows.c.progress > progress, rows.c.progress), else_=progress)
-    return tx.execute(sa.update(rows).where(*same).values(progress=higher)).rowcount == 1
+    return bool(_report(tx, of=task_id, by=attempt, at=progress))
 
 
 def keep_source(tx: sa.Connection, task_id: str, blob: str, *, attempt: int) -> None:
@@ -329,12 +346,11 @@ def finish(
     tx: sa.Connection, task_id: str, files: Iterable[Stem], *, facts: dict[str, Any], attempt: int, now: int
 ) -> Task:
     """The one transition to finished, with its files; `facts`: what the task's row tells of how."""
-    values = {"state": "finished", "progress": 100.0, "completed": now, **facts}
+    values = {"progress": 100.0, "completed": now, **facts}
     task = _enter(tx, task_id, "finished", attempt=attempt, values=values)
-    tx.execute(sa.insert(stems), [vars(stem) | {"task_id": task_id} for stem in files])
+    _insert_stems(tx, [vars(stem) | {"task_id": task_id} for stem in files])
     if device := facts.get("device"):  # what a worker's "auto" has come to
-        chosen = (workers.c.id == task.worker, workers.c.device != device)
-        tx.execute(sa.update(workers).where(*chosen).values(device=device))
+        _note_device(tx, of=task.worker, now=device)
     _expect_callback(tx, task, now=now)
     return task
 
@@ -367,12 +383,10 @@ def delivered(
     """Notes attempt `number` (from 1); true once there is nothing more to send."""
     good = status is not None and 200 <= status < 300
     state = "delivered" if good else "failed" if last else "pending"
-    values = {"state": state, "attempts": number, "last_status": status, "last_error": error, "last_attempt": now}
-    fresh = (callbacks.c.id == callback_id, callbacks.c.attempts < number)  # said twice after a crash: once counts
-    if tx.execute(sa.update(callbacks).where(*fresh).values(**values)).rowcount:
-        tx.execute(
-            sa.insert(attempts).values(callback_id=callback_id, number=number, status=status, error=error, time=now)
-        )
+    told = {"new_state": state, "new_last_status": status, "new_last_error": error, "new_last_attempt": now}
+    if not _note_attempt(tx, of=callback_id, number=number, **told):
+        return True  # said twice after a crash: once counts, and has seen to what comes next
+    _insert_attempt(tx, callback_id=callback_id, number=number, status=status, error=error, time=now)
     return state != "pending"
 
 
@@ -388,7 +402,7 @@ def _columns(asked: Submission) -> dict[str, Any]:
 def _end(
     tx: sa.Connection, task_id: str, state: str, *, failure: str, error: str, attempt: int | None, now: int
 ) -> Task:
-    values = {"state": state, "failure": failure, "error": error, "completed": now}
+    values = {"failure": failure, "error": error, "completed": now}
     task = _enter(tx, task_id, state, attempt=attempt, values=values)
     credits.refund(tx, task_id, reason=failure, now=now)
     _expect_callback(tx, task, now=now)
@@ -399,15 +413,10 @@ def _enter(
     tx: sa.Connection, task_id: str, state: str, *, attempt: int | None, values: dict[str, Any], by: str | None = None
 ) -> Task:
     """The only statement that changes a state: the guards and the change are one."""
-    where = [rows.c.id == task_id, rows.c.state.in_(ENTERED_FROM[state])]
-    if attempt is not None:
-        where.append(rows.c.attempt == attempt)
-    if by is not None:
-        declared_dead = sa.or_(workers.c.sweeper.is_not(None), workers.c.ended.is_not(None))
-        where.append(~sa.exists().where(workers.c.id == by, declared_dead))
-    row = tx.execute(sa.update(rows).where(*where).values(**values).returning(rows)).mappings().first()
-    if row is not None:
-        return Task(**row)
+    statement = _entering(state, tuple(values), fenced=attempt is not None, anew=by is not None)
+    given = {f"new_{name}": value for name, value in values.items()}
+    for row in statement(tx, of=task_id, **given, **({} if attempt is None else {"by": attempt})):
+        return Task(*row)
     task = find(tx, task_id)
     if by is not None and task.state in ENTERED_FROM[state]:
         raise Superseded(task_id=task_id, attempt=task.attempt)
@@ -416,7 +425,29 @@ def _enter(
     raise Superseded(task_id=task_id, attempt=attempt)
 
 
+@functools.cache
+def _entering(state: str, changed: tuple[str, ...], *, fenced: bool, anew: bool) -> Prepared:
+    """The statement, `fenced` by the number of the attempt, or with a new number for a worker that may begin."""
+    values: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=rows.c[name].type) for name in changed}
+    where = [rows.c.id == sa.bindparam("of"), rows.c.state.in_([_text(each) for each in ENTERED_FROM[state]])]
+    if fenced:
+        where.append(rows.c.attempt == sa.bindparam("by"))
+    if anew:
+        declared_dead = sa.or_(workers.c.sweeper.is_not(None), workers.c.ended.is_not(None))
+        where.append(~sa.exists().where(workers.c.id == values["worker"], declared_dead))
+        values["started"] = sa.func.coalesce(rows.c.started, values["started"])
+        values["attempt"] = rows.c.attempt + sa.literal_column("1")
+    values["state"] = _text(state)
+    columns = (rows.c[name] for name in Task.__dataclass_fields__)
+    return Prepared(sa.update(rows).where(*where).values(values).returning(*columns))
+
+
+def _text(word: str) -> sa.ColumnElement[str]:
+    """A word of ours as a constant of a statement."""
+    return sa.literal_column(f"'{word}'", sa.String)
+
+
 def _expect_callback(tx: sa.Connection, task: Task, *, now: int) -> None:
     if task.callback_url:
         values = {"id": f"msg_{secrets.token_hex(12)}", "task_id": task.id, "url": task.callback_url}
-        tx.execute(sa.insert(callbacks).values(**values, state="pending", created=now))
+        _expect(tx, **values, state="pending", created=now)

@@ -1,7 +1,8 @@
 """THE ONE FILE that touches DBOS: what is durable, in which order, and how it is taken up again.
 
-A workflow's finished steps are in the database, beside our own tables. A process that dies loses the step it was in;
-the next one goes on there. DBOS is loaded on use: it costs half a second, and `stemwright --help` has no need of it.
+A workflow is a promise in the database, beside our own tables, that somebody is going to do something. How far that is,
+the tables tell: what a process that died had not finished is begun again by the next, and everything is the same twice.
+DBOS is loaded on use: it costs half a second, and `stemwright --help` has no need of it.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient, StepOptions
+    from dbos import DBOSClient
 
 # The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
-# anew once no worker has that number. Change it with the order, the names or the answers of the steps.
+# anew once no worker has that number. Change it with their names, their arguments or what they leave to one another.
 SHAPE = "1"
 APPLICATION = "stemwright"
 SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
 POLL_SECONDS = 0.25  # of a queue, where the doorbell cannot be put in
 SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has rung
+DELAYS_SECONDS = 4.0  # between two looks for delays that are over: beyond 5 s PostgreSQL ends the session that waits
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 
 log = logging.getLogger("stemwright.worker")
 _here: set[str] = set()  # the workflows that threads of this process are running
 _clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
-_bell = Doorbell(seldom_seconds=SELDOM_SECONDS)
+_bells = {name: Doorbell(seldom_seconds=SELDOM_SECONDS) for name in (SEPARATIONS, CALLBACKS, CHORES)}
 
 
 # ---- asking: joins the caller's transaction -------------------------------------------------------------------------
@@ -48,9 +50,6 @@ _bell = Doorbell(seldom_seconds=SELDOM_SECONDS)
 
 def release(database: Database, settings: Settings) -> list[str]:
     """Hands the tasks whose turn it is to the workers' free slots; returns their ids. Any worker may do it."""
-    with database.read() as tx:
-        if not turns.is_anyone_waiting(tx):
-            return []
     rules = turns.Rules(settings.max_running_per_account, settings.short_slots)
     with database.transaction() as tx:
         dead_after_ms = int(settings.dead_after_seconds * 1000)
@@ -61,10 +60,10 @@ def release(database: Database, settings: Settings) -> list[str]:
     return released
 
 
-def is_anything_due(database: Database) -> bool:
-    """Whether there may be something for a worker to do, now or soon."""
+def due(database: Database) -> turns.Due:
+    """What there is for a worker to do, now or soon."""
     with database.read() as tx:
-        return turns.is_anything_due(tx)
+        return turns.due(tx)
 
 
 def _enqueue_separation(tx: sa.Connection, task_id: str) -> None:
@@ -137,9 +136,12 @@ def _joining(engine: sa.Engine) -> DBOSClient:
 
 @functools.cache
 def _client(database: Database) -> DBOSClient:
-    """A client with connections of its own: it expects the driver to begin transactions late, and ours does not."""
+    """A client for work of its own; on SQLite with connections of its own: it expects the driver to begin transactions
+    late, and ours does not."""
     from dbos import DBOSClient
 
+    if not database.sqlite:
+        return _joining(database.engine)
     return DBOSClient(system_database_url=_url(database), serializer=_serializer(), application_name=APPLICATION)
 
 
@@ -155,6 +157,7 @@ def launch(shop: Workshop) -> None:
         config={
             "name": APPLICATION,
             "system_database_url": _url(shop.database),
+            "system_database_engine": None if shop.database.sqlite else shop.database.engine,
             "application_version": SHAPE,
             "executor_id": shop.worker_id,
             "serializer": _serializer(),
@@ -169,7 +172,7 @@ def launch(shop: Workshop) -> None:
     for name, workflow in (("separation", _separation), ("callback", _callback)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
     chores = DBOS.workflow(name="chores")(_bound(_chores, shop))
-    _put_in(_bell, soonest_seconds=min((each for each in settings.callback_delays_seconds if each), default=60))
+    _put_in(soonest_seconds=min((each for each in settings.callback_delays_seconds if each), default=60))
     DBOS.launch()
     DBOS.register_queue(
         SEPARATIONS,
@@ -198,30 +201,34 @@ def stop(seconds: float) -> None:
     """Takes no new tasks and waits for the running ones for so long."""
     from dbos import DBOS
 
-    _bell.close()
+    for bell in _bells.values():
+        bell.close()
     DBOS.destroy(workflow_completion_timeout_sec=math.ceil(seconds))
 
 
-def ring() -> None:
-    """Lets this process look into its queues now: something may be in them."""
-    _bell.ring()
+def ring(queue: str) -> None:
+    """Lets this process look into the queue now: something may be in it."""
+    _bells[queue].ring()
 
 
-def _put_in(bell: Doorbell, *, soonest_seconds: float) -> None:
-    """Lets the threads that look into the queues wait by the bell, and the one that ends delays look no oftener than
-    the shortest of them is worth. Should their places move, they look as often as DBOS has it."""
+def _put_in(*, soonest_seconds: float) -> None:
+    """Lets each thread that looks into a queue wait by the queue's bell, and the one that ends delays look no oftener
+    than the shortest of them is worth. Should their places move, they look as often as DBOS has it."""
     try:
         inner: Any = import_module("dbos._dbos")
+        queues: Any = import_module("dbos._queue")
         delays: Any = import_module("dbos._workflow_commands")
-        look: Any = import_module("dbos._queue").queue_thread
+        seldom = _bells[CHORES]
+        look, manage = queues.queue_worker_thread, inner.queue_thread
 
-        def listening(stop: Event, dbos: Any) -> None:
-            look(bell.instead_of(stop), dbos)
+        def listening(stop: Event, dbos: Any, queue: Any) -> None:
+            queue.database_backed_queue = False  # or it is read before each look; ours does not change while we run
+            look(_bells.get(queue.name, seldom).instead_of(stop), dbos, queue)
 
-        assert inner.queue_thread
         assert delays._BACKGROUND_JOBS_INTERVAL_SEC
-        inner.queue_thread = listening
-        delays._BACKGROUND_JOBS_INTERVAL_SEC = min(max(soonest_seconds / 6, 1.0), SELDOM_SECONDS)
+        queues.queue_worker_thread = listening
+        inner.queue_thread = lambda stop, dbos: manage(seldom.instead_of(stop), dbos)
+        delays._BACKGROUND_JOBS_INTERVAL_SEC = min(max(soonest_seconds / 6, 1.0), DELAYS_SECONDS)
     except (ImportError, AttributeError):
         log.warning("this release of DBOS has no place for a doorbell")
 
@@ -258,7 +265,8 @@ def adopt(database: Database, settings: Settings) -> list[str]:
         shapes = ", ".join(sorted({row.application_version for row in found}))
         log.warning("begins %d workflows anew in shape %s: no worker has shape %s", len(adopted), SHAPE, shapes)
         _client(database).set_latest_application_version(SHAPE)  # what DBOS schedules is for the latest one only
-        ring()
+        for queue in _bells:
+            ring(queue)
     return adopted
 
 
@@ -294,52 +302,53 @@ def take_up(shop: Workshop, strays: set[str]) -> set[str]:
     seen = {workflow.workflow_id: workflow for workflow in found if workflow.workflow_id not in _here}
     for workflow_id in strays & seen.keys():
         log.warning("workflow %s had stopped and is taken up again", workflow_id)
-        client.resume_workflow(workflow_id, queue_name=seen[workflow_id].queue_name or CHORES)
+        queue = seen[workflow_id].queue_name or CHORES
+        client.resume_workflow(workflow_id, queue_name=queue)
+        ring(queue)
     return seen.keys() - strays
 
 
-def _step(name: str) -> StepOptions:
-    """A step raises only when the database is away, and is tried again: what is wrong with a task is its answer."""
-    return {"name": name, "retries_allowed": True, "max_attempts": 8, "interval_seconds": 1.0, "backoff_rate": 2.0}
-
-
 def _separation(shop: Workshop, task_id: str) -> str:
-    from dbos import DBOS
-
-    def step(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
-        with tracing.span(name):
-            return DBOS.run_step(_step(name), function, *args, **kwargs)
-
-    request_id = running.request_id(shop, task_id)
-    with logs.about(task_id=task_id, request_id=request_id), tracing.of_task(task_id, request_id):
-        answer = step("fetch", running.fetch, shop, task_id)
-        if "source" in answer:
-            answer = step("separate", running.separate, shop, task_id, answer["source"])
-        state = "over"
-        if "over" not in answer:
-            state = step("end", running.end, shop, task_id, answer, enqueue=enqueue_callback)
-            ring()  # for its callback
-        step("tidy", running.tidy, shop, task_id)
+    task = running.patiently(shop, running.look, task_id)
+    with logs.about(task_id=task_id, request_id=task.request_id), tracing.of_task(task_id, task.request_id):
+        state = task.state
+        if state not in tasks.ENDED:
+            state = _worked(shop, task)
+        if state in tasks.ENDED:  # else another attempt is at work
+            _step(shop, running.tidy, task_id)
         return state
 
 
-def _callback(shop: Workshop, callback_id: str, number: int) -> None:
-    from dbos import DBOS
+def _worked(shop: Workshop, task: tasks.Task) -> str:
+    """The task's state once there is nothing more for this attempt to do."""
+    answer = _step(shop, running.fetch, task)
+    if "source" in answer:
+        answer = _step(shop, running.separate, task.id, answer["source"])
+    if "over" in answer:
+        return running.patiently(shop, running.look, task.id).state
+    state = _step(shop, running.end, task.id, answer, enqueue=enqueue_callback)
+    ring(CALLBACKS)
+    return state
 
-    task_id = running.task_of(shop, callback_id)
-    request_id = running.request_id(shop, task_id)
-    about = logs.about(callback_id=callback_id, task_id=task_id, request_id=request_id)
-    with about, tracing.of_task(task_id, request_id), tracing.span("callback"):
-        answer = DBOS.run_step(_step("deliver"), running.deliver, shop, callback_id)
-        DBOS.run_step(_step("note"), running.note_delivery, shop, callback_id, number, answer, enqueue=enqueue_callback)
+
+def _callback(shop: Workshop, callback_id: str, number: int) -> None:
+    delivery, task = running.patiently(shop, running.look_at_callback, callback_id)
+    about = logs.about(callback_id=callback_id, task_id=task.id, request_id=task.request_id)
+    with about, tracing.of_task(task.id, task.request_id), tracing.span("callback"):
+        answer = running.patiently(shop, running.deliver, delivery, task)
+        running.patiently(shop, running.note_delivery, callback_id, number, answer, enqueue=enqueue_callback)
+
+
+def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
+    with tracing.span(step.__name__):
+        return running.patiently(shop, step, *args, **kwargs)
 
 
 def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
-    from dbos import DBOS
-
-    DBOS.run_step({"name": "purge"}, retention.purge, shop.database, shop.blobs, shop.settings, now=now_ms())
-    DBOS.run_step({"name": "rescue"}, _rescue, shop)
-    DBOS.run_step({"name": "forget"}, _forget_old)
+    retention.purge(shop.database, shop.blobs, shop.settings, now=now_ms())
+    _rescue(shop)
+    _forget_old()
+    ring(CHORES)  # the next may have come meanwhile
 
 
 def _rescue(shop: Workshop) -> list[str]:
@@ -384,6 +393,8 @@ def _bound(workflow: Any, shop: Workshop) -> Any:
                 return workflow(shop, *args)
         finally:
             _here.discard(workflow_id)
+            if workflow is _separation:
+                shop.freed.set()
 
     run.__qualname__ = workflow.__name__
     del run.__wrapped__  # or its signature would be taken for this one's

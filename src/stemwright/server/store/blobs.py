@@ -78,17 +78,19 @@ class Folder:
     @contextmanager
     def _writing(self, name: str) -> Iterator[BinaryIO]:
         path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        folder = path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{name}.{os.getpid()}.part"
         try:
             with part.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-            _sync_folder(path.parent)
-        finally:
+        except BaseException:
             part.unlink(missing_ok=True)
+            raise
+        _sync_folder(folder)
 
     def size(self, name: str) -> int:
         """How many bytes the blob has; raises BlobNotFound."""

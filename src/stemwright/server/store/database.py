@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 # What is raised when the database does not answer, is full or restarts: the same work may succeed later.
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+TRUSTED_SECONDS = 5.0  # after its last use a connection is tested before the next one: it may be gone
 
 
 class Database:
@@ -34,17 +36,22 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=20,
-            pool_pre_ping=not self.sqlite,
+            pool_use_lifo=True,  # the same few again and again: they have our statements prepared
             hide_parameters=True,  # an error that quotes a statement must not tell the log what is in it
             connect_args={} if self.sqlite else {"options": "-c idle_in_transaction_session_timeout=30s"},
         )
-        self._reading = self.engine.execution_options(stemwright_read=True)
+        # PostgreSQL gives each statement a view of its own anyway: beginning and committing are two round trips more.
+        isolation = {} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self.engine.execution_options(stemwright_read=True, **isolation)
         # Those who wait for SQLite's one writer sleep and try again, by luck; our own threads stand in line instead.
         self._writing = threading.Lock() if self.sqlite else nullcontext()
         self._waiting: deque[_Waiting[Any]] = deque()
         if self.sqlite:
             event.listen(self.engine, "connect", _configure)
             event.listen(self.engine, "begin", _begin)
+        else:
+            event.listen(self.engine, "checkout", self._test)
+            event.listen(self.engine, "checkin", _note_use)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -83,9 +90,27 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A consistent view that takes no write lock."""
+        """A view that takes no write lock: one of SQLite's for all, one for each statement of PostgreSQL's."""
         with self._reading.begin() as tx:
             yield tx
+
+    @contextmanager
+    def single(self) -> Iterator[sa.Connection]:
+        """For one statement that writes: a transaction of its own, without the round trips that begin and commit one.
+
+        What goes before it or comes after it in the context only reads.
+        """
+        with self.transaction() if self.sqlite else self._reading.begin() as tx:
+            yield tx
+
+    def _test(self, connection: Any, record: Any, _proxy: object) -> None:
+        """Replaces a connection that has lain idle and is gone; the work that asked for it hears nothing of that."""
+        if time.monotonic() - record.info.setdefault("used", time.monotonic()) < TRUSTED_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except self.engine.dialect.loaded_dbapi.Error as fault:
+            raise exc.InvalidatePoolError from fault
 
     def dispose(self) -> None:
         """Closes every pooled connection."""
@@ -140,6 +165,10 @@ def _configure(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # a charge that was answered survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _note_use(_connection: object, record: Any) -> None:
+    record.info["used"] = time.monotonic()
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import Executable
 
@@ -33,6 +34,27 @@ class Prepared:
             return compiled.run(driver, parameters)
         except tx.dialect.loaded_dbapi.Error as error:
             raise _told(error, tx, compiled, parameters) from error
+
+
+class PreparedInsert:
+    """An insert of any number of rows in one statement; `once` leaves those whose key is there already as they are."""
+
+    def __init__(self, table: sa.Table, columns: Iterable[str], *, once: bool = False) -> None:
+        self._table, self._columns, self._once = table, tuple(columns), once
+        self._of_count: dict[int, Prepared] = {}
+
+    def __call__(self, tx: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows; each has a value for every column."""
+        if not rows:
+            return
+        statement = self._of_count.get(len(rows)) or self._prepared(len(rows))
+        statement(tx, **{f"{name}_{at}": row[name] for at, row in enumerate(rows) for name in self._columns})
+
+    def _prepared(self, count: int) -> Prepared:
+        values = [{name: sa.bindparam(f"{name}_{at}") for name in self._columns} for at in range(count)]
+        insert = postgresql.insert(self._table).values(values)  # SQLite writes its conflicts in the same words
+        self._of_count[count] = found = Prepared(insert.on_conflict_do_nothing() if self._once else insert)
+        return found
 
 
 def _told(error: Exception, tx: sa.Connection, compiled: _Compiled, parameters: dict[str, Any]) -> Exception:

@@ -397,7 +397,8 @@ class BadSetting(ServiceError):
 
 
 class PortInUse(ServiceError):
-    """{host}:{port} could not be listened on: {reason}. Choose another --port, 0 for any free one, or another --host."""
+    """{host}:{port} could not be listened on: {reason}. Choose another --port, 0 for any free one, or another
+    --host."""
 
 
 class LedgerBroken(ServiceError):

@@ -80,7 +80,7 @@ class Fleet:
         with (self.folder / "log").open("ab" if self.workers else "wb") as log:
             self.workers += [subprocess.Popen(command, env=self.environment, stderr=log, **APART) for _ in range(count)]
         ready = (self.folder / "log").read_text
-        wait(lambda: ready().count("is ready") >= len(self.workers), 600)
+        wait(lambda: ready().count("is ready") >= len(self.workers), 3600)
 
     def stop_workers(self) -> None:
         """Ends them all."""

@@ -179,9 +179,7 @@ _stems_of = Prepared(
 _deliveries = sa.select(*(callbacks.c[name] for name in Delivery.__dataclass_fields__))
 _delivery = Prepared(_deliveries.where(callbacks.c.task_id == sa.bindparam("task_id")))
 _delivery_by_id = Prepared(_deliveries.where(callbacks.c.id == sa.bindparam("id")))
-_expect = Prepared(
-    sa.insert(callbacks).values({name: sa.bindparam(name) for name in ("id", "task_id", "url", "state", "created")})
-)
+_expect = PreparedInsert(callbacks, ("id", "task_id", "url", "state", "created"))
 _insert_stems = PreparedInsert(stems, ("task_id", *Stem.__dataclass_fields__))
 _report = Prepared(
     sa.update(rows)
@@ -203,9 +201,7 @@ _note_attempt = Prepared(
     )
     .returning(callbacks.c.id)
 )
-_insert_attempt = Prepared(
-    sa.insert(attempts).values({column.name: sa.bindparam(column.name) for column in attempts.c})
-)
+_insert_attempt = PreparedInsert(attempts, ("callback_id", "number", "status", "error", "time"))
 
 
 # ---- asking and looking ---------------------------------------------------------------------------------------------
@@ -386,7 +382,8 @@ def delivered(
     told = {"new_state": state, "new_last_status": status, "new_last_error": error, "new_last_attempt": now}
     if not _note_attempt(tx, of=callback_id, number=number, **told):
         return True  # said twice after a crash: once counts, and has seen to what comes next
-    _insert_attempt(tx, callback_id=callback_id, number=number, status=status, error=error, time=now)
+    row = {"callback_id": callback_id, "number": number, "status": status, "error": error, "time": now}
+    _insert_attempt(tx, [row])
     return state != "pending"
 
 
@@ -429,7 +426,8 @@ def _enter(
 def _entering(state: str, changed: tuple[str, ...], *, fenced: bool, anew: bool) -> Prepared:
     """The statement, `fenced` by the number of the attempt, or with a new number for a worker that may begin."""
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=rows.c[name].type) for name in changed}
-    where = [rows.c.id == sa.bindparam("of"), rows.c.state.in_([_text(each) for each in ENTERED_FROM[state]])]
+    from_states = [sa.literal_column(f"'{each}'", sa.String) for each in ENTERED_FROM[state]]
+    where = [rows.c.id == sa.bindparam("of"), rows.c.state.in_(from_states)]
     if fenced:
         where.append(rows.c.attempt == sa.bindparam("by"))
     if anew:
@@ -437,17 +435,12 @@ def _entering(state: str, changed: tuple[str, ...], *, fenced: bool, anew: bool)
         where.append(~sa.exists().where(workers.c.id == values["worker"], declared_dead))
         values["started"] = sa.func.coalesce(rows.c.started, values["started"])
         values["attempt"] = rows.c.attempt + sa.literal_column("1")
-    values["state"] = _text(state)
+    values["state"] = sa.literal_column(f"'{state}'", sa.String)
     columns = (rows.c[name] for name in Task.__dataclass_fields__)
     return Prepared(sa.update(rows).where(*where).values(values).returning(*columns))
 
 
-def _text(word: str) -> sa.ColumnElement[str]:
-    """A word of ours as a constant of a statement."""
-    return sa.literal_column(f"'{word}'", sa.String)
-
-
 def _expect_callback(tx: sa.Connection, task: Task, *, now: int) -> None:
     if task.callback_url:
-        values = {"id": f"msg_{secrets.token_hex(12)}", "task_id": task.id, "url": task.callback_url}
-        _expect(tx, **values, state="pending", created=now)
+        row = {"id": f"msg_{secrets.token_hex(12)}", "task_id": task.id, "url": task.callback_url}
+        _expect(tx, [row | {"state": "pending", "created": now}])

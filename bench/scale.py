@@ -42,6 +42,7 @@ from stemwright.server.store.tables import stems as stem_rows
 from stemwright.server.store.tables import tasks as task_rows
 
 ACCOUNTS = 20
+IDLE_SECONDS = 2  # after which a connection is not used again: the service closes those that lie idle
 NOTE_SECONDS = 30  # how often a run that goes on is written down
 UNFINISHED = "SELECT count(*) FROM tasks WHERE completed IS NULL"
 PENDING = "SELECT count(*) FROM callbacks WHERE state = 'pending'"
@@ -74,10 +75,10 @@ def measure_fleet(asked: argparse.Namespace) -> None:
 def _run(house: Fleet, journal: Journal, receiver: Receiver, asked: argparse.Namespace, stop: threading.Event) -> None:
     """Asks for what is missing and waits until all is over, or until it is told to stop; notes how far it is."""
     time.sleep(5)
-    idle = _per_second(house, 10)
+    idle, idle_cpu = _per_second(house, 10)
     there = house.look("SELECT count(*) FROM tasks")
     left = house.look(UNFINISHED)
-    run = Run(now_ms(), asked.rate)
+    run = Run(now_ms(), asked.rate, idle_cpu=idle_cpu)
     journal.runs.append(run)
     arrivals = Arrivals(house, range(there, asked.tasks), rate=asked.rate, callback=receiver.url, stop=stop)
     began, before, transactions = time.monotonic(), house.seconds(), house.transactions()
@@ -103,10 +104,12 @@ def _run(house: Fleet, journal: Journal, receiver: Receiver, asked: argparse.Nam
     note()
 
 
-def _per_second(house: Fleet, seconds: float) -> float:
-    began, before = time.monotonic(), house.transactions()
+def _per_second(house: Fleet, seconds: float) -> tuple[float, dict[str, float]]:
+    """What the fleet does each second while there is nothing to do: transactions, and seconds of CPU of each part."""
+    began, before, used = time.monotonic(), house.transactions(), house.seconds()
     time.sleep(seconds)
-    return (house.transactions() - before) / (time.monotonic() - began)
+    transactions, after, took = house.transactions() - before, house.seconds(), time.monotonic() - began
+    return transactions / took, {name: (each - used[name]) / took for name, each in after.items()}
 
 
 class Arrivals:
@@ -134,18 +137,25 @@ class Arrivals:
             thread.join()
 
     def _ask(self) -> None:
-        with socket.create_connection(("127.0.0.1", self._house.port)) as stream:
-            while not self._stop.is_set():
-                with self._lock:
-                    number = next(self._numbers, None)
-                if number is None:
-                    return
-                if self._rate and self._stop.wait(self._until(number)):
-                    return
-                sent = time.monotonic()
-                stream.sendall(self._house.create(number, self._callback))
-                calls.receive(stream)
-                self.took.append(1000 * (time.monotonic() - sent))
+        stream, used = self._connect(), time.monotonic()
+        while (number := self._next()) is not None:
+            if self._rate and self._stop.wait(self._until(number)):
+                return
+            if time.monotonic() - used > IDLE_SECONDS:
+                stream.close()
+                stream = self._connect()
+            sent = time.monotonic()
+            stream.sendall(self._house.create(number, self._callback))
+            calls.receive(stream)
+            used = time.monotonic()
+            self.took.append(1000 * (used - sent))
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self._house.port))
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return None if self._stop.is_set() else next(self._numbers, None)
 
     def _until(self, number: int) -> float:
         """Seconds to the time at which this task is to be asked for."""
@@ -166,8 +176,10 @@ def _tell(house: Fleet, journal: Journal, asked: argparse.Namespace, size: int |
     ended = max(sum(run.ended for run in runs), 1)
     seconds = sum(run.seconds for run in runs)
     used: Counter[str] = Counter()
+    polling: Counter[str] = Counter()
     for run in runs:
         used.update(run.cpu_seconds)
+        polling.update({name: each * run.seconds for name, each in run.idle_cpu.items()})
     rows = {"workers × slots, seconds of sleep": f"{asked.workers} × {asked.slots}, {asked.sleep:g}"}
     rows |= {"runs, seconds of running": f"{len(runs)}, {seconds:.0f}"} | _checked(house, asked)
     rows |= {
@@ -178,6 +190,8 @@ def _tell(house: Fleet, journal: Journal, asked: argparse.Namespace, size: int |
     if size is not None:
         rows["bytes of the database for each task"] = f"{(house.bytes() - size) / ended:.0f}"
     rows |= {f"CPU ms for each task, {name}": f"{1000 * each / ended:.1f}" for name, each in used.items()}
+    net = {name: each - polling[name] for name, each in used.items()}
+    rows |= {f"the same without polling, {name}": f"{1000 * each / ended:.1f}" for name, each in net.items()}
     _show(rows | _rows(house, ended))
     told = ("began", "seconds", "asked/s", "asked for", "ended", "ended/s", "create ms", "wait s", "CPU ms, worker")
     table = Table(*told, title="run by run: median, 99th percentile")

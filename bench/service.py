@@ -250,6 +250,7 @@ class Run:
     create_ms: tuple[float, float] = (0.0, 0.0)  # median and 99th percentile
     transactions: int = 0  # of the database, less what idle workers begin
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+    idle_cpu: dict[str, float] = field(default_factory=dict)  # seconds of it each second, with nothing to do
 
     @property
     def until(self) -> int:

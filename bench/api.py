@@ -134,17 +134,23 @@ def ask(port: int, requests: Callable[[int], bytes], *, seconds: float, connecti
 
 def receive(stream: socket.socket) -> bytes:
     """One answer; fails loudly when it is not a good one."""
-    data = stream.recv(65536)
+    data = b""
     while b"\r\n\r\n" not in data:
-        data += stream.recv(65536)
+        data += _more(stream)
     head, _, body = data.partition(b"\r\n\r\n")
     at = head.lower().index(b"content-length:") + 15
     length = int(head[at : at + 12].split(b"\r")[0])
     while len(body) < length:
-        body += stream.recv(65536)
+        body += _more(stream)
     if not head.startswith(b"HTTP/1.1 200"):
         raise SystemExit(f"{head.decode()}\n\n{body.decode()}")
     return body
+
+
+def _more(stream: socket.socket) -> bytes:
+    if not (data := stream.recv(65536)):
+        raise SystemExit("the service closed the connection")
+    return data
 
 
 def get(path: str, key: str = "") -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stemwright.errors import SoundSourceMissing
-from stemwright.train import basses, drumkits, kits, skins, sonivox, sources, voicing
+from stemwright.train import basses, drumkits, keys, kits, skins, sonivox, sources, voicing
 from stemwright.train.compose import write_plan
 from stemwright.train.instruments import soundfont
 from stemwright.train.notes import Note
@@ -49,6 +49,18 @@ def test_a_bass_repeats_itself_exactly_and_no_song_has_that_of_another(kind):
     assert 0.02 < np.abs(one).max() < 4
     assert np.array_equal(one, two)
     assert not np.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("play", [keys.play_electric_piano, keys.play_tonewheels, keys.play_clavinet])
+def test_a_keyboard_sounds_each_key_and_repeats_itself(play):
+    one, two = (play(np.random.default_rng(10), NOTES, SAMPLES) for _ in range(2))
+    assert np.isfinite(one).all()
+    assert np.array_equal(one, two)
+    for note in NOTES:
+        first = int((note.start_seconds + 0.1) * RATE)
+        spectrum = np.abs(np.fft.rfft(one[first : first + RATE // 2, 0] * np.hanning(RATE // 2)))
+        place = basses.hz_of(note.pitch) / 2
+        assert spectrum[round(place) - 1 : round(place) + 2].max() > 20 * np.median(spectrum)
 
 
 def test_one_voice_slides_to_the_next_note_and_holds_one_at_a_time():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stemwright.train import additive, basses, physical
+from stemwright.train import additive, basses, keys, physical
 from stemwright.train.instruments import PROGRAMS, Control
 from stemwright.train.mixing import loudness_db
 from stemwright.train.samples import FREEPATS, freepats_file, play_patch
@@ -38,11 +38,13 @@ OWN: dict[str, tuple[str, ...]] = {
 NEWER: dict[str, tuple[str, ...]] = {
     "electric bass": ("string fingered", "string fingered", "string picked", "string picked", "string muted"),
     "slap bass": ("string slapped", "string slapped", "string picked"), "upright": ("string upright",),
-    "synth bass": tuple(f"line {kind}" for kind in basses.VOICES),
+    "synth bass": tuple(f"line {kind}" for kind in basses.VOICES), "electric piano": ("tines",) * 3,
+    "organ": ("tonewheels",) * 2, "clavi": ("clavinet",) * 2,
 }  # fmt: skip
+KEYS = {"tines": keys.play_electric_piano, "tonewheels": keys.play_tonewheels, "clavinet": keys.play_clavinet}
 # Shares of what plays a tone in a song that is learned from; the soundfonts have the rest.
 OWN_SHARE, PATCHES_SHARE, WAVETABLE_SHARE = 0.36, 0.14, 0.07
-BASS_OWN_SHARE = 0.55
+NEWER_SHARE = 0.55
 
 
 def play_tone(
@@ -62,7 +64,7 @@ def _varied_tone(
     rng: np.random.Generator, studio: Studio, notes: Sequence[Note], tone: str, *, controls: Sequence[Control]
 ) -> np.ndarray:
     own = NEWER.get(tone, ()) + OWN.get(tone, ())
-    own_share = BASS_OWN_SHARE if tone in NEWER else OWN_SHARE
+    own_share = NEWER_SHARE if tone in NEWER else OWN_SHARE
     draw = rng.random() if own else rng.uniform(own_share, 1)
     folders, telephone = usable(studio.split, "patches"), usable(studio.split, "wavetable")
     if draw < own_share:
@@ -92,6 +94,8 @@ def _own(rng: np.random.Generator, notes: Sequence[Note], samples: int, engine: 
         return physical.play_plucked(rng, notes, samples, body=name, decay=decay)
     if kind == "blow":
         return physical.play_blown(rng, notes, samples, name)
+    if kind in KEYS:
+        return KEYS[kind](rng, notes, samples)
     if kind == "mallets":
         return physical.play_mallets(rng, notes, samples)
     if kind == "pad":

@@ -16,6 +16,7 @@ RATE = 44100
 MEMBRANE = np.array([1.0, 1.594, 2.136, 2.296, 2.653, 2.918, 3.156, 3.501, 3.6, 3.652, 4.06, 4.154, 4.601, 4.903])
 TOMS = {41: 0.0, 43: 0.2, 45: 0.42, 47: 0.6, 48: 0.8, 50: 1.0}
 LAYERS, ROBINS = 3, 3
+MODES = 150  # of a cymbal: enough to be heard as a hiss
 # Bands (Hz) of a cymbal's wash, their share of its decay, and the seconds in which they bloom.
 WASH = ((2500, 6000, 1.0, 0.006), (6000, 11000, 0.7, 0.003), (11000, 19000, 0.45, 0.001))
 
@@ -96,7 +97,7 @@ class Plate:
         count = int(min(5 * self.decay + 0.05, 3.0) * RATE)
         t, out = np.arange(count) / RATE, np.zeros(count)
         hz = self.modes[:, 0]
-        levels = self.modes[:, 1] * rng.lognormal(0, 0.4, len(hz)) * np.exp(-hz / (5000 + 14000 * force)) / 6
+        levels = self.modes[:, 1] * rng.lognormal(0, 0.4, len(hz)) * np.exp(-hz / (5000 + 14000 * force)) / 16
         decays = self.decay * (1500 / (1500 + hz)) ** 0.4
         _ring(out, np.stack([hz, levels, decays, rng.uniform(0, 6.3, len(hz))], 1), 0.0, 1.0)
         for low, high, speed, bloom in WASH:
@@ -133,8 +134,8 @@ def _plate(rng: np.random.Generator, key: int, kit: np.ndarray) -> Plate:
     size, hard = kit[0], kit[3]
     hat = key in (42, 44, 46)
     low = (500 if hat else 250) * 2 ** (0.8 * (0.5 - size))
-    hz = np.sort(np.exp(rng.uniform(np.log(low), np.log(15000), 70)))
-    modes = np.stack([hz, rng.uniform(0, 1, 70) ** 2], 1)
+    hz = np.sort(np.exp(rng.uniform(np.log(low), np.log(15000), MODES)))
+    modes = np.stack([hz, rng.uniform(0, 1, MODES) ** 2 * np.minimum(1, hz / 2500) ** 0.5], 1)
     decays = {42: (0.015, 0.07), 44: (0.02, 0.05), 46: (0.15, 0.7), 51: (0.5, 1.6), 59: (0.5, 1.6), 53: (0.4, 1.2),
               55: (0.2, 0.5), 52: (0.4, 1.0)}  # fmt: skip
     ping = rng.uniform(0.1, 0.8) * (0.4 + hard) if key in (51, 53, 59) else rng.uniform(0, 0.15)

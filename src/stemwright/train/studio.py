@@ -80,7 +80,7 @@ class Studio:
         odds = np.array([SHARES.get(font.name, 1.0) for font in fonts])
         font = fonts[int(rng.choice(len(fonts), p=odds / odds.sum()))]
         if drums:
-            kit = int(rng.choice(MORE_KITS)) if rng.random() < 0.8 else int(instrument)
+            kit = int(rng.choice(MORE_KITS))
             return self._play(font, notes, kit, drums=True, controls=controls, voicing=draw_kit_voicing(rng))
         if isinstance(instrument, int):
             return self._play(font, notes, instrument, drums=False, controls=controls)

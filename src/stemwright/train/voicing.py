@@ -29,7 +29,8 @@ MORE: dict[str, tuple[tuple[int, int], ...]] = {
     "synth lead": ((1, 80), (1, 81), (8, 80), (20, 81), (11, 81), (12, 80), (12, 81), (13, 80), (13, 81)),
     "synth pad": ((11, 88), (11, 89), (12, 88)),
 }  # fmt: skip
-MORE_KITS = (*range(8), *range(8, 16), 16, 17, 18, 19, 24, 25, 26, 32, 33, 34, 40, 41, 48)
+# Kits in the Roland order but for the orchestra's, whose timpani would be told to be toms and cymbals.
+MORE_KITS = (*range(20), 24, 25, 26, *range(32, 37), *range(40, 43))
 SOFT = ("synth pad", "string section", "synth strings", "organ", "accordion")
 
 

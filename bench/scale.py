@@ -89,6 +89,7 @@ def _run(house: Fleet, journal: Journal, receiver: Receiver, asked: argparse.Nam
         run.ended, run.callbacks = left + run.created - unfinished, receiver.count
         run.create_ms = _median_and_p99(arrivals.took)
         run.cpu_seconds = {name: used - before[name] for name, used in house.seconds().items()}
+        run.connections = max(run.connections, _connections(house))
         run.transactions = int(house.transactions() - transactions - idle * run.seconds)
         journal.write()
         return unfinished
@@ -185,7 +186,7 @@ def _tell(house: Fleet, journal: Journal, asked: argparse.Namespace, size: int |
     rows |= {
         "callbacks taken": str(sum(run.callbacks for run in runs)),
         "transactions of the database for each task": f"{sum(run.transactions for run in runs) / ended:.0f}",
-        "connections to the database": str(_connections(house)),
+        "connections to the database, at most": str(max(run.connections for run in runs)),
     }
     if size is not None:
         rows["bytes of the database for each task"] = f"{(house.bytes() - size) / ended:.0f}"

@@ -249,6 +249,7 @@ class Run:
     callbacks: int = 0  # that the receiver took
     create_ms: tuple[float, float] = (0.0, 0.0)  # median and 99th percentile
     transactions: int = 0  # of the database, less what idle workers begin
+    connections: int = 0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     idle_cpu: dict[str, float] = field(default_factory=dict)  # seconds of it each second, with nothing to do
 

@@ -38,7 +38,7 @@ def configured(folder: Path, house: House, port: int) -> Path:
 
 @SQLITE
 @pytest.mark.skipif(NGINX is None, reason="nginx is not there")
-def test_a_long_upload_passes_and_its_link_begins_with_the_clients_name(tmp_path: Path, house: House) -> None:
+def test_long_uploads_and_the_clients_name_pass_and_figures_do_not(tmp_path: Path, house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     path, key = configured(tmp_path, house, port), house.caller().http.key
@@ -50,6 +50,7 @@ def test_a_long_upload_passes_and_its_link_begins_with_the_clients_name(tmp_path
     ):
         try:
             data = client.post(address, headers=headers, files=files).json()["data"]
+            assert client.get(f"http://127.0.0.1:{port}/metrics").status_code == 404
         finally:
             nginx.terminate()
     assert data["fileSize"] == 3 << 20

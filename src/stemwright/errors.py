@@ -186,6 +186,11 @@ class UnknownModel(Misuse):
     """There is no model {model!r}. `stemwright models list` shows those that exist."""
 
 
+class NotInstalled(UnknownModel):
+    """The model {model!r} was not fetched or taken in on this machine. `stemwright models list --here` shows those that
+    were, beside the bundled one."""
+
+
 class BadCard(StemwrightError):
     """The model card {path} is not valid: {reason}."""
 

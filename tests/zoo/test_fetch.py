@@ -124,6 +124,13 @@ def test_a_pulled_model_is_installed_with_its_licence_and_verifies(card: Publish
     assert installed.names() == []
 
 
+@pytest.mark.parametrize("name", ["m", "twelve"])
+def test_a_model_that_was_not_fetched_is_told_from_one_that_there_is_not(card: Published, name: str) -> None:
+    for do in (installed.verify, installed.remove):
+        with pytest.raises(errors.NotInstalled, match=f"'{name}' was not fetched"):
+            do(name)
+
+
 def test_pulling_twice_asks_once(card: Published, server: Server) -> None:
     fetch.pull("m", settings=PATIENT)
     fetch.pull("m", settings=Settings(offline=True))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadWeights, UnknownModel
+from stemwright.errors import BadCard, BadWeights, NotInstalled
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
 
 
 def remove(name: str) -> int:
-    """Deletes a model from this machine; returns the bytes it took; raises UnknownModel."""
+    """Deletes a model from this machine; returns the bytes it took; raises NotInstalled."""
     model = find(name)
     if model is None:
-        raise UnknownModel(model=name)
+        raise NotInstalled(model=name)
     size = sum(path.stat().st_size for path in model.folder.iterdir())
     shutil.rmtree(model.folder)
     return size
 
 
 def verify(name: str) -> Installed:
-    """The model, its weights read through once and compared with its card; raises UnknownModel, BadWeights."""
+    """The model, its weights read through once and compared with its card; raises NotInstalled, BadWeights."""
     model = find(name)
     if model is None:
-        raise UnknownModel(model=name)
+        raise NotInstalled(model=name)
     found = sha256(model.weights) if model.weights.is_file() else "missing"
     if found != model.facts["sha256"]:
         raise BadWeights(path=model.weights, found=found, expected=model.facts["sha256"])

@@ -15,38 +15,44 @@ RATE = 44100
 PACKAGE = "libsonivox3"
 
 
-class _Wide(ctypes.Structure):
-    """EAS's facts where its integers are as wide as a `long`."""
-
-    _fields_ = (("version", ctypes.c_ulong), ("checked", ctypes.c_ubyte), ("voices", ctypes.c_long),
-                ("channels", ctypes.c_long), ("rate", ctypes.c_long), ("frames", ctypes.c_long))  # fmt: skip
+def _facts_of(number: type) -> type[ctypes.Structure]:
+    """What the library tells of itself, in integers of its width, which is a `long` or 32 bits."""
+    names = ("voices", "channels", "rate", "frames")
+    fields = [("version", number), ("checked", ctypes.c_ubyte), *((name, number) for name in names)]
+    return type("Facts", (ctypes.Structure,), {"_fields_": fields})
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def _library() -> tuple[ctypes.CDLL, type, ctypes.Structure]:
+    """The library, the type of its integers, and its facts."""
     name = ctypes.util.find_library("sonivox") or "libsonivox.so.3"
     try:
         lib = ctypes.CDLL(name)
     except OSError as error:
         raise SoundSourceMissing(name="Sonivox", path=name, package=PACKAGE) from error
-    pointer, number = ctypes.c_void_p, ctypes.c_long
-    lib.EAS_Config.restype = ctypes.POINTER(_Wide)
+    pointer = ctypes.c_void_p
+    lib.EAS_Config.restype = pointer
+    for number in (ctypes.c_long, ctypes.c_int32):
+        facts = ctypes.cast(lib.EAS_Config(), ctypes.POINTER(_facts_of(number))).contents
+        if 8000 <= facts.rate <= 96000 and 0 < facts.frames <= 4096:
+            break
+    else:
+        raise SoundSourceMissing(name="Sonivox 3.6", path=name, package=PACKAGE)
     lib.EAS_Init.argtypes = [pointer]
     lib.EAS_Shutdown.argtypes = [pointer]
     lib.EAS_OpenMIDIStream.argtypes = [pointer, pointer, pointer]
     lib.EAS_CloseMIDIStream.argtypes = [pointer, pointer]
     lib.EAS_WriteMIDIStream.argtypes = [pointer, pointer, pointer, number]
     lib.EAS_Render.argtypes = [pointer, pointer, number, pointer]
-    return lib
+    return lib, number, facts
 
 
 def play_sonivox(notes: Sequence[Note], samples: int, program: int, *, drums: bool = False) -> np.ndarray:
     """The notes on a General MIDI program (or the drum kit), float32 [samples, 2]; a note begins within 6 ms of its
     time. Raises SoundSourceMissing."""
-    lib = _library()
-    facts = lib.EAS_Config().contents
-    frames, rate, channels = facts.frames, facts.rate, facts.channels
-    engine, stream, made = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_long()
+    lib, number, facts = _library()
+    frames, rate, channels = int(facts.frames), int(facts.rate), int(facts.channels)
+    engine, stream, made = ctypes.c_void_p(), ctypes.c_void_p(), number()
     lib.EAS_Init(ctypes.byref(engine))
     lib.EAS_OpenMIDIStream(engine, ctypes.byref(stream), None)
     channel = 9 if drums else 0

@@ -17,15 +17,8 @@ from stemwright import errors  # noqa: E402
 from stemwright.engine.separator import batch_of  # noqa: E402
 from stemwright.zoo import converting, foreign, installed, loading, machine, mdx_nets, networks, profiles  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(60000).numpy()[0]
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
-    loading.load.cache_clear()
-    return tmp_path / "models"
 
 
 def add(tmp_path: Path, case: str, name: str, stems: tuple[str, ...] = ()) -> installed.Installed:

@@ -14,19 +14,12 @@ from upstream_files import tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import catalog, foreign, loading, networks, profiles, published, recipes, trees  # noqa: E402
+from stemwright.zoo import catalog, foreign, networks, profiles, published, recipes, trees  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(50_000).numpy()[0]
 TWELVE = ["vocals", "backing_vocals", "drums", "bass", "guitar", "keyboard", "strings", "brass", "woodwinds"]
 TWELVE += ["percussion", "synth", "fx"]
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
-    loading.load.cache_clear()
-    return tmp_path / "models"
 
 
 def written(models: Path, name: str, text: str) -> None:

@@ -216,7 +216,8 @@ def _bars(console: Console) -> Iterator[OnFetched]:
 def _ended(done: dict[str, Any]) -> int:
     failed = {name: error for name, error in done.items() if isinstance(error, Exception)}
     for name in done:
-        line = f"{name}: {failed.get(name) or 'here'}"
+        told = str(failed.get(name, f"{name}: here"))
+        line = told if name in told else f"{name}: {told}"
         Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
     return 1 if failed else 0
 

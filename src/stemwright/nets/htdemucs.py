@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -82,20 +83,18 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 4:  # a spectrum: every row of bins is a signal of its own
-            made = torch.empty_like(x)
-            for rows, out in zip(self._split(x), self._split(made), strict=True):
-                signals = self(rows.transpose(1, 2).flatten(0, 1))
-                out.copy_(signals.unflatten(0, (len(x), -1)).transpose(1, 2))
-            return made
+            return self(x.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(x), -1)).transpose(1, 2)
         for layer in self.layers:
             x = layer(x).add_(x)
         return x
 
-    @staticmethod
-    def _split(x: Tensor) -> tuple[Tensor, ...]:
-        """On a CPU as many rows [b, channels, rows, frames] as stay in its caches, which takes less memory too."""
-        row = x.shape[0] * x.shape[1] * x.shape[3]
-        return x.split(max(1, ROWS // row) if x.device.type == "cpu" else x.shape[2], dim=2)
+
+def _by_rows(x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
+    """A layer over [b, channels, rows, frames] in place; on a CPU over as many rows at a time as stay in its caches."""
+    row = x.shape[0] * x.shape[1] * x.shape[3]
+    for rows in x.split(max(1, ROWS // row) if x.device.type == "cpu" else x.shape[2], dim=2):
+        rows.copy_(layer(rows))
+    return x
 
 
 class SpectrumEncoder(nn.Module):
@@ -108,7 +107,7 @@ class SpectrumEncoder(nn.Module):
         self.rewrite = nn.Conv2d(after, 2 * after, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.glu(self.rewrite(self.residual(F.gelu(self.conv(x)))), dim=1)
+        return _by_rows(F.gelu(self.conv(x)), lambda rows: F.glu(self.rewrite(self.residual(rows)), dim=1))
 
 
 class WaveEncoder(nn.Module):
@@ -138,7 +137,8 @@ class SpectrumDecoder(nn.Module):
         self.conv = nn.ConvTranspose2d(before, after, (config.kernel, 1), (config.stride, 1))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.conv(self.residual(F.glu(self.rewrite(x + skip), dim=1)))[:, :, self.edge : -self.edge]
+        x = _by_rows(F.glu(self.rewrite(x + skip), dim=1), self.residual)
+        x = self.conv(x)[:, :, self.edge : -self.edge]
         return x if self.outermost else F.gelu(x)
 
 
@@ -270,10 +270,10 @@ class HTDemucs(nn.Module):
         x, mean, std = _standardised(planes)
         xt, wave_mean, wave_std = _standardised(mix)
         x, xt = self._net(x, xt)
-        x = x.view(-1, config.stems, *planes.shape[1:]) * std[:, None] + mean[:, None]
+        x = x.reshape(-1, config.stems, *planes.shape[1:]).mul_(std[:, None]).add_(mean[:, None])
         x = torch.stack([self._audio(stem, mix.shape[-1]) for stem in x.unbind(1)], 1)
-        xt = xt.view(-1, config.stems, *mix.shape[1:]) * wave_std[:, None] + wave_mean[:, None]
-        return (x + xt)[..., :length]
+        xt = xt.reshape(-1, config.stems, *mix.shape[1:]).mul_(wave_std[:, None]).add_(wave_mean[:, None])
+        return xt.add_(x)[..., :length]
 
     def _net(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
         skips: list[tuple[Tensor, Tensor, int]] = []
@@ -286,7 +286,9 @@ class HTDemucs(nn.Module):
         x, xt = self._join(x, xt)
         for decoder, wave_decoder in zip(self.decoders, self.wave_decoders, strict=True):
             skip, wave_skip, length = skips.pop()
-            x, xt = decoder(x, skip), wave_decoder(xt, wave_skip, length)
+            x = decoder(x, skip)
+            del skip  # as large as what the other branch needs
+            xt = wave_decoder(xt, wave_skip, length)
         return x, xt
 
     def _join(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.tfc1(x)
-        return self.tfc2(inner + self.tdf(inner)) + self.shortcut(x)
+        inner += self.tdf(inner)
+        return self.tfc2(inner).add_(self.shortcut(x))
 
 
 def _level(config: TfcTdfConfig, before: int, after: int, bins: int) -> nn.Sequential:

@@ -182,7 +182,9 @@ def _complete(
             try:
                 whole = _more(client, url, part, wanted, progress)
             except httpx2.TransportError as error:
-                complaint, whole = f"{type(error).__name__}: cut off after {_size(part)} bytes", False
+                reason = str(error) or type(error).__name__
+                complaint = f"cut off after {_size(part)} bytes: {reason}" if _size(part) else f"not reached: {reason}"
+                whole = False
             except _WrongAnswer as wrong:
                 return str(wrong)
             if whole:

@@ -152,6 +152,11 @@ class House:
         (self.faults / "died").unlink(missing_ok=True)
         (self.faults / "die").write_text(point)
 
+    def kill_holder(self, task_id: str) -> None:
+        """Kills the one of the crew that has begun with the task; any, if that one has ended by itself."""
+        holder, crew = self.task(task_id).worker or "", self.crew.processes
+        next((each for each in crew if f"-{each.pid}-" in holder), crew[0]).kill()
+
     def kill_worker(self, number: int = 0) -> bool:
         """Kills one of the crew, and its child with it."""
         self.crew.processes[number].kill()

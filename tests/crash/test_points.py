@@ -31,6 +31,7 @@ WORKER = [
     "tasks.delivered after",
     "running.note_delivery after",
 ]
+TAKING_OVER = ["workflows.take_over after", "fleet.forget after"]
 UPLOAD = ["arrivals.announce after", "blobs.put before", "blobs.put after", "tracks.register after"]
 CREATE = ["tasks.submit after", "Database.together after"]
 
@@ -54,6 +55,25 @@ def named(house: House, point: str) -> str:
 def test_the_worker_dies(house: House, point: str) -> None:
     house.arm(named(house, point))
     task = house.create(audioUrl=f"{house.receiver.url}/song.mp3")
+    house.wait_for(house.has_died)
+    house.wait_until_told(task)
+    house.check(task)
+
+
+def test_the_worker_dies_with_a_task_that_fails(house: House) -> None:
+    house.arm("tasks.fail after")
+    task = house.submit(refuse="a poem")
+    house.wait_for(house.has_died)
+    house.wait_until_told(task)
+    house.check(task, state="failed")
+
+
+@pytest.mark.parametrize("point", TAKING_OVER)
+def test_the_one_who_takes_over_dies_too(house: House, point: str) -> None:
+    task = house.submit(seconds=1)
+    house.wait_for_state(task, "separating", "storing", "finished")
+    house.arm(point)
+    house.kill_holder(task)
     house.wait_for(house.has_died)
     house.wait_until_told(task)
     house.check(task)

@@ -15,11 +15,12 @@ from typing import Any
 
 FUNCTIONS = {
     "running": ("fetch", "separate", "end", "tidy", "deliver", "note_delivery"),
-    "tasks": ("begin", "keep_source", "advance", "finish", "submit", "delivered"),
+    "tasks": ("begin", "keep_source", "advance", "finish", "submit", "delivered", "fail"),
     "tracks": ("register",),
     "arrivals": ("announce", "settle"),
     "callbacks": ("attempt",),
-    "workflows": ("enqueue_callback", "release"),
+    "workflows": ("enqueue_callback", "release", "take_over"),
+    "fleet": ("forget",),
 }
 METHODS = {
     "network": ("Client.get_to_file",),

@@ -407,6 +407,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", type=int, default=16)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and the database that we started with us
     measures = {"fleet": measure_fleet, "workers": measure_workers, "idle": measure_idle, "calls": measure_calls}
     measures[asked.what](asked)
 

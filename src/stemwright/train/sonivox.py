@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -15,7 +16,7 @@ RATE = 44100
 PACKAGE = "libsonivox3"
 
 
-def _facts_of(number: type) -> type[ctypes.Structure]:
+def _facts_of(number: Any) -> type[ctypes.Structure]:
     """What the library tells of itself, in integers of its width, which is a `long` or 32 bits."""
     names = ("voices", "channels", "rate", "frames")
     fields = [("version", number), ("checked", ctypes.c_ubyte), *((name, number) for name in names)]
@@ -23,7 +24,7 @@ def _facts_of(number: type) -> type[ctypes.Structure]:
 
 
 @cache
-def _library() -> tuple[ctypes.CDLL, type, ctypes.Structure]:
+def _library() -> tuple[ctypes.CDLL, Any, Any]:
     """The library, the type of its integers, and its facts."""
     name = ctypes.util.find_library("sonivox") or "libsonivox.so.3"
     try:

@@ -469,7 +469,7 @@ class AddressError(ServiceError):
 
 
 class BadUrl(AddressError):
-    """This is not an http or https address. Give a full one, such as https://example.com/song.mp3."""
+    """This is not an http or https address. Give a full one, with its scheme, such as https://example.com/path."""
 
 
 class BlockedAddress(AddressError):

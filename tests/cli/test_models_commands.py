@@ -34,6 +34,8 @@ def test_a_checkpoint_is_taken_in_verified_and_removed(tmp_path: Path, capsys: p
     assert shown["sha256"] in "".join(capsys.readouterr().out.split())  # long values are not cut off
     assert run(["models", "remove", "my-net"]) == 0
     assert run(["models", "remove", "my-net"]) == 2
+    assert run(["models", "verify"]) == 0
+    assert "only the bundled one" in capsys.readouterr().out
 
 
 def test_the_public_models_are_listed_by_use_stem_and_licence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,9 @@ def test_credits_are_granted_and_shown(call) -> None:
 
 def test_maintenance_is_a_switch(call) -> None:
     call("keys", "create", "--account", "me")
+    assert call("maintenance") == {"maintenance": "off"}
     assert call("maintenance", "on") == {"maintenance": "on"}
+    assert call("maintenance") == {"maintenance": "on"}
     assert call("maintenance", "off") == {"maintenance": "off"}
 
 

@@ -192,9 +192,12 @@ def verify(*names: str) -> None:
     """
     from stemwright.zoo import installed
 
-    for name in names or installed.names():
+    console = Console(highlight=False)
+    for name in (found := names or installed.names()):
         installed.verify(name)
-        Console(highlight=False).print(f"{name}: as its card says", markup=False)
+        console.print(f"{name}: as its card says", markup=False)
+    if not found:
+        console.print("No model was fetched yet: there is only the bundled one.")
 
 
 @contextmanager

@@ -101,10 +101,12 @@ def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> No
     )
 
 
-def maintenance(state: Literal["on", "off"], /, *, data: Data = None, as_json: AsJson = False) -> None:
-    """Turn maintenance on (the API answers code 455, running tasks go on) or off."""
+def maintenance(state: Literal["on", "off"] | None = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Turn maintenance on (the API answers code 455, running tasks go on) or off; by itself, tell which it is."""
     from stemwright.server import maintenance as switch
 
     with transaction(data) as tx:
-        switch.switch(tx, on=state == "on", now=now_ms())
-    say({"maintenance": state}, "Maintenance is {maintenance}.", as_json=as_json)
+        if state:
+            switch.switch(tx, on=state == "on", now=now_ms())
+        now = "off" if switch.since(tx) is None else "on"
+    say({"maintenance": now}, "Maintenance is {maintenance}.", as_json=as_json)

@@ -345,9 +345,12 @@ def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
+    from dbos import DBOS
+
     retention.purge(shop.database, shop.blobs, shop.settings, now=now_ms())
-    _rescue(shop)
-    _forget_old()
+    # What asks DBOS for workflows is a step: outside of one, a workflow records every answer, and these cannot be.
+    DBOS.run_step({"name": "rescue"}, _rescue, shop)
+    DBOS.run_step({"name": "forget"}, _forget_old)
     ring(CHORES)  # the next may have come meanwhile
 
 

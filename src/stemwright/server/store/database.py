@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections import deque
@@ -104,17 +105,24 @@ class Database:
             yield tx
 
     def _test(self, connection: Any, record: Any, _proxy: object) -> None:
-        """Replaces a connection that has lain idle and is gone; the work that asked for it hears nothing of that."""
-        if time.monotonic() - record.info.setdefault("used", time.monotonic()) < TRUSTED_SECONDS:
-            return
+        """Replaces a connection that is gone; the work that asked for it hears nothing of that."""
+        trusted = time.monotonic() - record.info.setdefault("used", time.monotonic()) < TRUSTED_SECONDS
         try:
-            self.engine.dialect.do_ping(connection)
+            if not trusted or _was_spoken_to(connection):
+                self.engine.dialect.do_ping(connection)
         except self.engine.dialect.loaded_dbapi.Error as fault:
             raise exc.InvalidatePoolError from fault
 
     def dispose(self) -> None:
         """Closes every pooled connection."""
         self.engine.dispose()
+
+
+def _was_spoken_to(connection: Any) -> bool:
+    """Whether the server has said something to a connection at rest: mostly that it ends it. Asks nobody."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 @dataclass

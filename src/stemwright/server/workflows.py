@@ -195,6 +195,7 @@ def launch(shop: Workshop) -> None:
             }
         ]
     )
+    ring(CHORES)  # by this bell waits who gives each new queue its thread
 
 
 def stop(seconds: float) -> None:

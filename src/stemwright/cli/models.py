@@ -193,7 +193,8 @@ def verify(*names: str) -> None:
     from stemwright.zoo import installed
 
     console = Console(highlight=False)
-    for name in (found := names or installed.names()):
+    found = names or installed.names()
+    for name in found:
         installed.verify(name)
         console.print(f"{name}: as its card says", markup=False)
     if not found:

@@ -125,6 +125,47 @@ def test_leaving_the_song_closes_its_file(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
+class _SlowFile(io.BytesIO):
+    """Its reads wait for `go_on`, once `is_slow`; `reading` is set while one waits."""
+
+    is_slow = False
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.reading, self.go_on = threading.Event(), threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.is_slow:
+            self.reading.set()
+            self.go_on.wait(60)
+        return super().read(size)
+
+
+def test_a_song_is_not_closed_under_the_thread_that_reads_it(tmp_path: Path) -> None:
+    file = _SlowFile(write(tmp_path / "a.wav", noise(20 * RATE)).read_bytes())
+    song = decode.open_song(file)
+    file.is_slow = True
+    faults: list[Exception] = []
+
+    def hear() -> None:
+        try:
+            list(song.blocks())
+        except errors.CannotRead as fault:
+            faults.append(fault)
+
+    hearing, closing = threading.Thread(target=hear), threading.Thread(target=song.close)
+    hearing.start()
+    assert file.reading.wait(60)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    file.go_on.set()
+    closing.join(60)
+    hearing.join(60)
+    assert not closing.is_alive()
+    assert "closed before its end" in str(faults[0])
+
+
 def test_too_long_is_known_from_the_header_before_anything_is_decoded(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", np.zeros((2, 10 * RATE), np.float32))
     with pytest.raises(errors.TooLong, match="limit of 5 s"):

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from threading import Lock
 from typing import BinaryIO, cast
 
 import av
@@ -72,6 +73,7 @@ class Container:
         self.notes: list[str] = []
         self._drop = 0
         self.starts_at: Fraction | None = None  # of the first sample, in seconds of the file's clock
+        self._reading, self._is_closed = Lock(), False
         self._container = open_container(file, path)
         try:
             self._stream = self._choose_stream()
@@ -82,7 +84,10 @@ class Container:
         self.tags = tagging.from_metadata(self._container.metadata, self._stream.metadata)
 
     def close(self) -> None:
-        self._container.close()
+        """Waits for the chunk that another thread is reading: FFmpeg would read on in what is freed here."""
+        with self._reading:
+            self._is_closed = True
+            self._container.close()
 
     @property
     def format(self) -> str:
@@ -108,7 +113,18 @@ class Container:
         return int(length) if length.denominator == 1 else None
 
     def chunks(self) -> Iterator[Chunk]:
-        """The stream's sound from its first sample to its last, frame by frame."""
+        """The stream's sound from its first sample to its last, frame by frame; raises CannotRead once it is closed."""
+        chunks = self._decoded()
+        while True:
+            with self._reading:
+                if self._is_closed:
+                    raise errors.CannotRead(path=self.path, reason="it was closed before its end")
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def _decoded(self) -> Iterator[Chunk]:
         missing = Fraction(0)  # seconds of damaged packets, replaced by silence when sound follows them
         for packet, is_last in self._packets():
             frames = self._decode(packet)

@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         got.append((self.headers["webhook-id"], body))
         self.server.busy += 1
         try:
-            self._send(self.server.answer(len(got)), b"")
+            if status := self.server.answer(len(got)):  # none: hangs up
+                self._send(status, b"")
         finally:
             self.server.busy -= 1
 
@@ -151,6 +152,11 @@ class House:
         """Lets the process die that comes to this point first: `function before|after`, see faults/."""
         (self.faults / "died").unlink(missing_ok=True)
         (self.faults / "die").write_text(point)
+
+    def command(self, *words: str) -> int:
+        """Runs a command of the operator's on this service; returns its exit status."""
+        run = [sys.executable, "-m", "stemwright", *words]
+        return subprocess.run(run, env=self._environment(), stdout=self.log, stderr=self.log, check=False).returncode
 
     def kill_holder(self, task_id: str) -> None:
         """Kills the one of the crew that has begun with the task; any, if that one has ended by itself."""

@@ -55,6 +55,28 @@ def test_every_connection_to_the_database_is_cut_again_and_again(house: House, d
     house.check(*ended)
 
 
+@FLEET
+def test_the_database_is_dropped_and_restored(house: House, database_server: PostgreSQL, tmp_path: Path) -> None:
+    """Under processes that run on: they say that it is gone, and go on with what is restored, none started anew."""
+    before = house.submit()
+    house.wait_until_told(before)
+    url, alive = house.database.url, [house.process, *house.crew.processes]
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    database_server.tool("pg_dump", "--format=custom", f"--file={tmp_path / 'dump'}", plain)
+    database_server.drop(house.database.url.render_as_string(hide_password=False))
+    refused = house.try_upload()
+    assert house.client.get(f"{house.url}/readyz").status_code == 503
+    time.sleep(2)
+    database_server.execute(f"CREATE DATABASE {url.database}")
+    database_server.tool("pg_restore", f"--dbname={plain}", str(tmp_path / "dump"))
+    after = house.submit()
+    house.wait_until_told(after)
+    house.check(before, after)
+    assert refused.status_code == 500
+    assert [house.process, *house.crew.processes] == alive
+    assert all(process and process.poll() is None for process in alive)
+
+
 @ALONE
 def test_another_process_holds_the_database(house: House) -> None:
     ended = under_way(house)
@@ -78,6 +100,25 @@ def test_the_storage_is_away_for_a_while(house: House, deployment: Deployment) -
     assert "again later" in refused.json()["msg"]
     house.wait_until_told(*ended)
     house.check(*ended)
+
+
+@FLEET
+def test_the_storage_is_away_for_longer_than_a_worker_waits(
+    hook: Receiver, deployment: Deployment, tmp_path: Path
+) -> None:
+    """Its step is given up then, and begun again later."""
+    assert deployment.s3 is not None
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "faults" / "patience").write_text("1")
+    with opened(hook, deployment, tmp_path, workers=2) as house:
+        ended = under_way(house)
+        deployment.s3.weather(down=True)
+        try:
+            house.wait_for(lambda: "is tried again in" in house.said())
+        finally:
+            deployment.s3.weather()
+        house.wait_until_told(*ended)
+        house.check(*ended)
 
 
 @FLEET
@@ -105,16 +146,20 @@ def test_the_clock_jumps(house: House, jump: int) -> None:
 
 
 @ALONE
-def test_the_receiver_is_away_and_slow_and_back(house: House, hook: Receiver) -> None:
+def test_the_receiver_is_away_and_slow_and_back(hook: Receiver, deployment: Deployment, tmp_path: Path) -> None:
+    """It hangs up, refuses, answers too late, refuses again; and takes it then."""
+
     def flapping(number: int) -> int:
-        time.sleep(0.5 if number == 2 else 0)
-        return {1: 503, 2: 500}.get(number, 200)
+        time.sleep(4 if number == 3 else 0)
+        return {1: 0, 2: 503, 4: 500}.get(number, 200)
 
     hook.answer = flapping
-    ended = under_way(house)
-    house.wait_until_told(*ended)
-    assert all(len(hook.got[task]) >= 3 for task in ended)
-    house.check(*ended)
+    patient = {"callback_timeout_seconds": 2, "callback_delays_seconds": ",".join(["0.2"] * 30)}
+    with opened(hook, deployment, tmp_path, workers=2, **patient) as house:
+        ended = under_way(house)
+        house.wait_until_told(*ended)
+        assert all(len(hook.got[task]) >= 5 for task in ended)
+        house.check(*ended)
 
 
 @ALONE

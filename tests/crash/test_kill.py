@@ -70,10 +70,14 @@ def test_the_separation_process_is_killed(house: House) -> None:
     """Once: the task is tried again. Every time: it fails, and its credits are given back."""
     once, always = house.submit(die="SIGKILL", once=str(house.data / "mark")), house.submit(die="SIGSEGV")
     house.wait_until_told(once, always)
+    house.kill(CHILD)  # the idle one
+    after = house.submit()
+    house.wait_until_told(after)
+    house.check(after)
     house.check(once)
     house.check(always, state="failed")
     with house.database.read() as tx:
-        assert credits.balance(tx, house.account.id) == 1_000_000 - 5
+        assert credits.balance(tx, house.account.id) == 1_000_000 - 2 * 5
     (house.data / "mark").unlink()
 
 

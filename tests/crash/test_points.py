@@ -1,6 +1,7 @@
 """A process kills itself at a named point, once for every point of a task's way: before and after each transition."""
 
 import json
+import signal
 from collections.abc import Iterator
 
 import httpx2
@@ -13,6 +14,7 @@ from .conftest import opened
 
 # In the order of a task's life. "after" a function that takes `tx` is inside of its transaction: before the commit.
 WORKER = [
+    "workflows.release after",
     "tasks.begin after",
     "Client.get_to_file after",
     "arrivals.announce after",
@@ -23,6 +25,7 @@ WORKER = [
     "tasks.advance after",
     "running.separate after",
     "tasks.finish after",
+    "workflows.enqueue_callback after",
     "running.end after",
     "running.tidy before",
     "running.tidy after",
@@ -42,7 +45,7 @@ def house(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("points")
     (folder / "faults").mkdir()
     (folder / "faults" / "points").touch()
-    with receiver() as hook, opened(hook, deployment, folder, workers=2) as house:
+    with receiver() as hook, opened(hook, deployment, folder, workers=2, task_seconds=110) as house:
         yield house
 
 
@@ -77,6 +80,18 @@ def test_the_one_who_takes_over_dies_too(house: House, point: str) -> None:
     house.wait_for(house.has_died)
     house.wait_until_told(task)
     house.check(task)
+
+
+def test_a_cancel_dies_and_is_said_again(house: House) -> None:
+    """Whoever dies before the end has cancelled nothing: the task goes on until somebody says it again."""
+    task = house.submit(seconds=100)
+    house.wait_for_state(task, "separating")
+    house.arm("tasks.cancel after")
+    assert house.command("tasks", "cancel", task) == -signal.SIGKILL
+    assert house.task(task).state == "separating"
+    assert house.command("tasks", "cancel", task) == 0
+    house.wait_until_told(task)
+    house.check(task, state="cancelled")
 
 
 @pytest.mark.parametrize("point", UPLOAD)

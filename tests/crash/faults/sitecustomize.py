@@ -1,7 +1,8 @@
 """Loaded by every Python process of a service under test: makes it die at a named point, or live by another clock.
 
 STEMWRIGHT_FAULTS names a folder. The file `die` in it holds a point, `module:Class.function before|after`: the process
-that comes there first takes the file away and kills itself. The file `clock` holds seconds that are added to the time.
+that comes there first takes the file away and kills itself. The file `clock` holds seconds that are added to the time,
+the file `patience` those for which a worker waits for the storage.
 """
 
 import functools
@@ -15,7 +16,7 @@ from typing import Any
 
 FUNCTIONS = {
     "running": ("fetch", "separate", "end", "tidy", "deliver", "note_delivery"),
-    "tasks": ("begin", "keep_source", "advance", "finish", "submit", "delivered", "fail"),
+    "tasks": ("begin", "keep_source", "advance", "finish", "submit", "delivered", "fail", "cancel"),
     "tracks": ("register",),
     "arrivals": ("announce", "settle"),
     "callbacks": ("attempt",),
@@ -82,5 +83,8 @@ def live_by(clock: Path) -> None:
 if "STEMWRIGHT_FAULTS" in os.environ and "stub_child" not in " ".join(sys.orig_argv):
     faults = Path(os.environ["STEMWRIGHT_FAULTS"])
     live_by(faults / "clock")
+    if (faults / "patience").exists():
+        worker: Any = importlib.import_module("stemwright.server.worker")
+        worker.PATIENCE_SECONDS = float((faults / "patience").read_text())
     if (faults / "points").exists():
         watch_everything(faults)

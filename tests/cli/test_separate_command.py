@@ -198,6 +198,21 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, tiny_disk: Path) -> N
     assert list(tiny_disk.iterdir()) == []
 
 
+def test_a_name_cannot_write_on_the_terminal(tmp_path: Path) -> None:
+    song = tmp_path / os.fsdecode(b"red\x1b[31m\nand \xff.wav")
+    wav(tmp_path / "a.wav", 1.0).rename(song)
+    asked = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "utf-8:strict"}
+    done, missing = (
+        subprocess.run([*COMMAND, "separate", path, "--two", "--out", tmp_path / "out"], env=asked, capture_output=True)  # noqa: PLW1510
+        for path in (song, tmp_path / "no\x1b[0m.wav")
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith(rb"red\x1b[31m\nand \udcff.wav, 0:01")
+    assert missing.returncode == 1
+    assert b"no\\x1b[0m.wav" in missing.stderr
+    assert b"\x1b" not in done.stdout + done.stderr + missing.stderr
+
+
 @pytest.mark.parametrize(("stop", "stage"), [(signal.SIGINT, "separating"), (signal.SIGTERM, "encoding")])
 def test_an_interrupt_leaves_no_half_written_file(tmp_path: Path, stop: signal.Signals, stage: str) -> None:
     song = wav(tmp_path / "a.wav", 20.0)

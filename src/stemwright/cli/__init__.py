@@ -10,6 +10,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
@@ -91,8 +92,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    line = " ".join(message.split())
-    sys.stderr.write(f"stemwright: {line}\n")
+    sys.stderr.write(f"stemwright: {plain(' '.join(message.split()))}\n")
     return status
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from stemwright.batch.estimate import Whole
 from stemwright.batch.running import Report
+from stemwright.cli.terminal import plain
 from stemwright.engine.progress import Progress as Done
 from stemwright.errors import StemwrightError, Unforeseen
 from stemwright.outcome import SeparatedFiles
@@ -85,18 +86,18 @@ class Tables(_Ends):
         self._out = Console(highlight=False)
 
     def started(self, song: Path) -> None:
-        self._bar.update(self._task, description=Text(song.name).markup)
+        self._bar.update(self._task, description=Text(plain(song.name)).markup)
 
     def progress(self, song: Path, done: Done, whole: Whole) -> None:
         left = "" if whole.seconds_left is None else f"{minutes(whole.seconds_left)} left"
         count = f" ({whole.ended + 1} of {whole.songs})" if whole.songs > 1 else ""
-        text = Text(f"{song.name}{count}: {done.stage}").markup
+        text = Text(f"{plain(song.name)}{count}: {done.stage}").markup
         self._bar.update(self._task, completed=whole.fraction, description=text, left=left)
 
     def finished(self, song: Path, files: SeparatedFiles) -> None:
         self.separated += 1
         how = f"{files.model} in {files.precision} on {files.device}"
-        title = f"{song.name}, {minutes(files.seconds)}, by {how}"
+        title = f"{plain(song.name)}, {minutes(files.seconds)}, by {how}"
         self._out.print(title, style="italic", markup=False, soft_wrap=True)
         if files.facts:
             self._out.print(_table(files), markup=False)
@@ -105,18 +106,18 @@ class Tables(_Ends):
             told = f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped."
             self._out.print(told, markup=False, soft_wrap=True)
         for warning in files.warnings:
-            self._out.print(f"Note: {warning}.", markup=False, soft_wrap=True)
+            self._out.print(plain(f"Note: {warning}."), markup=False, soft_wrap=True)
 
         if files.tempo or files.key:
             self._out.print(_heard(files), markup=False)
         paths = [*files.paths.values(), *files.extras.values()]
-        where = f" in {_common(paths)}" if paths else ": all stems are silent"
+        where = f" in {plain(str(_common(paths)))}" if paths else ": all stems are silent"
         self._out.print(f"{_files(len(paths))}{where}\n", markup=False, soft_wrap=True)
 
     def skipped(self, song: Path, files: list[Path]) -> None:
         self.skips += 1
         line = f"{song}: done already, {_files(len(files))} in {_common(files)} (--again does it anew)"
-        self._out.print(line, markup=False, soft_wrap=True)
+        self._out.print(plain(line), markup=False, soft_wrap=True)
 
     def failed(self, song: Path, error: StemwrightError) -> None:
         self.count(song, error)
@@ -139,7 +140,7 @@ class Tables(_Ends):
         return f"stemwright: {'' if tells_song else f'{song}: '}{error}"
 
     def _complain(self, line: str) -> None:
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _heard(files: SeparatedFiles) -> str:

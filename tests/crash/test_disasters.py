@@ -170,6 +170,7 @@ def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path
         ballast = disk / "ballast"
         fill(ballast)
         refused = [house.try_upload().status_code for _ in range(3)]
+        told = house.client.get(f"{house.url}/readyz").json()
         time.sleep(2)
         ballast.unlink()
         ended.append(house.submit())
@@ -178,6 +179,7 @@ def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path
         for task in ended:
             house.check(task, state=house.task(task).state)
         assert refused == [500] * 3
+        assert (told["status"], told["storage"]) == ("degraded", "unavailable")
 
 
 @contextlib.contextmanager

@@ -51,8 +51,8 @@ class Blobs(Protocol):
         """An address that hands out the blob for so long, to whoever has it; None where we serve it ourselves."""
         ...
 
-    def check(self) -> None:
-        """Raises CannotOpenBlobs unless bytes can be stored and deleted right now."""
+    def check(self, probe: bytes = b"") -> None:
+        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
         ...
 
     def __contains__(self, name: str) -> bool: ...
@@ -128,13 +128,15 @@ class Folder:
         """None: files of this machine are served by us."""
         return
 
-    def check(self) -> None:
-        """Raises CannotOpenBlobs unless bytes can be stored and deleted right now."""
+    def check(self, probe: bytes = b"") -> None:
+        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe.{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            path = self.root / f".probe.{os.getpid()}"
+            try:
+                path.write_bytes(probe)
+            finally:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise CannotOpenBlobs(url=self.root.as_uri(), reason=error.strerror or error) from error
 

@@ -92,10 +92,10 @@ class Objects:
         store = cast(Any, self._links)
         return obstore.sign(store, "GET", checked(name), timedelta(seconds=seconds))
 
-    def check(self) -> None:
-        """Raises CannotOpenBlobs unless bytes can be stored and deleted right now."""
+    def check(self, probe: bytes = b"") -> None:
+        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
         try:
-            self._persist(lambda: obstore.put(self._store, PROBE, b""))
+            self._persist(lambda: obstore.put(self._store, PROBE, probe))
             self.delete(PROBE)
         except BlobsAway as error:
             raise CannotOpenBlobs(url=self.url, reason=error.fields["reason"]) from error

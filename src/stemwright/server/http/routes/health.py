@@ -12,6 +12,7 @@ from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 
 CHECK_MS = 5000
+PROBE = bytes(1 << 16)  # an empty file still finds a place on a disk that is full
 
 
 def live(_call: Call) -> Answer:
@@ -51,7 +52,7 @@ def _storage_answers(call: Call) -> bool:
     if abs(call.now - checked) < CHECK_MS:
         return answers_now
     try:
-        call.api.blobs.check()
+        call.api.blobs.check(PROBE)
     except Exception:  # noqa: BLE001  whatever its client raises, it is not there
         answers_now = False
     else:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 from upstream_files import CASES, architecture, filled, sizes, state, tones  # noqa: E402
 
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import foreign, installed, networks  # noqa: E402
+from stemwright.zoo import converting, foreign, installed, networks  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +149,15 @@ def test_a_stem_never_leads_out_of_its_folder(name: str, tmp_path: Path) -> None
     assert foreign.convert(saved(tmp_path / "a.th", made), tmp_path / "out")["stems"][0] == "drums"
     with pytest.raises(errors.BadConfig, match="cannot be a stem"):
         foreign.add(tmp_path / "a.th", name="b", stems=(name, "x", "y", "z"))
+
+
+def test_two_outputs_never_have_one_name(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.ckpt", state("BS-RoFormer"))
+    with pytest.raises(errors.BadConfig, match="would be one file"):
+        foreign.add(file, stems=("a", "A"))
+    (tmp_path / "its.yaml").write_text("training: {instruments: [Vocals, vocals]}")
+    assert foreign.convert(file, tmp_path / "out", config=tmp_path / "its.yaml")["stems"] == ["vocals", "vocals-2"]
+    assert converting.numbered(["a", "a", "a-2", "a"]) == ("a", "a-2", "a-2-2", "a-3")
 
 
 def test_what_was_assumed_is_said(tmp_path: Path) -> None:

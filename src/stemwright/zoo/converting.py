@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -134,9 +134,23 @@ def _stems(
     written += list(args[:1]) if isinstance(args, list | tuple) else []
     for names in (*written, said):
         if isinstance(names, list | tuple) and len(names) == found.stems and all(map(is_name, names)):
-            return tuple(names), ()
+            return numbered(names), ()
     known = {1: ("vocals",), 2: ("vocals", "other"), 4: DEMUCS_STEMS[:4], 6: DEMUCS_STEMS}
     return known.get(found.stems) or tuple(f"stem-{i + 1}" for i in range(found.stems)), ("stems",)
+
+
+def numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a number behind those that come again: two outputs of one name would be one file.
+
+    >>> numbered(["vocals", "Vocals", "other"])
+    ('vocals', 'Vocals-2', 'other')
+    """
+    given: dict[str, str] = {}
+    for name in names:
+        tries = (name, *(f"{name[:36]}-{number}" for number in range(2, len(names) + 2)))
+        free = next(each for each in tries if each.casefold() not in given)
+        given[free.casefold()] = free
+    return tuple(given.values())
 
 
 def is_name(name: object) -> bool:

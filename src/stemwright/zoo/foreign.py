@@ -48,15 +48,23 @@ def add(
         weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")
         found = convert(source, weights, config=config)
         if stems:
-            for stem in stems:
-                if not converting.is_name(stem):
-                    raise errors.BadConfig(path=source, reason=f"{stem!r} cannot be a stem: it becomes a file's name")
-            if len(stems) != len(found["stems"]):
-                raise errors.BadConfig(path=source, reason=f"it has {len(found['stems'])} outputs, not {len(stems)}")
-            found["stems"] = list(stems)
+            found["stems"] = _given(source, stems, outputs=len(found["stems"]))
             found["assumed"] = [each for each in found["assumed"] if each != "stems"]
         model = installed.install(model, weights, {**found, **(facts or {}), "from_file": source.name})
     return Added(model, _notes(found))
+
+
+def _given(source: Path, stems: tuple[str, ...], *, outputs: int) -> list[str]:
+    """The names that were asked for, one for each output and each once; raises BadConfig."""
+    names = [stem.strip() for stem in stems]
+    for name in names:
+        if not converting.is_name(name):
+            raise errors.BadConfig(path=source, reason=f"{name!r} cannot be a stem: it becomes a file's name")
+    if len(names) != outputs:
+        raise errors.BadConfig(path=source, reason=f"it has {outputs} outputs, not {len(names)}")
+    if len({name.casefold() for name in names}) < outputs:
+        raise errors.BadConfig(path=source, reason=f"two of the stems {', '.join(names)} would be one file")
+    return names
 
 
 def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str, Any]:

@@ -67,6 +67,23 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server: Server, tmp_path:
     assert server.asked("/w")[-1] == f"bytes={len(DATA) // 3}-"
 
 
+@pytest.mark.parametrize("versions", ["kept", "ignored", "none"])
+def test_a_file_that_changed_between_two_tries_is_fetched_anew(versions: str, server: Server, tmp_path: Path) -> None:
+    server.files["/w"], server.behaviour["/w"], server.versions = DATA[::-1], "cut", versions
+    with pytest.raises(errors.NotFetched):
+        fetch.fetch(Download("w.ckpt", (server.url + "/w",)), tmp_path, model="m",
+                    settings=replace(PATIENT, attempts=1), on_fetched=lambda _: None)  # fmt: skip
+    server.files["/w"], server.behaviour["/w"] = DATA, ""
+    assert get(server, tmp_path, "/w", bytes=None, sha256=None).read_bytes() == DATA
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["w.ckpt"]
+
+
+def test_a_file_without_a_known_hash_is_resumed_while_it_stays_the_same(server: Server, tmp_path: Path) -> None:
+    server.files["/w"], server.behaviour["/w"] = DATA, "cut"
+    assert get(server, tmp_path, "/w", bytes=None, sha256=None).read_bytes() == DATA
+    assert server.asked("/w")[1] == f"bytes={len(DATA) // 3}-"
+
+
 @pytest.mark.parametrize(
     ("behaviour", "complaint"),
     [("lies", r"offers 1048583 bytes, the card says 1048576"), ("wrong", "other bytes"), ("gone", "answers 404")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,11 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Server:
-    """Files by path; `behaviour` by path: slow, cut, lies, longer, wrong, no-range, busy, gone."""
+    """Files by path; `behaviour` by path: slow, cut, lies, longer, wrong, no-range, busy, gone.
+
+    `versions`: whether answers have an ETag and If-Range is kept, "ignored" (a 206 all the same), or there are "none".
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     behaviour: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    versions: str = "kept"
     together: int = 0
     most_together: int = 0
     url: str = ""
@@ -53,11 +58,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         ranged = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0]
-        start = 0 if behaviour == "no-range" else int(ranged)
+        version = f'"{zlib.crc32(data):x}"'
+        is_other = self.state.versions == "kept" and self.headers.get("If-Range", version) != version
+        start = 0 if behaviour == "no-range" or is_other else int(ranged)
         body = bytes(len(data)) if behaviour == "wrong" else data[start:]
         self.send_response(206 if start else 200)
         length = len(body) + {"lies": 7}.get(behaviour, 0)
         self.send_header("Content-Length", str(length))
+        if self.state.versions != "none":
+            self.send_header("ETag", version)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.end_headers()

@@ -152,6 +152,7 @@ def fetch(wanted: Download, folder: Path, *, model: str, settings: Settings, on_
             Fetched(model, wanted.file, done, total)))  # fmt: skip
         if complaint is None:
             part.replace(target)
+            _version_file(part).unlink(missing_ok=True)
             return target
         tried.append(f"{url} ({complaint})")
     raise NotFetched(model=model, tried="; ".join(tried))
@@ -208,8 +209,8 @@ def _more(
     have = _size(part)
     if wanted.bytes is not None and have >= wanted.bytes:
         return True
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    with client.stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as answer:
+    headers = {**_resuming(part, wanted), "Accept-Encoding": "identity"}
+    with client.stream("GET", url, headers=headers) as answer:
         if answer.status_code == 416:  # nothing is missing, or what we have is not of this file
             return _restart_unless_whole(answer, part, have)
         if answer.status_code in (408, 425, 429, 500, 502, 503, 504):
@@ -219,6 +220,9 @@ def _more(
         start = _start(answer) if answer.status_code == 206 else 0
         if start not in (0, have):
             raise _WrongAnswer("it answers another range than asked for")
+        if not _continues(answer, start, part, wanted):
+            part.unlink()
+            return False
         total = _total(answer, start)
         if wanted.bytes is not None and total is not None and total != wanted.bytes:
             raise _WrongAnswer(f"it offers {total} bytes, the card says {wanted.bytes}")
@@ -230,6 +234,31 @@ def _more(
                     part.unlink()
                     raise _WrongAnswer("it sends more bytes than it said")
     return _size(part) == (wanted.bytes or total or _size(part))
+
+
+def _resuming(part: Path, wanted: Download) -> dict[str, str]:
+    """Headers that ask for the rest of what began to arrive; for all of it where no hash or version would tell."""
+    have, version = _size(part), _version_file(part)
+    if not have or not (wanted.sha256 or version.is_file()):
+        return {}
+    return {"Range": f"bytes={have}-"} | ({} if wanted.sha256 else {"If-Range": version.read_text("ascii")})
+
+
+def _continues(answer: httpx2.Response, start: int, part: Path, wanted: Download) -> bool:
+    """Whether an answer is of the version of the file that began to arrive; that of a new one is noted."""
+    etag, noted = answer.headers.get("etag", ""), _version_file(part)
+    version = answer.headers.get("last-modified", "") if etag.startswith("W/") or not etag else etag
+    if start:
+        return bool(wanted.sha256) or not version or version == noted.read_text("ascii")
+    noted.unlink(missing_ok=True)
+    if version.isascii() and version:
+        noted.write_text(version, "ascii")
+    return True
+
+
+def _version_file(part: Path) -> Path:
+    """Where the ETag or Last-Modified of a file lies of which a part is here."""
+    return part.with_name(part.name + ".version")
 
 
 def _restart_unless_whole(answer: httpx2.Response, part: Path, have: int) -> bool:

@@ -77,3 +77,14 @@ def test_pulling_a_recipe_pulls_what_the_policy_allows_and_says_what_it_does_not
     assert "kim-mel-vocals: licence MIT" in said
     assert "resurrection-vocals" in said
     assert not list(models.glob("*/card.toml"))
+
+
+def test_a_broken_recipe_is_told_beside_the_list(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "recipes").mkdir(parents=True)
+    (models / "recipes" / "mine.toml").write_text('[split]\nmodel = "foo"\nstems = { a = ["a"] }')
+    assert run(["models", "list", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "four" in {recipe["name"] for recipe in json.loads(said.out)["recipes"]}
+    assert "mine.toml is not valid: there is no model foo" in said.err
+    assert run(["models", "pull", "mine"]) == 1
+    assert "there is no model foo" in capsys.readouterr().err

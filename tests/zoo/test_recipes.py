@@ -161,6 +161,10 @@ def test_files_of_a_recipe_leave_nothing_behind_when_it_is_cancelled(tmp_path: P
         ('[split]\nmodel = "x"', "which stems of x"),
         ('[split]\nmodel = "x"\nstems = { a = ["a"] }\ncolour = 1', "colour means nothing"),
         ('[split]\nrecipe = "bad"', "made of itself"),
+        ('[split]\nmodel = 3\nstems = { a = ["a"] }', "not a name"),
+        ('[split]\nmodel = "x"\nstems = { a = [1] }', "not a name"),
+        ('[split]\nmodel = "x"\nstems = { a = "kick" }', "not lists"),
+        ('[split]\nmodel = "foo"\nstems = { a = ["a"] }', "there is no model foo"),
         ('[split]\nrecipe = "no-such"', "no model 'no-such'"),
         ('[split]\nblend = "loudest"\nstems = ["a"]\nof = []', "not one of mean"),
         ('[split]\nblend = "mean"\nstems = ["a"]\nof = []', "no member gives a"),
@@ -175,6 +179,32 @@ def test_a_wrong_recipe_says_what_is_wrong_and_where(models: Path, text: str, wo
     with pytest.raises(errors.BadRecipe, match=words) as raised:
         recipes.recipe("bad")
     assert "bad.toml" in str(raised.value)
+
+
+def test_recipes_that_are_made_of_one_another_are_told_with_the_chain(models: Path) -> None:
+    written(models, "a", '[split]\nrecipe = "b"')
+    written(models, "b", '[split]\nrecipe = "a"')
+    with pytest.raises(errors.BadRecipe, match=r"b\.toml.* made of itself: a → b → a"):
+        recipes.recipe("a")
+    assert {"a", "b"}.isdisjoint(recipe.name for recipe in recipes.listing())
+
+
+def test_a_recipe_that_is_broken_is_told_and_the_others_are_listed(models: Path) -> None:
+    written(models, "good", '[split]\nrecipe = "four"')
+    written(models, "broken", "[split")
+    written(models, "un named", '[split]\nrecipe = "four"')
+    assert {"good", "four"} <= {recipe.name for recipe in recipes.listing()}
+    told = [str(error) for error in recipes.broken()]
+    assert [name in line for name, line in zip(("broken.toml", "un named.toml"), told, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["twelve", "htdemucs", "fast", "taken-in"])
+def test_a_recipe_hides_no_model_and_no_other_recipe(models: Path, name: str) -> None:
+    install("taken-in", "roformer", ("vocals",))
+    written(models, name, '[split]\nrecipe = "four"')
+    assert recipes.is_recipe(name) == (name == "fast")
+    (error,) = recipes.broken()
+    assert f"'{name}' is the name of another recipe or model" in str(error)
 
 
 def test_a_recipe_that_does_not_fit_its_model_is_refused(models: Path) -> None:

@@ -56,6 +56,8 @@ def list_models(
     ours = [card for card in ours if stem is None or stem in card.stems]
     others = published.listing(use=use, stem=stem, policy=licences, only_here=here, sort=sort)
     trees = recipes.listing(use=use, stem=stem, policy=licences, only_here=here)
+    for error in recipes.broken():
+        _complain(error)
     if json:
         cards = [_facts(card) for card in ours] + [_published(card) for card in others]
         _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
@@ -224,6 +226,10 @@ def _ended(done: dict[str, Any]) -> int:
         line = told if name in told else f"{name}: {told}"
         Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _complain(error: Exception) -> None:
+    Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
 
 
 def _tell_recipes(trees: list[recipes.Recipe]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,7 @@ from stemwright.zoo.published import names as published_names
 _CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Models, each with those of its stems that are summed."""
+_NAME = re.compile(r"[\w.+-]+")
 RECIPES = Path(str(files("stemwright"))) / "zoo" / "recipes"
 
 
@@ -122,7 +124,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Names of all recipes: those that come with Stemwright, and those in `recipes` in the folder of the models."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+    return sorted(_files())
 
 
 def is_recipe(name: str) -> bool:
@@ -132,21 +134,36 @@ def is_recipe(name: str) -> bool:
 
 def recipe(name: str) -> Recipe:
     """The recipe of that name; raises UnknownModel, BadRecipe."""
-    if not re.fullmatch(r"[\w.+-]+", name):
-        raise UnknownModel(model=name)
-    path = next((folder / f"{name}.toml" for folder in _folders() if (folder / f"{name}.toml").is_file()), None)
+    return _recipe(name, ())
+
+
+def broken() -> list[BadRecipe]:
+    """What is wrong with files in `recipes` in the folder of the models; each error once."""
+    found = {str(error): error for path in _own() if (error := _wrong(path))}
+    return list(found.values())
+
+
+def _recipe(name: str, within: tuple[str, ...]) -> Recipe:
+    """The recipe of that name; `within` are those that it is a part of."""
+    path = _files().get(name)
     if path is None:
         raise UnknownModel(model=name)
-    return _read(path, path.stat().st_mtime_ns)
+    found = _read(path, path.stat().st_mtime_ns, within)
+    if strangers := sorted({*found.split.models} - _models()):
+        raise BadRecipe(path=path, reason=f"there is no model {', '.join(strangers)} for it to be made of")
+    return found
 
 
 def listing(
     *, use: str | None = None, stem: str | None = None, policy: str = "any", only_here: bool = False
 ) -> list[Recipe]:
-    """The recipes for a use, with a stem, under a licence policy, whose models are all on this machine."""
+    """The recipes for a use, with a stem, under a licence policy, whose models are all on this machine.
+
+    Those that `broken` tells of are left out.
+    """
     return [
         each
-        for each in map(recipe, names())
+        for each in _sound()
         if use in (None, each.use)
         and (stem is None or stem in each.split.leaves)
         and each.licence_class in ALLOWED[policy]
@@ -162,24 +179,54 @@ def total(cards: Sequence[Published]) -> str:
     return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")
 
 
-def _folders() -> tuple[Path, Path]:
-    return RECIPES, installed.folder() / "recipes"
+def _sound() -> Iterator[Recipe]:
+    for name in names():
+        with suppress(BadRecipe):
+            yield recipe(name)
+
+
+def _files() -> dict[str, Path]:
+    """Recipes by name: a file of one's own hides neither a recipe that comes along nor a model."""
+    bundled, models = {path.stem: path for path in RECIPES.glob("*.toml")}, _models()
+    own = {path.stem: path for path in _own() if _NAME.fullmatch(path.stem) and path.stem not in models}
+    return own | bundled
+
+
+def _own() -> list[Path]:
+    return sorted(path for path in (installed.folder() / "recipes").glob("*.toml") if path.is_file())
+
+
+def _models() -> set[str]:
+    return {*catalog.names(), *published_names(), *installed.names()}
+
+
+def _wrong(path: Path) -> BadRecipe | None:
+    if not _NAME.fullmatch(path.stem):
+        return BadRecipe(path=path, reason="its name has characters other than letters, digits and . + - _")
+    if _files().get(path.stem) != path:
+        return BadRecipe(path=path, reason=f"{path.stem!r} is the name of another recipe or model; rename the file")
+    try:
+        recipe(path.stem)
+    except BadRecipe as error:
+        return error
+    return None
 
 
 @cache
-def _read(path: Path, _changed: int) -> Recipe:
+def _read(path: Path, _changed: int, within: tuple[str, ...]) -> Recipe:
+    chain = (*within, path.stem)
     try:
         facts = tomllib.loads(path.read_text("utf-8"))
-        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _split(facts.pop("split"), path.stem))
-    except (tomllib.TOMLDecodeError, TypeError, KeyError, ValueError, AttributeError, UnknownModel) as error:
-        raise BadRecipe(path=path, reason=error) from error
+        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _split(facts.pop("split"), chain))
+    except KeyError as error:
+        raise BadRecipe(path=path, reason=f"{error} is missing") from error
+    except (OSError, TypeError, ValueError, AttributeError, RecursionError, UnknownModel) as error:
+        raise BadRecipe(path=path, reason=str(error).rstrip(".")) from error
 
 
-def _split(facts: dict[str, Any], name: str) -> Split:
-    then = {stem: _split(each, name) for stem, each in facts.pop("then", {}).items()}
-    split = (
-        _by_recipe(facts, name) if "recipe" in facts else _by_model(facts) if "model" in facts else _blend(facts, name)
-    )
+def _split(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
+    then = {stem: _split(each, chain) for stem, each in facts.pop("then", {}).items()}
+    split = _by_model(facts) if "model" in facts else (_by_recipe if "recipe" in facts else _blend)(facts, chain)
     if unknown := set(facts):
         raise ValueError(f"{', '.join(sorted(unknown))} means nothing here")
     for stem, each in then.items():
@@ -190,16 +237,23 @@ def _split(facts: dict[str, Any], name: str) -> Split:
     return split
 
 
-def _by_recipe(facts: dict[str, Any], name: str) -> Split:
+def _by_recipe(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
     other = facts.pop("recipe")
-    if other == name:
-        raise ValueError("it is made of itself")
-    return recipe(other).split
+    if other in chain:
+        raise ValueError(f"it is made of itself: {' → '.join((*chain, other))}")
+    return _recipe(other, chain).split
 
 
 def _by_model(facts: dict[str, Any]) -> Split:
     model, rest = facts.pop("model"), facts.pop("rest", None)
-    sums = {stem: tuple(members) for stem, members in facts.pop("stems", {}).items()}
+    lists = facts.pop("stems", {})
+    sums = {stem: tuple(members) for stem, members in lists.items()}
+    if not all(
+        isinstance(name, str) for name in (model, rest or "", *(name for each in sums.values() for name in each))
+    ):
+        raise ValueError("a model or a stem is not a name")
+    if not all(isinstance(each, list) for each in lists.values()):
+        raise ValueError("stems are not lists")
     if not sums and model in catalog.names():
         sums = {stem: (stem,) for stem in catalog.card(model).stems}
     if not sums or rest in sums:
@@ -208,9 +262,9 @@ def _by_model(facts: dict[str, Any]) -> Split:
     return Split(model=model, sums=sums, rest=rest, stems=stems, **_manner(facts))
 
 
-def _blend(facts: dict[str, Any], name: str) -> Split:
+def _blend(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
     how, stems = facts.pop("blend"), tuple(facts.pop("stems"))
-    members = tuple(_split(each, name) for each in facts.pop("of"))
+    members = tuple(_split(each, chain) for each in facts.pop("of"))
     if how not in BLENDS:
         raise ValueError(f"blend is {how!r}, not one of {', '.join(BLENDS)}")
     if silent := [stem for stem in stems if not any(stem in member.leaves for member in members)]:

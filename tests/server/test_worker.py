@@ -4,14 +4,12 @@ import subprocess
 import time
 
 import pytest
-import sqlalchemy as sa
 
 from stemwright.errors import TaskEnded
 from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
-from stemwright.server.store.tables import tasks as rows
 from tests.crash.house import Receiver
 
 from .crew import Crew, Submit, crew, hook, submit, wait, worker  # noqa: F401  fixtures
@@ -55,29 +53,6 @@ def test_a_running_task_can_be_cancelled(
     wait(lambda: not list(settings.work.iterdir()))
     with pytest.raises(TaskEnded), database.transaction() as tx:
         workflows.cancel(tx, task)
-
-
-def test_a_task_that_nothing_would_ever_end_is_ended_by_the_chores(
-    database: Database, submit: Submit, crew: Crew, hook: Receiver, account: accounts.Account
-) -> None:
-    task = submit()
-    with database.transaction() as tx:  # its turn came, and its workflow is no more
-        tx.execute(sa.update(rows).where(rows.c.id == task).values(released=now_ms() - 61_000))
-    crew.start(retention_cron="* * * * * *")
-    wait(lambda: bool(hook.got[task]))
-    table = "workflow_status" if database.sqlite else "dbos.workflow_status"
-    chores = f"SELECT count(*) FROM {table} WHERE name = 'chores' AND status = "
-    with database.read() as tx:
-        assert tasks.find(tx, task).state == "failed"
-        assert credits.balance(tx, account.id) == 100
-
-    def are_done() -> bool:
-        with database.read() as tx:
-            return tx.exec_driver_sql(f"{chores}'SUCCESS'").scalar_one() > 0
-
-    wait(are_done)
-    with database.read() as tx:
-        assert tx.exec_driver_sql(f"{chores}'ERROR'").scalar_one() == 0
 
 
 def test_what_is_not_committed_is_never_started(

@@ -13,6 +13,7 @@ from stemwright.server.parentage import is_stopped
 from stemwright.server.store.tables import tasks
 from stemwright.server.store.tables import workers as rows
 
+LATE_CLAIM = 5_000  # the same where a worker that has ended took something all the same
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
 KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known
 
@@ -39,6 +40,11 @@ def beat(tx: sa.Connection, worker_id: str, *, now: int) -> bool:
     """Says that the worker lives; False when it was declared dead meanwhile and has to end itself."""
     mine = (rows.c.id == worker_id, rows.c.sweeper.is_(None), rows.c.ended.is_(None))
     return tx.execute(sa.update(rows).where(*mine).values(heartbeat=now)).rowcount == 1
+
+
+def silent_ms(tx: sa.Connection, worker_id: str, *, now: int) -> int:
+    """How long ago the worker last said that it lives; negative when the clock was set back meanwhile."""
+    return now - (tx.execute(sa.select(rows.c.heartbeat).where(rows.c.id == worker_id)).scalar() or 0)
 
 
 def drain(tx: sa.Connection, worker_id: str) -> None:
@@ -88,6 +94,13 @@ def claim_dead(tx: sa.Connection, sweeper: str, *, dead_after_ms: int, now: int)
     ]
     tx.execute(sa.update(rows).where(rows.c.id.in_(dead)).values(sweeper=sweeper, swept=now))
     return dead
+
+
+def claim_ended(tx: sa.Connection, sweeper: str, ended: list[str], *, now: int) -> list[str]:
+    """Those of the `ended` workers that nobody has just cleared away: they had something left, or took it too late."""
+    free = sa.or_(rows.c.swept.is_(None), rows.c.swept < now - LATE_CLAIM)
+    claimed = sa.update(rows).where(rows.c.id.in_(ended), rows.c.ended.is_not(None), free)
+    return list(tx.execute(claimed.values(sweeper=sweeper, swept=now).returning(rows.c.id)).scalars())
 
 
 def forget(tx: sa.Connection, worker_id: str, *, now: int) -> None:

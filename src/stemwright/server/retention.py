@@ -65,8 +65,6 @@ def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:
     count = 0
     while found := _read(database, tracks.expired, limit=BATCH, now=now):
         for track in found:
-            if _in_use(database, track.blob):
-                continue
             blobs.delete(track.blob)  # bytes first: after a crash in between it is done again
             with database.transaction() as tx:
                 tracks.forget_bytes(tx, track.audio_id, now=now)
@@ -125,15 +123,6 @@ def clear_folders(database: Database, settings: Settings) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             count += 1
     return count
-
-
-def _in_use(database: Database, blob: str) -> bool:
-    """Whether a task that has not ended still needs the song."""
-    with database.read() as tx:
-        return (
-            tx.execute(sa.select(tasks.c.id).where(tasks.c.source == blob, tasks.c.completed.is_(None))).first()
-            is not None
-        )
 
 
 def _read(database: Database, query: Callable[..., list[T]], **arguments: Any) -> list[T]:

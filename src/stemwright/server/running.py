@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from queue import Queue
 from threading import Event, Lock
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
 
@@ -37,7 +38,8 @@ from stemwright.server.store.database import AWAY, Database
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
 MOST_FILES = 64  # of one task: the Mega model's heads, their rest, and two for the player
-PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 64)  # before a step is tried again
+PAUSES_SECONDS = (1, 2, 4, 8, 16, 32, 64)  # before a step is tried again; the last one again and again
+DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
 DAY_MS = 86_400_000
 
 log = logging.getLogger("stemwright.worker")
@@ -58,6 +60,7 @@ class Workshop:
     children: Queue[separating.Child] = field(default_factory=Queue)
     stopping: Event = field(default_factory=Event)
     strays: set[str] = field(default_factory=set)  # workflows of ours that no thread was running a moment ago
+    blind_until: float = 0.0  # by the monotonic clock: what seems dead may only have had no database
     leaving: Event = field(default_factory=Event)  # nothing new is taken
     freed: Event = field(default_factory=Event)  # a slot is free: the next one's turn may have come
     work: metrics.Work = field(default_factory=metrics.Work)
@@ -109,6 +112,13 @@ class Workshop:
     def warm(self) -> int:
         """How many separation processes are up."""
         return sum(1 for child in self.every_child if child.pid)
+
+    def die(self) -> NoReturn:
+        """Ends this process, which was stopped or cut off for too long: whatever it holds belongs to others now."""
+        log.error("worker %s was declared dead and ends itself", self.worker_id)
+        for child in self.every_child:
+            child.kill()
+        os._exit(DECLARED_DEAD)
 
     def stop(self) -> None:
         """Ends the separation processes; their tasks are not failed but left to the next worker."""
@@ -172,16 +182,19 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
 
 
 def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """What the step answers. It raises only when the database or the storage is away, and is tried again: what is
-    wrong with a task is its answer."""
-    for pause_seconds in PAUSES_SECONDS:
+    """What the step answers. It raises only when the database or the storage is away, and is tried again until they
+    are back: what is wrong with a task is its answer. A fault of ours is raised in the end."""
+    for number in count():
+        pause_seconds = PAUSES_SECONDS[min(number, len(PAUSES_SECONDS) - 1)]
         try:
             return step(shop, *args, **kwargs)
-        except Exception:
+        except Exception as error:
+            if number >= len(PAUSES_SECONDS) and not isinstance(error, (*AWAY, BlobsAway)):
+                raise
             log.warning("%s is tried again in %g s", step.__name__, pause_seconds, exc_info=True)
         if shop.stopping.wait(pause_seconds):
             Event().wait()  # this process is about to end; the task is the next worker's
-    return step(shop, *args, **kwargs)
+    raise AssertionError
 
 
 def tidy(shop: Workshop, task_id: str) -> None:
@@ -233,8 +246,10 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
     try:
         with shop.database.single() as tx:
             task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now)
-    except (TaskEnded, Superseded) as over:
+    except TaskEnded as over:
         return {"over": str(over)}
+    except Superseded:
+        shop.die()  # and not an answer: the workflow would count as done
     if task.started == now:
         shop.work.took("waiting", (now - task.created) / 1000, model=shop.settings.model, kind=task.kind)
     if task.attempt > MAX_ATTEMPTS:

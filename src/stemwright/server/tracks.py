@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from stemwright.errors import TrackNotFound
 from stemwright.server.store.prepared import Prepared
-from stemwright.server.store.tables import tracks
+from stemwright.server.store.tables import tasks, tracks
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,9 @@ def by_blob(tx: sa.Connection, blob: str) -> Track | None:
 
 
 def expired(tx: sa.Connection, *, limit: int = 100, now: int) -> list[Track]:
-    """Tracks whose time is over and whose bytes are still there."""
-    query = sa.select(tracks).where(tracks.c.expires <= now, tracks.c.gone.is_(None)).limit(limit)
+    """Tracks whose time is over and whose bytes are still there, though no unfinished task needs them."""
+    needed = sa.exists().where(tasks.c.source == tracks.c.blob, tasks.c.completed.is_(None))
+    query = sa.select(tracks).where(tracks.c.expires <= now, tracks.c.gone.is_(None), ~needed).limit(limit)
     return [Track(**row) for row in tx.execute(query).mappings()]
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -20,7 +21,6 @@ from stemwright.server.store import migrations
 from stemwright.server.store.database import Database
 from stemwright.zoo import catalog, machine
 
-DECLARED_DEAD = 3  # exit status: others have taken this worker's tasks over
 LOOK_SECONDS = 0.6  # of an idle worker for something to do: no task waits longer for it
 LEAVE_SECONDS = 10  # beside the grace for its tasks: for the database to hear that it leaves
 PATIENCE_SECONDS = 180  # with object storage that does not answer: a separation is worth waiting for
@@ -90,20 +90,19 @@ def open_workshop(settings: Settings, database: Database) -> Workshop:
 
 def _beat(shop: Workshop) -> None:
     with shop.database.transaction() as tx:
-        alive = fleet.beat(tx, shop.worker_id, now=fleet.clock(tx))
+        now = fleet.clock(tx)
+        silent_ms = fleet.silent_ms(tx, shop.worker_id, now=now)
+        alive = fleet.beat(tx, shop.worker_id, now=now)
     if not alive:
-        # It was stopped or cut off for too long. Whatever it holds belongs to others now.
-        log.error("worker %s was declared dead and ends itself", shop.worker_id)
-        for child in shop.every_child:
-            child.kill()
-        os._exit(DECLARED_DEAD)
+        shop.die()
+    if (
+        silent_ms > shop.settings.dead_after_seconds * 1000 / 2
+    ):  # so may the others have been: let them say that they live
+        shop.blind_until = time.monotonic() + shop.settings.dead_after_seconds
 
 
 def _sweep(shop: Workshop) -> None:
-    dead_after = int(shop.settings.dead_after_seconds * 1000)
-    with shop.database.transaction() as tx:
-        dead = fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=fleet.clock(tx))
-    for worker_id in dead:
+    for worker_id in _dead(shop):
         count = _hand_over(shop, worker_id)
         for _ in range(count):
             shop.work.retried("worker")
@@ -114,6 +113,18 @@ def _sweep(shop: Workshop) -> None:
     retention.clear_folders(shop.database, shop.settings)
     for child in shop.every_child:
         child.kill_when_idle(shop.settings.child_idle_seconds)
+
+
+def _dead(shop: Workshop) -> list[str]:
+    """Workers whose workflows are this one's to hand over; nobody else gets them for now."""
+    dead_after = int(shop.settings.dead_after_seconds * 1000)
+    holding = workflows.held_by_ended(shop.database)
+    with shop.database.transaction() as tx:
+        now = fleet.clock(tx)
+        late = fleet.claim_ended(tx, shop.worker_id, holding, now=now) if holding else []
+        if time.monotonic() < shop.blind_until:
+            return late
+        return late + fleet.claim_dead(tx, shop.worker_id, dead_after_ms=dead_after, now=now)
 
 
 def _end_frozen(shop: Workshop) -> None:

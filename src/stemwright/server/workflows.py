@@ -25,6 +25,8 @@ from stemwright.server.doorbell import Doorbell
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
+from stemwright.server.store.tables import callbacks, workers
+from stemwright.server.store.tables import tasks as task_rows
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -37,6 +39,7 @@ SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
 POLL_SECONDS = 0.25  # of a queue, where the doorbell cannot be put in
 SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has rung
 DELAYS_SECONDS = 4.0  # between two looks for delays that are over: beyond 5 s PostgreSQL ends the session that waits
+PATIENT_MS = 60_000  # after which what has no workflow was lost
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 
 log = logging.getLogger("stemwright.worker")
@@ -257,11 +260,7 @@ def adopt(database: Database, settings: Settings) -> list[str]:
         living = fleet.shapes(tx, dead_after_ms=int(settings.dead_after_seconds * 1000), now=fleet.clock(tx))
         found = tx.execute(_strange(tx, living).with_for_update(skip_locked=True)).all()
         adopted = [row.workflow_uuid for row in found]
-        for name in ("workflow_input", "workflow_output", "operation_outputs", "workflow_status"):
-            table = _table(tx, name)
-            tx.execute(sa.delete(table).where(table.c.workflow_uuid.in_(adopted)))
-        for workflow_id in adopted:
-            _begin_anew(tx, workflow_id)
+        _begin_anew(tx, adopted)
     if adopted:
         shapes = ", ".join(sorted({row.application_version for row in found}))
         log.warning("begins %d workflows anew in shape %s: no worker has shape %s", len(adopted), SHAPE, shapes)
@@ -280,17 +279,31 @@ def _strange(tx: sa.Connection, living: Iterable[str] = ()) -> sa.Select[Any, An
     return sa.select(rows.c.workflow_uuid, rows.c.application_version).where(*waiting)
 
 
-def _begin_anew(tx: sa.Connection, workflow_id: str) -> None:
-    if workflow_id.startswith("separation-"):
-        _enqueue_separation(tx, workflow_id.removeprefix("separation-"))
-    elif workflow_id.startswith("msg_"):
-        callback_id, _, number = workflow_id.rpartition(".")
-        enqueue_callback(tx, callback_id, number=int(number))
+def _begin_anew(tx: sa.Connection, workflow_ids: list[str]) -> None:
+    """Forgets what there was of these workflows, and enqueues them in our shape."""
+    for name in ("workflow_input", "workflow_output", "operation_outputs", "workflow_status"):
+        table = _table(tx, name)
+        tx.execute(sa.delete(table).where(table.c.workflow_uuid.in_(workflow_ids)))
+    for workflow_id in workflow_ids:
+        if workflow_id.startswith("separation-"):
+            _enqueue_separation(tx, workflow_id.removeprefix("separation-"))
+        elif workflow_id.startswith("msg_"):
+            callback_id, _, number = workflow_id.rpartition(".")
+            enqueue_callback(tx, callback_id, number=int(number))
+
+
+def held_by_ended(database: Database) -> list[str]:
+    """Workers that have ended and still hold workflows: they took them when they had been declared dead."""
+    with database.read() as tx:
+        held = _table(tx, "workflow_status")
+        ended = sa.exists().where(workers.c.id == held.c.executor_id, workers.c.ended.is_not(None))
+        pending = (sa.literal_column("status IN ('ENQUEUED', 'PENDING')"), held.c.status == "PENDING", ended)
+        return list(tx.execute(sa.select(held.c.executor_id).where(*pending).distinct()).scalars())
 
 
 def _table(tx: sa.Connection, name: str) -> sa.TableClause:
     """One of DBOS's own."""
-    columns = (sa.column(each) for each in ("workflow_uuid", "status", "application_version"))
+    columns = (sa.column(each) for each in ("workflow_uuid", "status", "application_version", "executor_id"))
     return sa.table(name, *columns, schema=None if tx.dialect.name == "sqlite" else "dbos")
 
 
@@ -349,28 +362,40 @@ def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
     from dbos import DBOS
 
     retention.purge(shop.database, shop.blobs, shop.settings, now=now_ms())
+    _rescue(shop)
     # What asks DBOS for workflows is a step: outside of one, a workflow records every answer, and these cannot be.
-    DBOS.run_step({"name": "rescue"}, _rescue, shop)
     DBOS.run_step({"name": "forget"}, _forget_old)
     ring(CHORES)  # the next may have come meanwhile
 
 
-def _rescue(shop: Workshop) -> list[str]:
-    """Ends every task whose workflow is no more: the last resort, so that none stays unfinished for ever."""
-    from dbos import DBOS
+def _rescue(shop: Workshop) -> None:
+    """Begins anew what no workflow sees to any more, tasks and callbacks: the last resort, so that nothing waits for
+    ever. What has not ended within a day of its turn ends here."""
+    now = now_ms()
+    with shop.database.transaction() as tx:
+        separation = sa.literal("separation-").concat(task_rows.c.id)
+        lost = _unseen(tx, separation, task_rows.c.completed.is_(None), task_rows.c.released < now - PATIENT_MS)
+        number = sa.cast(callbacks.c.attempts + 1, sa.String)
+        message = callbacks.c.id.concat(".").concat(number)
+        lost += _unseen(tx, message, callbacks.c.state == "pending", callbacks.c.created < now - PATIENT_MS)
+        late = [task for task in tasks.released_before(tx, now - retention.DAY_MS) if f"separation-{task}" in lost]
+        again = [each for each in lost if each.removeprefix("separation-") not in late]
+        _begin_anew(tx, again)
+    for workflow_id in again:
+        log.warning("workflow %s was lost and begins anew", workflow_id)
+    for task_id in late:
+        answer = {"failure": "separation", "error": "The separation was interrupted again and again, for a day."}
+        running.end(shop, task_id, answer, enqueue=enqueue_callback)
+        running.tidy(shop, task_id)
 
-    with shop.database.read() as tx:
-        waiting = tasks.released_before(tx, now_ms() - 60_000)
-    alive = {"ENQUEUED", "PENDING", "DELAYED"}
-    lost = []
-    for task_id in waiting:
-        found = DBOS.list_workflows(workflow_ids=[f"separation-{task_id}"], load_input=False, load_output=False)
-        if not any(workflow.status in alive for workflow in found):
-            answer = {"failure": "separation", "error": "The separation was interrupted and could not be resumed."}
-            running.end(shop, task_id, answer, enqueue=enqueue_callback)
-            running.tidy(shop, task_id)
-            lost.append(task_id)
-    return lost
+
+def _unseen(tx: sa.Connection, workflow_id: sa.ColumnElement[str], *where: sa.ColumnElement[bool]) -> list[str]:
+    """Names of the workflows that there should be for these rows, and are not: ended, failed or gone."""
+    rows = _table(tx, "workflow_status")
+    alive = sa.exists().where(
+        rows.c.workflow_uuid == workflow_id, rows.c.status.in_(("ENQUEUED", "PENDING", "DELAYED"))
+    )
+    return list(tx.execute(sa.select(workflow_id).where(*where, ~alive).limit(1000)).scalars())
 
 
 def _forget_old() -> int:

@@ -191,6 +191,11 @@ class NotInstalled(UnknownModel):
     were, beside the bundled one."""
 
 
+class NoModelsFolder(StemwrightError):
+    """Models cannot be kept in {path}: {reason}. Give another folder in STEMWRIGHT_MODELS, or let this user write
+    there."""
+
+
 class BadCard(StemwrightError):
     """The model card {path} is not valid: {reason}."""
 

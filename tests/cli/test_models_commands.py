@@ -88,3 +88,44 @@ def test_a_broken_recipe_is_told_beside_the_list(models: Path, capsys: pytest.Ca
     assert "mine.toml is not valid: there is no model foo" in said.err
     assert run(["models", "pull", "mine"]) == 1
     assert "there is no model foo" in capsys.readouterr().err
+
+
+def broken_card(models: Path, name: str, text: str) -> None:
+    (models / name).mkdir(parents=True)
+    (models / name / "card.toml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[", "is not valid"), ('weights = "w"\narchitecture = "scnet"\nstems = ["a"]', "sha256 is missing"),
+     ('weights = "w"\narchitecture = "scnet"\nsha256 = "0"', "stems are missing")],
+)  # fmt: skip
+def test_a_broken_card_is_told_beside_the_others_and_can_be_removed(
+    models: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    broken_card(models, "a", text)
+    broken_card(models, "kim-mel-vocals", text)
+    for command in (["verify"], ["show", "a"]):
+        assert run(["models", *command]) == 1
+        assert words in capsys.readouterr().err
+    assert run(["separate", __file__, "--model", "a"]) == 1
+    assert words in capsys.readouterr().err
+    assert run(["models", "list", "--here"]) == 0
+    assert (run(["models", "remove", "a"]), run(["models", "remove", "kim-mel-vocals"]), run(["models", "verify"])) == (
+        0, 0, 0)  # fmt: skip
+
+
+def test_pulling_none_at_once_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "pull", "kim-mel-vocals", "--at-once", "0"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_for_models_that_cannot_be_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "x.ckpt").write_bytes(b"x")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv("STEMWRIGHT_MODELS", str(place))
+        assert run(["models", "add", str(tmp_path / "x.ckpt")]) == 1
+        assert f"cannot be kept in {place}" in capsys.readouterr().err

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from stemwright.errors import BadCard, BadWeights, StemwrightError
 from stemwright.zoo import catalog, published, recipes
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
 Flag = Annotated[bool, Parameter(negative=())]
+AtOnce = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Sorting = Literal["name", "use", "size", "licence", "score"]
 Policy = Literal["permissive", "noncommercial", "any"]
 
@@ -104,7 +106,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
 
 
 @models.command
-def pull(*names: str, yes: Flag = False, at_once: int = 3) -> int:
+def pull(*names: str, yes: Flag = False, at_once: AtOnce = 3) -> int:
     """Fetch public models: resumed where it was cut, verified, converted, installed all or nothing.
 
     Parameters
@@ -184,7 +186,7 @@ def remove(name: str, /) -> None:
 
 
 @models.command
-def verify(*names: str) -> None:
+def verify(*names: str) -> int:
     """Read the weights of models on this machine through and compare them with their cards.
 
     Parameters
@@ -196,11 +198,17 @@ def verify(*names: str) -> None:
 
     console = Console(highlight=False)
     found = names or installed.names()
+    wrong: list[StemwrightError] = []
     for name in found:
-        installed.verify(name)
-        console.print(f"{name}: as its card says", markup=False)
+        try:
+            installed.verify(name)
+            console.print(f"{name}: as its card says", markup=False)
+        except (BadCard, BadWeights) as error:
+            wrong.append(error)
+            _complain(error)
     if not found:
         console.print("No model was fetched yet: there is only the bundled one.")
+    return 1 if wrong else 0
 
 
 @contextmanager

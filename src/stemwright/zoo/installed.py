@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadWeights, NotInstalled
+from stemwright.errors import BadCard, BadWeights, NoModelsFolder, NotInstalled
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,15 @@ class Installed:
 
 
 def folder(*, create: bool = False) -> Path:
-    """Where models are kept: STEMWRIGHT_MODELS, else the platform's cache folder."""
+    """Where models are kept: STEMWRIGHT_MODELS, else the platform's cache folder; raises NoModelsFolder."""
     place = Path(os.environ.get("STEMWRIGHT_MODELS") or _caches() / "stemwright" / "models")
     if create:
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NoModelsFolder(path=place, reason=error.strerror) from error
+        if not os.access(place, os.W_OK):
+            raise NoModelsFolder(path=place, reason="it may not be written")
     return place
 
 
@@ -53,14 +58,28 @@ def names() -> list[str]:
 
 def find(name: str) -> Installed | None:
     """The model of that name if it is on this machine; raises BadCard."""
-    card = folder() / name / "card.toml"
-    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith(".") or not card.is_file():
+    card = _card(name)
+    if card is None:
         return None
     try:
-        facts = tomllib.loads(card.read_text("utf-8"))
-        return Installed(name, card.parent, {**facts, "weights": Path(facts["weights"]).name})
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+        return Installed(name, card.parent, _checked(tomllib.loads(card.read_text("utf-8"))))
+    except (OSError, ValueError) as error:
         raise BadCard(path=card, reason=error) from error
+
+
+def _card(name: str) -> Path | None:
+    card = folder() / name / "card.toml"
+    return card if re.fullmatch(r"[\w.+-]+", name) and not name.startswith(".") and card.is_file() else None
+
+
+def _checked(facts: dict[str, Any]) -> dict[str, Any]:
+    """A card's facts if they have what every model needs; raises ValueError."""
+    if missing := [key for key in ("architecture", "weights", "sha256") if not isinstance(facts.get(key), str)]:
+        raise ValueError(f"{' and '.join(missing)} is missing")
+    stems = facts.get("stems")
+    if not (stems and isinstance(stems, list) and all(isinstance(stem, str) for stem in stems)):
+        raise ValueError("stems are missing")
+    return {**facts, "weights": Path(facts["weights"]).name}
 
 
 def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
@@ -78,17 +97,17 @@ def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
 
 
 def remove(name: str) -> int:
-    """Deletes a model from this machine; returns the bytes it took; raises NotInstalled."""
-    model = find(name)
-    if model is None:
+    """Deletes a model from this machine, whatever its card says; returns the bytes it took; raises NotInstalled."""
+    card = _card(name)
+    if card is None:
         raise NotInstalled(model=name)
-    size = sum(path.stat().st_size for path in model.folder.iterdir())
-    shutil.rmtree(model.folder)
+    size = sum(path.stat().st_size for path in card.parent.iterdir())
+    shutil.rmtree(card.parent)
     return size
 
 
 def verify(name: str) -> Installed:
-    """The model, its weights read through once and compared with its card; raises NotInstalled, BadWeights."""
+    """The model, its weights read through once and compared with its card; raises NotInstalled, BadCard, BadWeights."""
     model = find(name)
     if model is None:
         raise NotInstalled(model=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -109,8 +110,10 @@ def _read(path: Path) -> Published:
 
 
 def here(card: Published) -> bool:
-    """Whether the model, or every member of a bag, is on this machine."""
-    return all(map(installed.find, card.members or (card.name,)))
+    """Whether the model, or every member of a bag, is on this machine with a card that can be read."""
+    with suppress(BadCard):
+        return all(map(installed.find, card.members or (card.name,)))
+    return False
 
 
 def members(name: str) -> list[installed.Installed]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
-from stemwright.errors import BadRecipe, RecipeIncomplete, UnknownModel
+from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, installed
 from stemwright.zoo.published import ALLOWED, Published, consent, here, published
 from stemwright.zoo.published import names as published_names
@@ -294,6 +294,8 @@ def _grafted(split: Split, leaf: str, further: Split) -> Split:
 
 
 def _is_here(name: str) -> bool:
-    if name in catalog.names() or installed.find(name):
+    if name in published_names() and here(published(name)):
         return True
-    return name in published_names() and here(published(name))
+    with suppress(BadCard):
+        return name in catalog.names() or installed.find(name) is not None
+    return False

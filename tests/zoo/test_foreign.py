@@ -136,6 +136,45 @@ def test_a_yaml_fills_in_what_tensors_do_not_show_and_its_contradictions_are_rep
     assert any("bands" in note for note in added.notes)
 
 
+NONSENSE = {
+    "audio: {chunk_size: -5}": "audio.chunk_size is '-5', not a whole number from 4096",
+    "audio: {chunk_size: 99999999999}": "audio.chunk_size",
+    "audio: {chunk_size: many}": "audio.chunk_size is 'many'",
+    "model: {stft_hop_length: 0}": "model.stft_hop_length is '0', not a whole number from 1",
+    "model: {stft_hop_length: 60000}": "between its frames are 60000 samples",
+    "model: {stft_n_fft: -3}": "model.stft_n_fft",
+    "model: {freqs_per_bands: abc}": "not a list of whole numbers above 0",
+    "model: {zero_dc: 7}": "not true or false",
+    "training: {instruments: 3}": "not a list of names",
+}
+
+
+@pytest.mark.parametrize("text", NONSENSE)
+def test_what_cannot_be_in_a_yaml_is_refused_as_the_yamls_fault(text: str, tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.ckpt", state("BS-RoFormer"))
+    (tmp_path / "its.yaml").write_text(text)
+    with pytest.raises(errors.BadConfig, match=NONSENSE[text]) as refused:
+        foreign.add(file, config=tmp_path / "its.yaml")
+    assert "its.yaml" in str(refused.value)
+    assert installed.names() == []
+
+
+@pytest.mark.parametrize(
+    ("case", "text", "message"),
+    [
+        ("HTDemucs", "htdemucs: {t_heads: 7}", "cannot have 7 heads"),
+        ("HTDemucs", "training: {segment: hello}", "not a number of seconds"),
+        ("SCNet", "model: {band_SR: 7}", "not a list of three parts of 1"),
+        ("SCNet", "model: {band_stride: [1, 400, 16]}", "larger than the kernels"),
+        ("TFC-TDF v3", "audio: {chunk_size: 100000}", "have to be a multiple of 8"),
+    ],
+)
+def test_sizes_with_which_a_net_cannot_run_are_refused(case: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "its.yaml").write_text(text)
+    with pytest.raises(errors.BadConfig, match=message):
+        foreign.convert(saved(tmp_path / "a.ckpt", state(case)), tmp_path / "out", config=tmp_path / "its.yaml")
+
+
 def test_what_demucs_wrote_beside_its_weights_is_believed(tmp_path: Path) -> None:
     made = {"klass": Fraction, "args": (), "kwargs": {"sources": list("wxyz"), "segment": Fraction(39, 5)}}
     model = foreign.add(saved(tmp_path / "a.th", {**made, "state": state("HTDemucs")})).model

@@ -14,8 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import ForeignError, UnknownArchitecture, UnreadableCheckpoint
-from stemwright.zoo import archive, mdx_nets, recognition, renaming, training_config
+from stemwright.errors import BadConfig, ForeignError, UnknownArchitecture, UnreadableCheckpoint
+from stemwright.zoo import archive, fitting, mdx_nets, recognition, renaming, training_config
 
 _ROFORMER = re.compile(
     r"bands\.\d+\.(norm\.gamma|linear\.(weight|bias))|(time|band)_angles|norm\.gamma"
@@ -42,19 +42,22 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         raise UnknownArchitecture(
             reason=f"it is a variant of {found.architecture} with {len(left)} tensors like {left[0]}"
         )
-    said = training_config.read(config) if config else {}
-    sizes, contradictions = _agreed(found, training_config.sizes(found.architecture, found.kind, said))
+    said = training_config.stated(config, found.architecture, found.kind)
+    sizes, contradictions = _agreed(found, said.sizes)
     told = _told(found.architecture, checkpoint.facts)
     sizes |= told
+    segment = sizes.get("segment") or said.segment or found.segment
+    if config and (misfit := fitting.misfit(found.architecture, sizes, segment)):
+        raise BadConfig(path=config, reason=misfit)
     archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
-    stems, stems_assumed = _stems(found, training_config.stems(said), checkpoint.facts)
-    stated = {*told, *training_config.sizes(found.architecture, found.kind, said), *(["segment"] if said else [])}
+    stems, stems_assumed = _stems(found, said.stems, checkpoint.facts)
+    stated = {*told, *said.sizes, *(["segment"] if config else [])}
     return {
         "architecture": found.architecture,
         "sizes": sizes,
         "stems": list(stems),
-        "segment": sizes.get("segment") or training_config.segment(said) or found.segment,
-        "normalised": training_config.is_normalised(said),
+        "segment": segment,
+        "normalised": said.normalised,
         "assumed": [name for name in (*found.assumed, *stems_assumed) if name not in stated],
         "contradictions": contradictions,
         "left_out": sorted(checkpoint.stubs),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stemwright.errors import BadConfig
-from stemwright.zoo.bands import mel_bands, split_bands
+from stemwright.zoo.bands import Bands, mel_bands, split_bands
 
 MAX_BYTES = 1 << 20
 
@@ -42,6 +44,68 @@ _PLACES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+Kind = tuple[Callable[[Any], bool], str]
+"""What a value may be, and the words for it."""
+
+
+def _whole(low: int, high: int) -> Kind:
+    return (lambda value: type(value) is int and low <= value <= high), f"a whole number from {low} to {high}"
+
+
+def _wholes(length: int | None = None) -> Kind:
+    holds = _whole(1, 1 << 16)[0]
+    fits: Callable[[Any], bool] = lambda value: (  # noqa: E731  a table of rules
+        isinstance(value, list | tuple) and len(value) > 0 and length in (None, len(value)) and all(map(holds, value))
+    )
+    return fits, f"a list of {length or ''} whole numbers above 0".replace("  ", " ")
+
+
+def _words(pattern: str) -> Kind:
+    return (lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None), f"like {pattern}"
+
+
+def _are_shares(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple) and len(value) in (2, 3)
+    return is_list and all(type(each) is float and 0 < each < 1 for each in value) and sum(value[:2]) < 1
+
+
+_FLAG: Kind = (lambda value: isinstance(value, bool)), "true or false"
+_SECONDS: Kind = (lambda value: type(value) in (int, float) and 0.1 <= value <= 600), "a number of seconds up to 600"
+_RATE, _SEGMENT = _whole(8000, 192000), _whole(1 << 12, 600 * 44100)
+_SIZE, _SIZE_OR_NONE, _LARGE = _whole(1, 4096), _whole(0, 4096), _whole(1, 1 << 16)
+_KINDS: dict[str, Kind] = {
+    "n_fft": _whole(16, 1 << 16), "hop": _LARGE, "bins": _LARGE,
+    "normalized": _FLAG, "zero_dc": _FLAG, "skip": _FLAG,
+    "context": _SIZE_OR_NONE, "residual_depth": _SIZE_OR_NONE, "bottom": _SIZE_OR_NONE,
+    "dims": _wholes(), "kernels": _wholes(3), "strides": _wholes(3), "conv_depths": _wholes(3), "scale": _wholes(2),
+    "shares": (_are_shares, "a list of three parts of 1"),
+    "norm": _words("(?i)(none|batch|instance|group[1-9][0-9]{0,3})(norm)?|(batch|instance|group)norm[0-9]{0,4}"),
+    "activation": _words(r"gelu|relu|elu(\d+(\.\d+)?)?"),
+}  # fmt: skip
+"""Of sizes by our names; every other is a `_SIZE`."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a configuration says, checked; what it leaves open is None or empty."""
+
+    sizes: dict[str, Any] = field(default_factory=dict)
+    segment: int | None = None
+    stems: tuple[str, ...] = ()
+    normalised: bool = False
+
+
+def stated(path: Path | None, architecture: str, kind: str) -> Stated:
+    """What the yaml of a net of that architecture says, if there is one; raises BadConfig."""
+    if path is None:
+        return Stated()
+    config = read(path)
+    try:
+        return Stated(sizes(architecture, kind, config), segment(config), stems(config), is_normalised(config))
+    except ValueError as error:
+        raise BadConfig(path=path, reason=error) from error
+
+
 def read(path: Path) -> dict[str, Any]:
     """A yaml file as plain values: the safe loader, the tuple tag, no aliases; raises BadConfig."""
     try:
@@ -71,57 +135,65 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def sizes(architecture: str, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes that a configuration states, under our names."""
-    said = {ours: _at(config, place) for ours, place in _PLACES[architecture].items()}
-    said |= _translated(architecture, kind, config)
+    """The sizes that a configuration states, under our names; raises ValueError for one that cannot be."""
+    said = {ours: _valid(config, place, _KINDS.get(ours, _SIZE)) for ours, place in _PLACES[architecture].items()}
+    said |= _translated(architecture, kind, config, said)
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if value is not None
     }
 
 
-def _translated(architecture: str, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _translated(architecture: str, kind: str, config: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """What has another meaning there than here."""
     if architecture == "roformer":
-        depth, bands, widths = (
-            _at(config, f"model.{key}") for key in ("mask_estimator_depth", "num_bands", "freqs_per_bands")
-        )
-        n_fft, rate = _at(config, "model.stft_n_fft") or 2048, _at(config, "model.sample_rate") or 44100
-        return {
-            "mask_hidden": depth if kind == "mel" or depth is None else depth - 1,
-            "bands": mel_bands(bands, n_fft, rate)
-            if kind == "mel" and bands
-            else split_bands(tuple(widths))
-            if widths
-            else None,
-        }
+        depth = _valid(config, "model.mask_estimator_depth", _whole(1, 64))
+        bands = _mel(config, said["n_fft"] or 2048) if kind == "mel" else _bs(config)
+        return {"mask_hidden": depth if kind == "mel" or depth is None else depth - 1, "bands": bands}
     if architecture == "scnet":
-        shares = _at(config, "model.band_SR")
-        return {"shares": tuple(shares[:2]) if shares else None}
+        return {"shares": tuple(said["shares"][:2]) if said["shares"] else None}
     if architecture == "tfc_tdf":
-        norm, activation = _at(config, "model.norm"), _at(config, "model.act")
-        return {
-            "norm": norm.lower().replace("norm", "").replace("none", "") or "none" if isinstance(norm, str) else None,
-            "activation": activation,
-        }
-    length = _at(config, "training.segment")
-    return {"segment": int(length * (_at(config, "training.samplerate") or 44100)) if length else None}
+        return {"norm": said["norm"] and (said["norm"].lower().replace("norm", "") or "none")}
+    seconds, rate = _valid(config, "training.segment", _SECONDS), _valid(config, "training.samplerate", _RATE)
+    return {"segment": int(seconds * (rate or 44100)) if seconds else None}
+
+
+def _mel(config: Mapping[str, Any], n_fft: int) -> Bands | None:
+    count, rate = _valid(config, "model.num_bands", _SIZE), _valid(config, "model.sample_rate", _RATE)
+    try:
+        return mel_bands(count, n_fft, rate or 44100) if count else None
+    except IndexError:
+        raise ValueError(f"model.num_bands is {count}, more than {n_fft} samples can tell apart") from None
+
+
+def _bs(config: Mapping[str, Any]) -> Bands | None:
+    widths = _valid(config, "model.freqs_per_bands", _wholes())
+    return split_bands(tuple(widths)) if widths else None
 
 
 def segment(config: Mapping[str, Any]) -> int | None:
     """Samples that upstream separates at once."""
-    length = _at(config, "inference.chunk_size") or _at(config, "audio.chunk_size")
-    return int(length) if length else None
+    places = ("inference.chunk_size", "audio.chunk_size")
+    return next((length for place in places if (length := _valid(config, place, _SEGMENT))), None)
 
 
 def is_normalised(config: Mapping[str, Any]) -> bool:
     """Whether upstream brings the whole song to mean 0 and deviation 1 before the net."""
-    return bool(_at(config, "inference.normalize"))
+    return bool(_valid(config, "inference.normalize", _FLAG))
 
 
 def stems(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the net's outputs, in lower case: the target alone where there is one."""
-    target, names = _at(config, "training.target_instrument"), _at(config, "training.instruments") or ()
+    listed: Kind = (lambda value: isinstance(value, list | tuple)), "a list of names"
+    target, names = _at(config, "training.target_instrument"), _valid(config, "training.instruments", listed) or ()
     return (str(target).lower(),) if target else tuple(str(name).lower() for name in names)
+
+
+def _valid(config: Mapping[str, Any], place: str, kind: Kind) -> Any:
+    """The value there, None where there is none; raises ValueError when it is not what it has to be."""
+    value, (holds, words) = _at(config, place), kind
+    if value is not None and not holds(value):
+        raise ValueError(f"{place} is {str(value)[:60]!r}, not {words}")
+    return value
 
 
 def _at(config: Mapping[str, Any], place: str) -> Any:

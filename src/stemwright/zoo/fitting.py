@@ -1,0 +1,44 @@
+"""Whether a net of these sizes can run: what a configuration says of the sizes that no tensor shows is not yet that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def misfit(architecture: str, sizes: dict[str, Any], segment: int) -> str | None:
+    """What keeps a net of these sizes from running over segments of so many samples, in words; None when nothing."""
+    return next(_misfits(architecture, sizes, segment), None)
+
+
+def _misfits(architecture: str, sizes: dict[str, Any], segment: int) -> Iterator[str]:
+    n_fft, hop = sizes["n_fft"], sizes.get("hop", sizes["n_fft"] // 4)
+    if hop > n_fft // 2:
+        yield f"between its frames are {hop} samples, more than half of a frame's {n_fft}"
+    if segment <= n_fft:
+        yield f"a segment of {segment} samples is shorter than a frame, which has {n_fft}"
+    if architecture == "scnet" and any(s > k for s, k in zip(sizes["strides"], sizes["kernels"], strict=True)):
+        yield f"the strides {sizes['strides']} are larger than the kernels, {sizes['kernels']}"
+    if architecture == "tfc_tdf":
+        yield from _misfits_of_tfc_tdf(sizes, segment // hop + 1, rest=segment % hop)
+    if architecture == "htdemucs":
+        yield from _misfits_of_htdemucs(sizes)
+
+
+def _misfits_of_tfc_tdf(sizes: dict[str, Any], frames: int, *, rest: int) -> Iterator[str]:
+    multiple = sizes["scale"][0] ** sizes["levels"]
+    if rest or frames % multiple:
+        yield f"a segment is {frames} frames, which have to be a multiple of {multiple}, and {rest} samples"
+    if sizes["bins"] > sizes["n_fft"] // 2 + 1:
+        yield f"it reads {sizes['bins']} bins, and a frame of {sizes['n_fft']} samples has fewer"
+    groups = int(sizes["norm"].removeprefix("group")) if sizes["norm"].startswith("group") else 1
+    if sizes["width"] % groups or sizes["growth"] % groups:
+        yield f"{sizes['width']} channels, and {sizes['growth']} more a level, cannot be normalised in {groups} groups"
+
+
+def _misfits_of_htdemucs(sizes: dict[str, Any]) -> Iterator[str]:
+    width = sizes["bottom"] or sizes["width"] * sizes["growth"] ** (sizes["depth"] - 1)
+    if width % sizes["heads"]:
+        yield f"a transformer of width {width} cannot have {sizes['heads']} heads"
+    if sizes["stride"] != 4:
+        yield f"its strides are {sizes['stride']}, and its tensors are of one with 4"

@@ -129,3 +129,11 @@ def test_a_folder_for_models_that_cannot_be_is_told(
         monkeypatch.setenv("STEMWRIGHT_MODELS", str(place))
         assert run(["models", "add", str(tmp_path / "x.ckpt")]) == 1
         assert f"cannot be kept in {place}" in capsys.readouterr().err
+
+
+def test_a_setting_that_means_nothing_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_OFFLINE", "perhaps")
+    assert run(["models", "pull", "vocals"]) == 1
+    assert capsys.readouterr().err.count("STEMWRIGHT_OFFLINE is 'perhaps'") == 1

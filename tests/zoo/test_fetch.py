@@ -193,6 +193,34 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert Settings.from_environment() == Settings(offline=True, policy="noncommercial")
 
 
+@pytest.mark.parametrize(
+    ("value", "is_offline"), [("on", True), ("YES", True), ("off", False), ("0", False), ("", False)]
+)
+def test_offline_is_switched_on_and_off(monkeypatch: pytest.MonkeyPatch, value: str, is_offline: bool) -> None:
+    monkeypatch.setenv("STEMWRIGHT_OFFLINE", value)
+    assert Settings.from_environment().offline == is_offline
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("STEMWRIGHT_OFFLINE", "1, on, true, yes, 0"), ("STEMWRIGHT_LICENCES", "permissive, noncommercial, any")],
+)
+def test_a_setting_that_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, allowed: str) -> None:
+    monkeypatch.setenv(name, "anyy")
+    with pytest.raises(errors.BadSetting, match=f"{name} is 'anyy': that is none of {allowed}"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize("mirror", ["http://[::bad", "ftp://x", "nowhere"])
+def test_a_mirror_that_is_no_address_is_told_and_the_next_one_asked(
+    mirror: str, card: Published, server: Server
+) -> None:
+    assert fetch.pull("m", settings=replace(PATIENT, mirror=mirror))[0].name == "m"
+    server.behaviour["/w"] = "gone"
+    with pytest.raises(errors.NotFetched, match="not an address that can be asked"):
+        fetch.pull("other", settings=replace(PATIENT, mirror=mirror))
+
+
 def test_every_published_card_is_sound() -> None:
     cards = published.listing()
     assert len(cards) >= 45

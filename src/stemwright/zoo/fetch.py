@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stemwright.errors import LicenceForbids, NotFetched, NotRunnable, Offline
+from stemwright.errors import BadSetting, LicenceForbids, NotFetched, NotRunnable, Offline
 from stemwright.zoo import foreign, installed, recipes
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import httpx2
 
 RETRY_SECONDS = 0.5
+_ON, _OFF = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,20 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """From STEMWRIGHT_MIRROR, STEMWRIGHT_OFFLINE and STEMWRIGHT_LICENCES."""
+        """From STEMWRIGHT_MIRROR, STEMWRIGHT_OFFLINE and STEMWRIGHT_LICENCES; raises BadSetting."""
         return cls(
             mirror=os.environ.get("STEMWRIGHT_MIRROR") or None,
-            offline=os.environ.get("STEMWRIGHT_OFFLINE", "").lower() in ("1", "true", "yes"),
+            offline=_switch("STEMWRIGHT_OFFLINE"),
             policy=policy(),
         )
+
+
+def _switch(name: str) -> bool:
+    """Whether a variable is on; raises BadSetting where it is neither on nor off."""
+    asked = os.environ.get(name, "").strip().lower()
+    if asked not in (*_ON, *_OFF, ""):
+        raise BadSetting(name=name, value=asked, reason=f"that is none of {', '.join(_ON + _OFF)}")
+    return asked in _ON
 
 
 def pull(
@@ -87,8 +96,9 @@ def pull_many(
 ) -> dict[str, list[installed.Installed] | Exception]:
     """Pulls several models, and those of recipes, side by side.
 
-    One that fails leaves the others be and is returned as its error.
+    One that fails leaves the others be and is returned as its error. Raises BadSetting, BadRecipe, UnknownModel.
     """
+    settings = settings or Settings.from_environment()
     with ThreadPoolExecutor(at_once) as threads:
         jobs = {
             name: threads.submit(pull, name, accepted=accepted, settings=settings, on_fetched=on_fetched)
@@ -182,6 +192,8 @@ def _complete(
             before = part.stat().st_size if part.exists() else 0
             try:
                 whole = _more(client, url, part, wanted, progress)
+            except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
+                return f"not an address that can be asked: {error}"
             except httpx2.TransportError as error:
                 reason = str(error) or type(error).__name__
                 complaint = f"cut off after {_size(part)} bytes: {reason}" if _size(part) else f"not reached: {reason}"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, NotPulled, UnknownModel
+from stemwright.errors import BadCard, BadSetting, NotPulled, UnknownModel
 from stemwright.zoo import installed
 
 CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
@@ -131,9 +131,11 @@ def _pulled(name: str) -> installed.Installed:
 
 
 def policy() -> str:
-    """Whose licences are fetched without asking: STEMWRIGHT_LICENCES, else `permissive`."""
-    asked = os.environ.get("STEMWRIGHT_LICENCES", "permissive")
-    return asked if asked in ALLOWED else "permissive"
+    """Whose licences are fetched without asking: STEMWRIGHT_LICENCES, else `permissive`; raises BadSetting."""
+    asked = os.environ.get("STEMWRIGHT_LICENCES", "").strip().lower() or "permissive"
+    if asked not in ALLOWED:
+        raise BadSetting(name="STEMWRIGHT_LICENCES", value=asked, reason=f"that is none of {', '.join(ALLOWED)}")
+    return asked
 
 
 def consent(cards: Iterable[Published]) -> str:

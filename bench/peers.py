@@ -108,10 +108,10 @@ def make(family: str, folder: Path) -> None:
 
         kwargs = {**DEMUCS, "segment": Fraction(39, 5)}
         torch.save({"klass": type(net), "args": (SOURCES,), "kwargs": kwargs, "state": net.state_dict()}, checkpoint)
-        foreign.add(checkpoint, name=family)
+        foreign.add(checkpoint, name=family, facts={})
     else:
         torch.save(net.state_dict(), checkpoint)
-        foreign.add(checkpoint, name=family, config=Path(GIVEN.msst) / "configs" / CONFIGS[family])
+        foreign.add(checkpoint, name=family, config=Path(GIVEN.msst) / "configs" / CONFIGS[family], facts={})
 
 
 def run_peer(family: str, seconds: float, timed: int | None) -> dict[str, float]:

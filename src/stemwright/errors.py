@@ -238,6 +238,16 @@ class NameTaken(ForeignError):
     {model}."""
 
 
+class NameKept(NameTaken):
+    """{model!r} is the name of a model or recipe that Stemwright knows, or of its recipes' folder. Choose another with
+    --name."""
+
+
+class BadName(ForeignError):
+    """{model!r} cannot be a model's name: it may have letters, digits and . + - _ and begins with none of . + -. Choose
+    another with --name."""
+
+
 class FetchError(StemwrightError):
     """A model could not be fetched."""
 

@@ -212,6 +212,17 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
     assert installed.names() == ["a"]
 
 
+@pytest.mark.parametrize("name", ["twelve", "Twelve", "recipes", "kim-mel-vocals", "htdemucs-ft"])
+def test_a_name_that_would_hide_another_model_is_kept(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.ckpt"
+    file.write_bytes(b"")
+    for given in (name, None):
+        with pytest.raises(errors.NameKept, match="that Stemwright knows"):
+            foreign.add(file, name=given)
+    with pytest.raises(errors.NameKept if name in ("twelve", "Twelve", "recipes") else errors.UnreadableCheckpoint):
+        foreign.add(file, name=name, facts={"licence": "as the catalogue says"})  # as `pull` takes in its own
+
+
 def test_a_variant_with_other_tensors_is_refused(tmp_path: Path) -> None:
     strange = state("BS-RoFormer") | {"segm.conv.weight": torch.zeros(3)}
     with pytest.raises(errors.UnknownArchitecture, match=r"variant of roformer with 1 tensors like segm"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwright import errors
-from stemwright.zoo import converting, installed, recipes
+from stemwright.zoo import catalog, converting, installed, published, recipes
 
 SECONDS = 600
 
@@ -36,14 +37,13 @@ def add(
     """Installs a .th, .ckpt, .chpt, .pth, .safetensors or .onnx file as a model, once; raises ForeignError.
 
     `config` is the yaml that came with it, `stems` names its outputs where nothing in the files does, `facts` are
-    what a catalogue knows (licence, source). No code in the file is ever run.
+    what a catalogue knows (licence, source) of its own model of that name. No code in the file is ever run.
     """
     for path in (source, *([config] if config else [])):
         if not path.is_file():
             raise errors.FileMissing(path=path)
-    model = name or source.stem.lower().replace(" ", "-")
-    if installed.find(model) or recipes.is_recipe(model):
-        raise errors.NameTaken(model=model)
+    model = name or _safe(source.stem)
+    _free(model, from_catalogue=facts is not None)
     with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
         weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")
         found = convert(source, weights, config=config)
@@ -52,6 +52,27 @@ def add(
             found["assumed"] = [each for each in found["assumed"] if each != "stems"]
         model = installed.install(model, weights, {**found, **(facts or {}), "from_file": source.name})
     return Added(model, _notes(found))
+
+
+def _safe(title: str) -> str:
+    """A file's name as a model's, without what a model's cannot have.
+
+    >>> _safe("Kim Vocal (2)")
+    'kim-vocal-2'
+    """
+    return re.sub(r"[^\w.+]+", "-", title.lower()).strip("-.+") or "model"
+
+
+def _free(model: str, *, from_catalogue: bool) -> None:
+    """Raises BadName, or NameTaken where a model of that name would hide another, or be hidden by it."""
+    if not re.fullmatch(r"\w[\w.+-]*", model):
+        raise errors.BadName(model=model)
+    kept = {*catalog.names(), *recipes.names(), "recipes"}
+    kept |= set() if from_catalogue else {card.name for card in published.listing() if card.weights or card.members}
+    if model.casefold() in map(str.casefold, kept):
+        raise errors.NameKept(model=model)
+    if installed.find(model):
+        raise errors.NameTaken(model=model)
 
 
 def _given(source: Path, stems: tuple[str, ...], *, outputs: int) -> list[str]:

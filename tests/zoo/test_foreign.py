@@ -223,6 +223,22 @@ def test_a_name_that_would_hide_another_model_is_kept(name: str, tmp_path: Path)
         foreign.add(file, name=name, facts={"licence": "as the catalogue says"})  # as `pull` takes in its own
 
 
+def test_a_files_name_becomes_a_models_and_one_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
+    file = saved(tmp_path / "Kim Vocal (2).ckpt", state("BS-RoFormer"))
+    added = foreign.add(file, stems=("vocals", " other "))
+    assert (added.model.name, added.model.facts["stems"]) == ("kim-vocal-2", ["vocals", "other"])
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    for name in ("../up", "a b", "-x", ".x"):
+        with pytest.raises(errors.BadName, match="--name"):
+            foreign.add(tmp_path / "empty.ckpt", name=name)
+
+
+def test_a_graph_is_one_in_capitals_too(tmp_path: Path) -> None:
+    (tmp_path / "NET.ONNX").write_bytes(b"no graph")
+    with pytest.raises(errors.UnknownArchitecture, match="not in the table of MDX-Net graphs"):
+        foreign.add(tmp_path / "NET.ONNX")
+
+
 def test_a_variant_with_other_tensors_is_refused(tmp_path: Path) -> None:
     strange = state("BS-RoFormer") | {"segm.conv.weight": torch.zeros(3)}
     with pytest.raises(errors.UnknownArchitecture, match=r"variant of roformer with 1 tensors like segm"):

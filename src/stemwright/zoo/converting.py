@@ -27,7 +27,7 @@ DEMUCS_STEMS = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     """Writes safetensors under our names to `out`; returns what the card should say about them."""
-    if source.suffix == ".onnx":
+    if is_graph(source):
         return _graph(source, out)
     checkpoint = archive.read(source)
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
@@ -63,6 +63,11 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "left_out": sorted(checkpoint.stubs),
         "dtype": next(iter(checkpoint.tensors.values())).dtype,
     }
+
+
+def is_graph(source: Path) -> bool:
+    """Whether a file is a graph, by the end of its name."""
+    return source.suffix.lower() == ".onnx"
 
 
 def _graph(source: Path, out: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def add(
     model = name or _safe(source.stem)
     _free(model, from_catalogue=facts is not None)
     with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
-        weights = Path(scratch) / ("weights.onnx" if source.suffix == ".onnx" else "weights.safetensors")
+        weights = Path(scratch) / ("weights.onnx" if converting.is_graph(source) else "weights.safetensors")
         found = convert(source, weights, config=config)
         if stems:
             found["stems"] = _given(source, stems, outputs=len(found["stems"]))

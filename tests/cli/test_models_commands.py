@@ -13,6 +13,7 @@ from stemwright.cli import run
 torch = pytest.importorskip("torch")
 sys.path.append(str(Path(__file__).parents[1] / "zoo"))
 
+from tiny import install  # noqa: E402
 from upstream_files import state  # noqa: E402
 
 
@@ -137,3 +138,13 @@ def test_a_setting_that_means_nothing_is_told_once(
     monkeypatch.setenv("STEMWRIGHT_OFFLINE", "perhaps")
     assert run(["models", "pull", "vocals"]) == 1
     assert capsys.readouterr().err.count("STEMWRIGHT_OFFLINE is 'perhaps'") == 1
+
+
+def test_a_bag_is_verified_and_removed_by_its_members(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("bass", "drums", "other", "vocals"):
+        install(f"htdemucs-ft-{part}", "htdemucs", ("drums", "bass", "other", "vocals"))
+    assert run(["models", "verify", "htdemucs-ft"]) == 0
+    assert run(["models", "remove", "htdemucs-ft"]) == 0
+    said = capsys.readouterr().out
+    assert (said.count("as its card says"), said.count("removed")) == (4, 4)
+    assert run(["models", "verify", "htdemucs-ft"]) == 2

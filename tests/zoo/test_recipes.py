@@ -222,6 +222,15 @@ def test_a_recipe_has_no_upstream_and_its_name_is_its_own(tmp_path: Path) -> Non
         foreign.add(tmp_path / "four.ckpt")
 
 
+def test_a_name_stands_for_what_is_here_of_it() -> None:
+    with pytest.raises(errors.NotInstalled, match="karaoke"):
+        recipes.parts("karaoke")
+    install("htdemucs-ft-drums", "htdemucs", ("drums", "bass", "other", "vocals"))
+    install("kim-mel-vocals", "roformer", ("vocals",))
+    assert recipes.parts("htdemucs-ft") == ("htdemucs-ft-drums",)
+    assert recipes.parts("karaoke") == recipes.parts("kim-mel-vocals") == ("kim-mel-vocals",)
+
+
 def test_the_guide_s_recipe_is_one(models: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "guide" / "public-models.md").read_text("utf-8")
     written(models, "guide", page.split("```toml\n")[1].split("```")[0])

@@ -178,11 +178,12 @@ def remove(name: str, /) -> None:
     Parameters
     ----------
     name
-        The model.
+        The model; or a recipe: what can be fetched for it, which other recipes may need too.
     """
     from stemwright.zoo import installed
 
-    Console(highlight=False).print(f"{name} removed, {_size(installed.remove(name))} freed", markup=False)
+    for part in recipes.parts(name):
+        Console(highlight=False).print(f"{part} removed, {_size(installed.remove(part))} freed", markup=False)
 
 
 @models.command
@@ -192,12 +193,12 @@ def verify(*names: str) -> int:
     Parameters
     ----------
     names
-        The models; all by default.
+        The models, and recipes: what is here of them; all by default.
     """
     from stemwright.zoo import installed
 
     console = Console(highlight=False)
-    found = names or installed.names()
+    found = dict.fromkeys(part for name in names for part in recipes.parts(name)) if names else installed.names()
     wrong: list[StemwrightError] = []
     for name in found:
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
-from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
+from stemwright.errors import BadCard, BadRecipe, NotInstalled, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, installed
 from stemwright.zoo.published import ALLOWED, Published, consent, here, published
 from stemwright.zoo.published import names as published_names
@@ -169,6 +169,18 @@ def listing(
         and each.licence_class in ALLOWED[policy]
         and not (only_here and each.missing())
     ]
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """Models on this machine that a name stands for: itself, members of a bag, what a recipe had fetched.
+
+    Raises NotInstalled where there is none, BadRecipe.
+    """
+    cards = recipe(name).needs if is_recipe(name) else [published(name)] if name in published_names() else []
+    wanted = dict.fromkeys([name, *(member for card in cards for member in card.members or (card.name,))])
+    if found := tuple(each for each in wanted if each in installed.names()):
+        return found
+    raise NotInstalled(model=name)
 
 
 def total(cards: Sequence[Published]) -> str:

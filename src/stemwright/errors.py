@@ -252,6 +252,19 @@ class FetchError(StemwrightError):
     """A model could not be fetched."""
 
 
+class NothingNamed(FetchError, Misuse):
+    """No model is named. Give models or recipes from the list: stemwright models list."""
+
+
+class UnknownUse(FetchError, Misuse):
+    """There is no public model for the use {use!r}. Choose one of: {choices}."""
+
+
+class NothingAllowed(FetchError):
+    """No public model for the use {use!r} that can be fetched has a licence that the policy {policy!r} allows. Give
+    another policy with --licences."""
+
+
 class Offline(FetchError):
     """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Fetch it elsewhere and
     copy {path}, or unset it."""

@@ -148,3 +148,26 @@ def test_a_bag_is_verified_and_removed_by_its_members(models: Path, capsys: pyte
     said = capsys.readouterr().out
     assert (said.count("as its card says"), said.count("removed")) == (4, 4)
     assert run(["models", "verify", "htdemucs-ft"]) == 2
+
+
+@pytest.mark.parametrize("command", [["pull"], ["prefetch", "nonsense"]])
+def test_fetching_what_nobody_named_is_a_misuse(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", *command]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["fast", "twelve", "mine"])
+def test_pulling_what_is_here_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    install("mine", "roformer", ("vocals",))
+    assert run(["models", "pull", name]) == 0
+    assert f"{name}: here" in capsys.readouterr().out
+
+
+def test_prefetching_prints_the_licences_and_says_when_none_is_allowed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_OFFLINE", "on")
+    assert run(["models", "prefetch", "karaoke", "--licences", "any"]) == 1
+    assert "licence unknown (" in capsys.readouterr().err
+    assert run(["models", "prefetch", "karaoke"]) == 1
+    assert "policy 'permissive' allows" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsons
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from stemwright.errors import BadCard, BadWeights, StemwrightError
+from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, published, recipes
 
 if TYPE_CHECKING:
@@ -120,12 +120,12 @@ def pull(*names: str, yes: Flag = False, at_once: AtOnce = 3) -> int:
     """
     from stemwright.zoo import fetch
 
-    console = Console(stderr=True, highlight=False)
-    for card in map(published.published, fetch.expanded(names)):
-        console.print(f"{card.name}: licence {card.licence} ({card.licence_stated})", markup=False, soft_wrap=True)
-    with _bars(console) as on_fetched:
-        done = fetch.pull_many(names, accepted=yes, on_fetched=on_fetched, at_once=at_once)
-    return _ended(done)
+    if not names:
+        raise NothingNamed
+    for name in names:
+        if not fetch.expanded([name]):
+            Console(highlight=False).print(f"{name}: here, and there is nothing to fetch for it", markup=False)
+    return _fetch(fetch.expanded(names), accepted=yes, at_once=at_once)
 
 
 @models.command
@@ -139,11 +139,12 @@ def prefetch(use: str, /, *, licences: Policy = "permissive") -> int:
     licences
         The policy; what it does not allow is left out.
     """
-    from stemwright.zoo import fetch
-
+    if use not in (uses := sorted({card.use for card in published.listing()})):
+        raise UnknownUse(use=use, choices=", ".join(uses))
     wanted = [card.name for card in published.listing(use=use, policy=licences) if card.weights or card.members]
-    with _bars(Console(stderr=True, highlight=False)) as on_fetched:
-        return _ended(fetch.pull_many(wanted, accepted=True, on_fetched=on_fetched))
+    if not wanted:
+        raise NothingAllowed(use=use, policy=licences)
+    return _fetch(wanted, accepted=True)
 
 
 @models.command
@@ -210,6 +211,18 @@ def verify(*names: str) -> int:
     if not found:
         console.print("No model was fetched yet: there is only the bundled one.")
     return 1 if wrong else 0
+
+
+def _fetch(names: Sequence[str], *, accepted: bool, at_once: int = 3) -> int:
+    """Prints the licences, fetches, tells what came of each; the command's exit status."""
+    from stemwright.zoo import fetch
+
+    console = Console(stderr=True, highlight=False)
+    for card in map(published.published, names):
+        console.print(f"{card.name}: licence {card.licence} ({card.licence_stated})", markup=False, soft_wrap=True)
+    with _bars(console) as on_fetched:
+        done = fetch.pull_many(names, accepted=accepted, on_fetched=on_fetched, at_once=at_once)
+    return _ended(done)
 
 
 @contextmanager

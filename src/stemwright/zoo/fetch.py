@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.errors import BadSetting, LicenceForbids, NotFetched, NotRunnable, Offline
-from stemwright.zoo import foreign, installed, recipes
+from stemwright.zoo import catalog, foreign, installed, recipes
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
+from stemwright.zoo.published import names as published_names
 
 if TYPE_CHECKING:
     import httpx2
@@ -108,12 +109,17 @@ def pull_many(
 
 
 def expanded(names: Sequence[str]) -> tuple[str, ...]:
-    """The names with every recipe replaced by the public models it needs, each once; raises BadRecipe, UnknownModel."""
-    needed = [
-        [card.name for card in recipes.recipe(name).needs] if recipes.is_recipe(name) else [published(name).name]
-        for name in names
-    ]
-    return tuple(dict.fromkeys(model for models in needed for model in models))
+    """The public models that these models and recipes ask for, each once; raises BadRecipe, UnknownModel."""
+    return tuple(dict.fromkeys(model for name in names for model in _needed(name)))
+
+
+def _needed(name: str) -> tuple[str, ...]:
+    """None for what is here without having been published: the bundled model, and what was taken in."""
+    if recipes.is_recipe(name):
+        return tuple(card.name for card in recipes.recipe(name).needs)
+    if name in catalog.names() or (name in installed.names() and name not in published_names()):
+        return ()
+    return (published(name).name,)
 
 
 def _allowed(card: Published, settings: Settings, *, accepted: bool) -> None:

@@ -136,6 +136,35 @@ def test_a_yaml_fills_in_what_tensors_do_not_show_and_its_contradictions_are_rep
     assert any("bands" in note for note in added.notes)
 
 
+CONTRADICTIONS = {
+    "training: {instruments: [a, b, c]}": "stems: the tensors say 2, the configuration 3",
+    "model: {num_bands: 60}": "bands: the tensors say ((0, 2), (2, 4)",
+    "model: {depth: 7}": "depth: the tensors say 2, the configuration 7",
+}
+
+
+@pytest.mark.parametrize("text", CONTRADICTIONS)
+def test_a_yaml_that_contradicts_the_tensors_is_told_and_not_believed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "its.yaml").write_text(text)
+    added = foreign.add(saved(tmp_path / "a.ckpt", state("BS-RoFormer")), config=tmp_path / "its.yaml")
+    assert any(CONTRADICTIONS[text] in note for note in added.notes)
+    assert (added.model.facts["stems"], "segment" in added.model.facts["assumed"]) == (["vocals", "other"], True)
+
+
+def test_a_yaml_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "its.yaml").write_text("model: {dims: [4, 32, 64, 128], num_dplayer: 6}\naudio: {chunk_size: 485100}")
+    with pytest.raises(errors.BadConfig, match="of a net of the kind scnet, the checkpoint is a roformer"):
+        foreign.add(saved(tmp_path / "a.ckpt", state("BS-RoFormer")), config=tmp_path / "its.yaml")
+
+
+def test_how_an_scnet_scales_its_spectrum_is_the_yamls_to_say(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.ckpt", state("SCNet"))
+    assert "normalized" in foreign.convert(file, tmp_path / "out")["assumed"]
+    (tmp_path / "its.yaml").write_text("model: {normalized: false}")
+    found = foreign.convert(file, tmp_path / "out", config=tmp_path / "its.yaml")
+    assert (found["sizes"]["normalized"], "normalized" in found["assumed"]) == (False, False)
+
+
 NONSENSE = {
     "audio: {chunk_size: -5}": "audio.chunk_size is '-5', not a whole number from 4096",
     "audio: {chunk_size: 99999999999}": "audio.chunk_size",

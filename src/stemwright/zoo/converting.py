@@ -43,7 +43,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
             reason=f"it is a variant of {found.architecture} with {len(left)} tensors like {left[0]}"
         )
     said = training_config.stated(config, found.architecture, found.kind)
-    sizes, contradictions = _agreed(found, said.sizes)
+    sizes, contradictions = _agreed(found, said)
     told = _told(found.architecture, checkpoint.facts)
     sizes |= told
     segment = sizes.get("segment") or said.segment or found.segment
@@ -51,7 +51,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         raise BadConfig(path=config, reason=misfit)
     archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
     stems, stems_assumed = _stems(found, said.stems, checkpoint.facts)
-    stated = {*told, *said.sizes, *(["segment"] if config else [])}
+    stated = {*told, *said.sizes, *(["segment"] if said.segment else [])}
     return {
         "architecture": found.architecture,
         "sizes": sizes,
@@ -105,14 +105,17 @@ def _ours(architecture: str, name: str) -> bool:
     return name.startswith(heads[architecture])
 
 
-def _agreed(found: recognition.Recognised, said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _agreed(found: recognition.Recognised, said: training_config.Stated) -> tuple[dict[str, Any], list[str]]:
     """The tensors' sizes, with the yaml's where the tensors are silent, and where the two contradict each other."""
-    silent = {name: said[name] for name in found.assumed if name in said}
-    known = {name: value for name, value in said.items() if name in found.sizes and name not in found.assumed}
+    silent = {name: said.sizes[name] for name in found.assumed if name in said.sizes}
+    known = {name: value for name, value in said.sizes.items() if name in found.sizes and name not in found.assumed}
+    pairs = {name: (found.sizes[name], value) for name, value in known.items()}
+    if said.stems:
+        pairs["stems"] = (found.stems, len(said.stems))
     clashes = [
-        f"{name}: the tensors say {_brief(found.sizes[name])}, the configuration {_brief(value)}"
-        for name, value in known.items()
-        if found.sizes[name] != value
+        f"{name}: the tensors say {_brief(tensors)}, the configuration {_brief(value)}"
+        for name, (tensors, value) in pairs.items()
+        if tensors != value
     ]
     return {**found.sizes, "stems": found.stems, **silent}, clashes
 

@@ -115,12 +115,13 @@ def _scnet(shapes: Shapes) -> Recognised:
         "shares": (0.175, 0.392) if dims[1] <= 32 else (0.225, 0.372),
         "n_fft": 2 * (shapes["pos_embed_f"][2] - 1) if masked else 4096,
         "hop": 1024,
+        "normalized": True,
         "masked": masked,
         "window": "hann" if masked else "boxcar",
     }
     if masked:
         sizes["mask_hidden"] = shapes["mask_layer.0.weight"][0]
-    assumed = ("shares", "strides", "hop", "segment") + (() if masked else ("n_fft",))
+    assumed = ("shares", "strides", "hop", "normalized", "segment") + (() if masked else ("n_fft",))
     return Recognised("scnet", sizes, stems, 485100, assumed)
 
 

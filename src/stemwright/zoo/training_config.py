@@ -95,11 +95,23 @@ class Stated:
     normalised: bool = False
 
 
+_MARKS = {
+    "roformer": ("model.freq_transformer_depth", "model.time_transformer_depth", "model.freqs_per_bands"),
+    "scnet": ("model.dims", "model.band_SR", "model.num_dplayer"),
+    "tfc_tdf": ("model.num_scales", "model.num_blocks_per_scale"),
+    "htdemucs": ("htdemucs.channels", "htdemucs.depth"),
+}
+"""What only the configurations of an architecture have."""
+
+
 def stated(path: Path | None, architecture: str, kind: str) -> Stated:
     """What the yaml of a net of that architecture says, if there is one; raises BadConfig."""
     if path is None:
         return Stated()
     config = read(path)
+    others = [family for family, marks in _MARKS.items() if any(_at(config, mark) is not None for mark in marks)]
+    if others and architecture not in others:
+        raise BadConfig(path=path, reason=f"it is of a net of the kind {others[0]}, the checkpoint is a {architecture}")
     try:
         return Stated(sizes(architecture, kind, config), segment(config), stems(config), is_normalised(config))
     except ValueError as error:
@@ -147,7 +159,8 @@ def _translated(architecture: str, kind: str, config: Mapping[str, Any], said: M
     """What has another meaning there than here."""
     if architecture == "roformer":
         depth = _valid(config, "model.mask_estimator_depth", _whole(1, 64))
-        bands = _mel(config, said["n_fft"] or 2048) if kind == "mel" else _bs(config)
+        mel, bs = _mel(config, said["n_fft"] or 2048), _bs(config)
+        bands = mel or bs if kind == "mel" else bs or mel  # the other kind's contradict the tensors
         return {"mask_hidden": depth if kind == "mel" or depth is None else depth - 1, "bands": bands}
     if architecture == "scnet":
         return {"shares": tuple(said["shares"][:2]) if said["shares"] else None}

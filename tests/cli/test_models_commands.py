@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stemwright.cli import run
+from stemwright.zoo import published
 
 torch = pytest.importorskip("torch")
 sys.path.append(str(Path(__file__).parents[1] / "zoo"))
@@ -171,3 +172,15 @@ def test_prefetching_prints_the_licences_and_says_when_none_is_allowed(
     assert "licence unknown (" in capsys.readouterr().err
     assert run(["models", "prefetch", "karaoke"]) == 1
     assert "policy 'permissive' allows" in capsys.readouterr().err
+
+
+def test_a_list_by_score_shows_the_score_and_its_measure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    assert run(["models", "list", "--use", "four", "--sort", "score"]) == 0
+    said = capsys.readouterr().out
+    assert "average, dB (uSDR, MVSEP Multisong)" in said
+    best = published.listing(use="four", sort="score")[0]
+    (line,) = [line for line in said.splitlines() if line.split()[:1] == [best.name]]
+    assert line.rstrip().endswith(f"{published.score(best, ('uSDR, MVSEP Multisong', 'average')):.2f}")

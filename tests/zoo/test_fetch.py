@@ -236,3 +236,21 @@ def test_listing_filters_and_sorts() -> None:
     sizes = [card.bytes for card in published.listing(sort="size") if card.bytes]
     assert sizes == sorted(sizes)
     assert published.published("htdemucs-ft").bytes == 4 * 84141271
+
+
+@pytest.mark.parametrize(
+    ("use", "stem", "measure"),
+    [
+        (None, None, ("uSDR, MVSEP Multisong", "vocals")),
+        ("four", None, ("uSDR, MVSEP Multisong", "average")),
+        (None, "guitar", ("SDR, MVSep guitar board", "guitar")),
+        (None, "kick", ("SDR, DrumSep test", "kick")),
+    ],
+)
+def test_scores_are_compared_in_one_measure(use: str | None, stem: str | None, measure: tuple[str, str]) -> None:
+    cards = published.listing(use=use, stem=stem, sort="score")
+    assert published.measure(cards, stem) == measure
+    scores = [published.score(card, measure) for card in cards]
+    known = [each for each in scores if each is not None]
+    assert len(known) > 1
+    assert scores[: len(known)] == sorted(known, reverse=True)

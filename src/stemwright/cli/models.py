@@ -50,7 +50,7 @@ def list_models(
     here
         Only those on this machine.
     sort
-        By name, use, size, licence or published score.
+        By name, use, size, licence or published score: the one that most of them have, in a column of its own.
     json
         Print one JSON object for all of them.
     """
@@ -65,12 +65,15 @@ def list_models(
         _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
         return
     _tell_recipes(trees)
-    table = Table(Column("model", no_wrap=True), "use", "stems", "architecture", "size", "licence", "here", box=None)
+    measure = published.measure(others, stem) if sort == "score" else None
+    told = [f"{measure[1]}, dB ({measure[0]})"] if measure else []
+    table = Table(
+        Column("model", no_wrap=True), "use", "stems", "architecture", "size", "licence", "here", *told, box=None
+    )
     for card in ours:
         table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
     for card in others:
-        row = (card.name, card.use, _stems(card.stems), card.family, _size(card.bytes), card.licence)
-        table.add_row(*row, "yes" if published.here(card) else "")
+        table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
     for name in _taken_in():
         table.add_row(name, "", "", "", "", "unknown", "yes")
     found = table if table.row_count or trees else "There is none of these. `stemwright models list` shows all."
@@ -248,6 +251,15 @@ def _ended(done: dict[str, Any]) -> int:
         line = told if name in told else f"{name}: {told}"
         Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _row(card: published.Published) -> tuple[str, ...]:
+    here = "yes" if published.here(card) else ""
+    return card.name, card.use, _stems(card.stems), card.family, _size(card.bytes), card.licence, here
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _complain(error: Exception) -> None:

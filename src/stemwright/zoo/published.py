@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +152,22 @@ _ORDERS: dict[str, Callable[[Published], Any]] = {
     "use": lambda card: (card.use, card.name),
     "size": lambda card: (card.bytes is None, card.bytes, card.name),
     "licence": lambda card: (list(ALLOWED["any"]).index(card.licence_class), card.name),
-    "score": lambda card: (-max((s.db for s in card.scores), default=-99.0), card.name),
 }
+_TELLING = ("vocals", "average")
+"""Stems whose scores say most of a model, best first."""
+
+
+def measure(cards: Sequence[Published], stem: str | None = None) -> tuple[str, str] | None:
+    """The metric and stem in which most of these cards have a score, of `stem` if there is one: only those compare."""
+    found = [(each.metric, each.stem) for card in cards for each in card.scores]
+    counts = Counter([each for each in found if each[1] == stem] or found)
+    ranks = {name: len(_TELLING) - place for place, name in enumerate(_TELLING)}
+    return max(sorted(counts), key=lambda each: (counts[each], ranks.get(each[1], 0)), default=None)
+
+
+def score(card: Published, chosen: tuple[str, str] | None) -> float | None:
+    """A card's score in a metric and stem, in dB."""
+    return next((each.db for each in card.scores if (each.metric, each.stem) == chosen), None)
 
 
 def listing(
@@ -162,7 +178,10 @@ def listing(
     only_here: bool = False,
     sort: str = "name",
 ) -> list[Published]:
-    """The cards for a use, with a stem, under a licence policy, on this machine, in the order asked for."""
+    """The cards for a use, with a stem, under a licence policy, on this machine, in the order asked for.
+
+    By `score` is by that in `measure`, and those without one come last.
+    """
     kept = [
         card
         for card in map(published, names())
@@ -171,4 +190,7 @@ def listing(
         and card.licence_class in ALLOWED[policy]
         and (not only_here or here(card))
     ]
+    if sort == "score":
+        chosen = measure(kept, stem)
+        return sorted(kept, key=lambda card: (-(-inf if (db := score(card, chosen)) is None else db), card.name))
     return sorted(kept, key=_ORDERS[sort])

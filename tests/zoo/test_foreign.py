@@ -230,7 +230,10 @@ def test_two_outputs_never_have_one_name(tmp_path: Path) -> None:
 
 def test_what_was_assumed_is_said(tmp_path: Path) -> None:
     added = foreign.add(saved(tmp_path / "a.ckpt", state("SCNet")))
-    assert any("shares" in note for note in added.notes)
+    assert any("shares" in note and "one level before it (they are not)" in note for note in added.notes)
+    (tmp_path / "its.yaml").write_text("inference: {normalize: true}")
+    found = foreign.convert(tmp_path / "a.ckpt", tmp_path / "out", config=tmp_path / "its.yaml")
+    assert (found["normalised"], "normalised" in found["assumed"]) == (True, False)
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:

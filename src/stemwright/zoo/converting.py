@@ -50,15 +50,17 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     if config and (misfit := fitting.misfit(found.architecture, sizes, segment)):
         raise BadConfig(path=config, reason=misfit)
     archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
-    stems, stems_assumed = _stems(found, said.stems, checkpoint.facts)
+    stems, others_assumed = _stems(found, said.stems, checkpoint.facts)
     stated = {*told, *said.sizes, *(["segment"] if said.segment else [])}
+    if found.architecture == "scnet" and said.normalised is None:  # its trainers differ in this
+        others_assumed = ("normalised", *others_assumed)
     return {
         "architecture": found.architecture,
         "sizes": sizes,
         "stems": list(stems),
         "segment": segment,
-        "normalised": said.normalised,
-        "assumed": [name for name in (*found.assumed, *stems_assumed) if name not in stated],
+        "normalised": bool(said.normalised),
+        "assumed": [name for name in (*found.assumed, *others_assumed) if name not in stated],
         "contradictions": contradictions,
         "left_out": sorted(checkpoint.stubs),
         "dtype": next(iter(checkpoint.tensors.values())).dtype,

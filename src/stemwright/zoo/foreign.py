@@ -16,6 +16,10 @@ from stemwright import errors
 from stemwright.zoo import catalog, converting, installed, published, recipes
 
 SECONDS = 600
+_PLAINLY = {
+    "normalized": "normalized (the scale of its spectrum)",
+    "normalised": "whether songs are brought to one level before it (they are not)",
+}
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def _notes(found: dict[str, Any]) -> tuple[str, ...]:
         for clash in found["contradictions"]
     ]
     if found["assumed"]:
-        notes.append(f"nothing in the files states {', '.join(found['assumed'])}: the usual values were taken")
+        told = (_PLAINLY.get(name, name) for name in found["assumed"])
+        notes.append(f"nothing in the files states {', '.join(told)}: the usual values were taken")
     if found["left_out"]:
         notes.append(f"not read, being objects and not tensors: {', '.join(found['left_out'][:5])}")
     return tuple(notes)

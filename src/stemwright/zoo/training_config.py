@@ -92,7 +92,7 @@ class Stated:
     sizes: dict[str, Any] = field(default_factory=dict)
     segment: int | None = None
     stems: tuple[str, ...] = ()
-    normalised: bool = False
+    normalised: bool | None = None
 
 
 _MARKS = {
@@ -189,9 +189,9 @@ def segment(config: Mapping[str, Any]) -> int | None:
     return next((length for place in places if (length := _valid(config, place, _SEGMENT))), None)
 
 
-def is_normalised(config: Mapping[str, Any]) -> bool:
-    """Whether upstream brings the whole song to mean 0 and deviation 1 before the net."""
-    return bool(_valid(config, "inference.normalize", _FLAG))
+def is_normalised(config: Mapping[str, Any]) -> bool | None:
+    """Whether upstream brings the whole song to mean 0 and deviation 1 before the net: not unless it is told to."""
+    return bool(_valid(config, "inference.normalize", _FLAG)) if _at(config, "inference") is not None else None
 
 
 def stems(config: Mapping[str, Any]) -> tuple[str, ...]:

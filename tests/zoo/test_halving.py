@@ -62,6 +62,24 @@ def test_what_does_not_is_replaced_from_the_first_segment_on(model: Installed, m
     assert halving.settled(model, "bf16") == "bf16"
 
 
+def test_every_choice_of_heads_is_proved_by_itself(model: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = Installed("net", model.folder, {"stems": ["guitar", "violin", "vocals"]})
+    halving.opened(many, "auto", Net, [2, 0])(LOUD)
+    halving.opened(many, "auto", Net, [0, 1, 2])(LOUD)
+    assert proofs(many) == {"cpu bf16: guitar, vocals": 60.0, "cpu bf16": 60.0}
+    monkeypatch.setitem(Net.errors, "bf16", 0.1)
+    found = halving.opened(many, "auto", Net, [1])(LOUD)
+    assert np.array_equal(found[:, 0], LOUD)
+    assert proofs(many)["cpu bf16: violin"] == 20.0
+    assert halving.settled(many, "auto") == "fp32"  # for the others too: what a result tells holds for all heads
+
+
+def test_a_segment_without_its_stems_proves_nothing(model: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halving, "worst_db", lambda *_: np.inf)
+    halving.opened(model, "auto", Net)(LOUD)
+    assert not (model.folder / "precision.json").exists()
+
+
 def test_silence_proves_nothing(model: Installed) -> None:
     halving.opened(model, "auto", Net)(LOUD * 0)
     assert not (model.folder / "precision.json").exists()

@@ -168,7 +168,7 @@ def open_installed(model: Installed, stems: tuple[str, ...] | None = None, *, pr
     if model.facts["architecture"] == "mdx":
         return _open_graph(model)
     heads = _heads(model, stems)
-    return halving.opened(model, precision, partial(_open_net, model, heads))
+    return halving.opened(model, precision, partial(_open_net, model, heads), heads)
 
 
 def _open_graph(model: Installed) -> GraphSeparator:

@@ -14,7 +14,9 @@ from upstream_files import filled, state, tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
+from stemwright.engine import manners  # noqa: E402
 from stemwright.engine.separator import batch_of  # noqa: E402
+from stemwright.engine.whole import Passing  # noqa: E402
 from stemwright.zoo import converting, foreign, installed, loading, machine, mdx_nets, networks, profiles  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -121,6 +123,20 @@ def test_the_upstream_profile_gives_upstreams_stems(tmp_path: Path) -> None:
     consistent = stemwright.separate(SONG, rate=44100, model="net")
     assert np.abs(sum(done.stems.values()) - SONG).max() > 1e-3
     assert np.abs(sum(consistent.stems.values()) - SONG).max() < 1e-5
+
+
+@pytest.mark.parametrize("overlap", [2, 4])
+def test_the_upstream_profile_hears_every_sample_as_often_as_the_yaml_says(overlap: int, tmp_path: Path) -> None:
+    torch.save(state("SCNet"), tmp_path / "its.ckpt")
+    (tmp_path / "its.yaml").write_text(f"inference: {{num_overlap: {overlap}, chunk_size: 16384}}")
+    model = foreign.add(tmp_path / "its.ckpt", name="net", config=tmp_path / "its.yaml").model
+    separator = networks.open_installed(model)
+    upstream = profiles.running("upstream", "net", lambda: [SONG])
+    found = np.concatenate([*upstream(separator, [SONG], 44100, Passing(tmp_path, lambda _: None))], axis=-1)
+    assert separator.hop == 16384 // 2  # that of the profile `consistent`
+    separator.hop = 16384 // overlap
+    expected = np.concatenate([*manners.as_upstream(separator, [SONG], manners.msst)], axis=-1)
+    assert np.array_equal(found, expected)
 
 
 def test_the_bundled_model_has_no_upstream() -> None:

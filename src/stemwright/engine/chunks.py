@@ -67,15 +67,22 @@ def consistent(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Sp
 
 
 def over_time(
-    separator: Separator, blocks: Iterable[Samples], *, batch: int = 1, manner: Manner = consistent
+    separator: Separator,
+    blocks: Iterable[Samples],
+    *,
+    batch: int = 1,
+    manner: Manner = consistent,
+    hop: int | None = None,
 ) -> Iterator[Samples]:
     """Blocks of a mix [2, n] of any size → finished blocks [stems, 2, n], as many samples as went in.
 
     A finished block is one hop long (the last one is what remains), so memory is a few segments whatever the song's
-    length. `batch` spans go through the separator at once: it changes speed and memory, never the answer.
+    length. `batch` spans go through the separator at once: it changes speed and memory, never the answer. `hop` is the
+    separator's unless another is asked for.
     """
-    overlap = _Overlap(separator)
-    for spans in _batches(manner(blocks, separator.segment, separator.hop), batch):
+    hop = hop or separator.hop
+    overlap = _Overlap(separator, hop)
+    for spans in _batches(manner(blocks, separator.segment, hop), batch):
         for stems, span in zip(separator(np.stack([span.mix for span in spans])), spans, strict=True):
             yield overlap.add(stems, span)
 
@@ -108,9 +115,9 @@ def _batches(spans: Iterable[Span], batch: int) -> Iterator[list[Span]]:
 class _Overlap:
     """Adds faded spans up and hands out what no later span will touch."""
 
-    def __init__(self, separator: Separator) -> None:
+    def __init__(self, separator: Separator, hop: int) -> None:
         shape = (len(separator.stems), 2, separator.segment)
-        self._hop = separator.hop
+        self._hop = hop
         self._sum = np.zeros(shape, np.float32)
         self._faded = np.empty(shape, np.float32)
         self._weight = np.zeros(separator.segment, np.float32)

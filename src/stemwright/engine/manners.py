@@ -96,11 +96,17 @@ def _waiting(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Samp
         waiting = waiting[:, hop:]
 
 
-def as_upstream(separator: Separator, blocks: Iterable[Samples], manner: Manner) -> Iterator[Samples]:
-    """Blocks of a mix [2, n] → blocks of stems as upstream makes them; nothing is done so that they sum to the mix."""
-    border = separator.segment - separator.hop if manner is msst else 0
+def as_upstream(
+    separator: Separator, blocks: Iterable[Samples], manner: Manner, *, overlap: int | None = None
+) -> Iterator[Samples]:
+    """Blocks of a mix [2, n] → blocks of stems as upstream makes them; nothing is done so that they sum to the mix.
+
+    Every sample is heard `overlap` times; as often as the separator's own hop says where that is None.
+    """
+    hop = separator.segment // overlap if overlap else separator.hop
+    border = separator.segment - hop if manner is msst else 0
     edges = _Reflected(border)
-    yield from edges.cropped(over_time(separator, edges.around(blocks), manner=manner))
+    yield from edges.cropped(over_time(separator, edges.around(blocks), manner=manner, hop=hop))
 
 
 class _Reflected:

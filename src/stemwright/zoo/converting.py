@@ -60,6 +60,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "stems": list(stems),
         "segment": segment,
         "normalised": bool(said.normalised),
+        "overlap": None if told else said.overlap,  # a file of Demucs' own is not run by the project of the yaml
         "assumed": [name for name in (*found.assumed, *others_assumed) if name not in stated],
         "contradictions": contradictions,
         "left_out": sorted(checkpoint.stubs),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 from stemwright.audio.signal import Samples
 from stemwright.engine import manners
@@ -51,18 +53,23 @@ def consistent(model: str, song: Blocks) -> Once:
 def _upstream(profile: str, model: str, song: Blocks) -> Once:
     if profile != "upstream" or model in catalog.names():
         raise UnknownProfile(profile=profile, model=model)
-    manner, unbiased = _manner(model)
+    facts = _facts(model)
+    manner, unbiased = _manner(facts)
+    once = partial(manners.as_upstream, manner=manner, overlap=facts.get("overlap"))
     if unbiased is None:
-        return lambda separator, blocks, _: manners.as_upstream(separator, blocks, manner)
+        return lambda separator, blocks, _: once(separator, blocks)
     scale = manners.measured(song(), unbiased=unbiased)
-    return lambda separator, blocks, _: scale.up(manners.as_upstream(separator, scale.down(blocks), manner))
+    return lambda separator, blocks, _: scale.up(once(separator, scale.down(blocks)))
 
 
-def _manner(model: str) -> tuple[manners.Manner, bool | None]:
-    """How the model's own project goes over time, and how it normalises a song (None: not at all)."""
+def _facts(model: str) -> dict[str, Any]:
     member = published(model).members[0] if model in names() and published(model).members else model
     found = installed.find(member)
-    facts = found.facts if found else {}
+    return found.facts if found else {}
+
+
+def _manner(facts: dict[str, Any]) -> tuple[manners.Manner, bool | None]:
+    """How the model's own project goes over time, and how it normalises a song (None: not at all)."""
     if facts.get("architecture") == "htdemucs":
         return manners.demucs, True
     if facts.get("architecture") == "mdx":

@@ -93,6 +93,7 @@ class Stated:
     segment: int | None = None
     stems: tuple[str, ...] = ()
     normalised: bool | None = None
+    overlap: int | None = None
 
 
 _MARKS = {
@@ -113,7 +114,8 @@ def stated(path: Path | None, architecture: str, kind: str) -> Stated:
     if others and architecture not in others:
         raise BadConfig(path=path, reason=f"it is of a net of the kind {others[0]}, the checkpoint is a {architecture}")
     try:
-        return Stated(sizes(architecture, kind, config), segment(config), stems(config), is_normalised(config))
+        said = sizes(architecture, kind, config)
+        return Stated(said, segment(config), stems(config), is_normalised(config), overlap(config))
     except ValueError as error:
         raise BadConfig(path=path, reason=error) from error
 
@@ -192,6 +194,11 @@ def segment(config: Mapping[str, Any]) -> int | None:
 def is_normalised(config: Mapping[str, Any]) -> bool | None:
     """Whether upstream brings the whole song to mean 0 and deviation 1 before the net: not unless it is told to."""
     return bool(_valid(config, "inference.normalize", _FLAG)) if _at(config, "inference") is not None else None
+
+
+def overlap(config: Mapping[str, Any]) -> int | None:
+    """How often upstream hears every sample of a song."""
+    return _valid(config, "inference.num_overlap", _whole(1, 64))
 
 
 def stems(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -51,6 +51,22 @@ def test_every_sample_comes_out_once_however_the_song_streams_in(length: int, bl
     np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
 
 
+@pytest.mark.parametrize(("samples", "overlap"), [(3, 4), (40, 4), (41, 2), (97, 4), (100, 1)])
+def test_an_htdemucs_of_msst_is_a_plain_mean_over_spans(samples: int, overlap: int) -> None:
+    """As its `demix` for htdemucs: spans every segment // overlap up to the song's end, zeros behind it, no fades."""
+    segment, song = 40, noise(samples)
+    total, count = np.zeros((2, 2, samples)), np.zeros(samples)
+    net = lambda mix: [mix * np.arange(segment), np.cumsum(mix, axis=-1)]  # noqa: E731
+    for start in range(0, samples, segment // overlap):
+        part = song[:, start : start + segment]
+        stems = np.stack(net(np.pad(part, ((0, 0), (0, segment - part.shape[1])))))
+        total[..., start : start + segment] += stems[..., : part.shape[1]]
+        count[start : start + segment] += 1
+    separator = Toy(lambda mix: list(net(mix)), segment=segment, hop=30)
+    found = manners.as_upstream(separator, cut(song, [7, 30]), manners.msst_htdemucs, overlap=overlap)
+    np.testing.assert_allclose(joined(found), total / count, rtol=1e-4, atol=1e-4)
+
+
 def test_a_songs_measure_is_its_mono_mixs() -> None:
     song = noise(1000) + 0.5
     mono = song.mean(axis=0)

@@ -139,6 +139,15 @@ def test_the_upstream_profile_hears_every_sample_as_often_as_the_yaml_says(overl
     assert np.array_equal(found, expected)
 
 
+def test_an_htdemucs_with_a_yaml_is_run_as_its_trainers_run_it(tmp_path: Path) -> None:
+    torch.save(state("HTDemucs"), tmp_path / "its.ckpt")
+    (tmp_path / "its.yaml").write_text("training: {segment: 1}\ninference: {num_overlap: 4}")
+    trained = foreign.add(tmp_path / "its.ckpt", name="trained", config=tmp_path / "its.yaml").model.facts
+    own = foreign.add(tmp_path / "its.ckpt", name="own").model.facts
+    assert (trained["segment"], profiles._manner(trained)) == (44100, (manners.msst_htdemucs, None))
+    assert profiles._manner(own) == (manners.demucs, True)
+
+
 def test_the_bundled_model_has_no_upstream() -> None:
     with pytest.raises(errors.UnknownProfile, match="twelve has no profile 'upstream'"):
         profiles.running("upstream", "twelve", lambda: [SONG])

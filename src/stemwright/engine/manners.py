@@ -83,6 +83,14 @@ def msst(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
         first = False
 
 
+def msst_htdemucs(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:
+    """`demix` of Music-Source-Separation-Training for its HTDemucs: a plain mean, zeros after the song's end."""
+    for waiting in _waiting(blocks, segment, hop):
+        own = min(segment, waiting.shape[1])
+        heard = np.pad(waiting[:, :own], ((0, 0), (0, segment - own)))
+        yield Span(heard, np.ones(own, np.float32), min(hop, own))
+
+
 def _waiting(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Samples]:
     """At every hop up to the song's very end: the samples from there on, more than a segment while there are."""
     waiting = np.zeros((2, 0), np.float32)

@@ -70,8 +70,12 @@ def _facts(model: str) -> dict[str, Any]:
 
 def _manner(facts: dict[str, Any]) -> tuple[manners.Manner, bool | None]:
     """How the model's own project goes over time, and how it normalises a song (None: not at all)."""
-    if facts.get("architecture") == "htdemucs":
-        return manners.demucs, True
-    if facts.get("architecture") == "mdx":
-        return manners.mdx, None
-    return manners.msst, False if facts.get("normalised") else None
+    unbiased = False if facts.get("normalised") else None
+    match facts.get("architecture"), facts.get("overlap"):
+        case "htdemucs", None:
+            return manners.demucs, True
+        case "htdemucs", _:  # came with a yaml: Music-Source-Separation-Training trained it
+            return manners.msst_htdemucs, unbiased
+        case "mdx", _:
+            return manners.mdx, None
+    return manners.msst, unbiased

@@ -65,7 +65,7 @@ def test_text_says_what_it_is_about_too(capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_no_secret_gets_through(told: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", form=form)
-    log.error(told)
+    log.error(told, extra={"request_id": told})
     log.error("it went wrong", exc_info=ValueError(told))
     said = capsys.readouterr().err
     assert "hunter2" not in said

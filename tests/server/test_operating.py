@@ -124,6 +124,18 @@ def test_a_task_is_shown_without_its_secrets(call: Call, task: tasks.Task) -> No
     assert "There is no task" in call("tasks", "show", "0" * 32, status=1)
 
 
+def test_who_looks_waits_for_nobody_who_writes(call: Call, task: tasks.Task, database: Database) -> None:
+    with database.transaction() as tx:
+        tx.execute(sa.update(callback_rows).values(url="another"))
+        assert call("tasks", "list", "--json")[0]["id"] == task.id
+        assert call("credits", "audit", "--json")
+
+
+@pytest.mark.parametrize("words", [("tasks", "cancel"), ("callbacks", "resend")])
+def test_for_no_task_nothing_is_done(call: Call, words: tuple[str, ...]) -> None:
+    assert "requires an argument" in call(*words, status=2)
+
+
 def test_a_task_is_cancelled_and_retried(call: Call, task: tasks.Task, database: Database) -> None:
     assert "Cancel it first" in call("tasks", "retry", task.id, status=1)
     assert call("tasks", "cancel", task.id, "--json") == {"id": task.id, "state": "cancelled", "refunded": 1}

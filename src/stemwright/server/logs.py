@@ -87,4 +87,4 @@ class _Json(logging.Formatter):
 
 def _facts(record: logging.LogRecord) -> dict[str, str]:
     found = _about.get() | {name: getattr(record, name) for name in FIELDS if getattr(record, name, None)}
-    return {name: found[name] for name in FIELDS if name in found}
+    return {name: cleaned(found[name]) for name in FIELDS if name in found}

@@ -6,6 +6,7 @@ import pytest
 
 from stemwright.server import fleet, maintenance, tasks
 from stemwright.server.clock import now_ms
+from stemwright.server.http import calls
 from tests.server.http.house import GENERATE, Caller, House
 
 
@@ -27,12 +28,30 @@ def test_ready_with_a_worker_degraded_without(serve) -> None:
 def test_degraded_when_the_storage_is_away(serve, monkeypatch: pytest.MonkeyPatch) -> None:
     house = serve()
 
-    def away() -> None:
+    def away(_probe: bytes, *, patience_seconds: float) -> None:
+        assert patience_seconds <= 1  # or who asks gives up first
         raise OSError
 
     monkeypatch.setattr(house.api.blobs, "check", away)
     answer = house.anonymous().get("/readyz")
     assert (answer.status_code, answer.json()["status"], answer.json()["storage"]) == (200, "degraded", "unavailable")
+
+
+def test_while_one_looks_at_the_storage_others_hear_what_was_found_last(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = serve()
+    monkeypatch.setattr(house.api.blobs, "check", None)
+    with house.api.checking_storage:
+        assert house.anonymous().get("/readyz").json()["storage"] == "ok"
+    assert house.anonymous().get("/readyz").json()["storage"] == "unavailable"
+
+
+def test_it_lives_though_every_thread_is_busy(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    house = serve()
+    monkeypatch.setattr(calls.to_thread, "run_sync", never)
+    assert house.anonymous().get("/livez").json() == {"status": "ok"}
 
 
 def test_not_ready_without_a_database(serve) -> None:

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Sequence
 
+import anyio
 import httpx2
 import pytest
 import sqlalchemy as sa
 
+from stemwright.errors import InvalidKey
 from stemwright.server import keys
 from stemwright.server.clock import now_ms
+from stemwright.server.http import calls
 from tests.server.http.house import Caller, House
 
 CREDIT = "/api/v1/generate/credit"
@@ -88,10 +91,30 @@ def test_a_key_is_refused_outside_its_networks(house: House, caller: Caller) -> 
         assert answer.json()["code"] == code
 
 
+def test_a_strangers_body_is_read_into_nothing() -> None:
+    """It is read all the same: whoever is cut off while sending never sees the answer."""
+    left = [{"type": "http.request", "body": b"x" * 1000, "more_body": more} for more in (True, True, False)]
+
+    async def receive() -> dict:
+        return left.pop(0)
+
+    async def keep(*_: object) -> None:
+        raise AssertionError
+
+    def admit(_: object) -> None:
+        raise InvalidKey
+
+    with pytest.raises(InvalidKey):
+        anyio.run(calls.known_first(keep, admit), None, receive)
+    assert not left
+
+
 def test_behind_a_trusted_proxy_the_client_counts(serve) -> None:
     house = serve(trusted_proxies=("127.0.0.0/8",))
     bound = key_for(house.caller(), networks="192.0.2.0/24")
-    for passed, code in (("192.0.2.7", 200), ("192.0.2.7, 127.0.0.9", 200), ("192.0.2.7, 10.0.0.1", 401), ("", 401)):
+    known = ("192.0.2.7", "192.0.2.7, 127.0.0.9", "192.0.2.7:51000", "192.0.2.7, 127.0.0.9:80")
+    unknown = ("192.0.2.7, 10.0.0.1", "[2001:db8::1]:443", "192.0.2.7:x", "")
+    for passed, code in [(each, 200) for each in known] + [(each, 401) for each in unknown]:
         headers = {"X-API-Key": bound, "X-Forwarded-For": passed}
         assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == code
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from stemwright.server.commands.speaking import AsJson, Data, rows, say, transaction
+from stemwright.server.commands.speaking import AsJson, Data, rows, say, transaction, view
 
 accounts = App(name="accounts", help="Accounts: list, share.")
 
@@ -16,7 +16,7 @@ def list_accounts(*, data: Data = None, as_json: AsJson = False) -> None:
     """List the accounts with their credits, their unfinished tasks and their share of the fleet."""
     from stemwright.server import operating
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = operating.accounts(tx)
     rows(found, "{name}  {balance} credits  {unfinished} unfinished  share {share}", as_json=as_json)
 

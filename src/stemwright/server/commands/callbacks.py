@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, transaction
+from stemwright.server.commands.speaking import AsJson, Data, TaskId, clock_time, rows, say, transaction, view
 
 callbacks = App(name="callbacks", help="Callbacks: list, resend.")
 
@@ -30,7 +30,7 @@ def list_callbacks(
     """
     from stemwright.server import operating
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = operating.callbacks(tx, state=state, account=account, limit=limit)
     shown = [row | {"time": clock_time(row["last_attempt"]), "told": row["last_error"] or ""} for row in found]
     text = "{task}  {state:<9}  attempts {attempts}  {time}  {account}  {url}  {told}"
@@ -38,7 +38,7 @@ def list_callbacks(
 
 
 @callbacks.command
-def resend(*ids: Annotated[str, Parameter(name="task")], data: Data = None, as_json: AsJson = False) -> None:
+def resend(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
     """Deliver the callbacks of ended tasks once more, under the same webhook-id.
 
     Parameters

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from stemwright.errors import LedgerBroken
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction
+from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction, view
 
 credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
 
@@ -29,7 +29,7 @@ def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         owners = [accounts.by_name(tx, account)] if account else accounts.listing(tx)
         shown = [{"account": owner.name, "balance": ledger.balance(tx, owner.id)} for owner in owners]
     if account and as_json:
@@ -44,7 +44,7 @@ def show_ledger(account: str, /, *, limit: int = 50, data: Data = None, as_json:
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = ledger.ledger(tx, accounts.by_name(tx, account).id, limit=limit)
     rows([vars(entry) for entry in found], "{sequence}  {kind}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
 
@@ -54,7 +54,7 @@ def grants(account: str | None = None, /, *, limit: int = 50, data: Data = None,
     """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first."""
     from stemwright.server import operating
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = operating.grants(tx, account=account, limit=limit)
     shown = [row | {"time": clock_time(row["created"])} for row in found]
     rows(found if as_json else shown, "{time}  {account}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
@@ -65,7 +65,7 @@ def audit(*, data: Data = None, as_json: AsJson = False) -> None:
     """Prove that the ledger agrees with itself and with the tasks; exit status 1 when it does not."""
     from stemwright.server import credits as ledger
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         wrong = ledger.audit(tx)
     if as_json:
         show({"agrees": not wrong, "wrong": wrong})

@@ -9,7 +9,17 @@ from cyclopts import App, Parameter, validators
 
 from stemwright.errors import AccountNotFound
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import HOUR_MS, AsJson, Data, read_settings, rows, say, show_key, transaction
+from stemwright.server.commands.speaking import (
+    HOUR_MS,
+    AsJson,
+    Data,
+    read_settings,
+    rows,
+    say,
+    show_key,
+    transaction,
+    view,
+)
 from stemwright.server.settings import Dialect
 
 if TYPE_CHECKING:
@@ -106,7 +116,7 @@ def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson 
     from stemwright.server import accounts
     from stemwright.server import keys as domain
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         names = {owner.id: owner.name for owner in accounts.listing(tx)}
         found = domain.listing(tx, accounts.by_name(tx, account).id if account else None)
     shown = [vars(key) | {"account": names[key.account_id]} for key in found]

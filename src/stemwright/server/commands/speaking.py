@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import sqlalchemy as sa
 from cyclopts import Parameter
@@ -20,10 +20,14 @@ from stemwright.errors import BadSetting
 from stemwright.server.logs import cleaned
 from stemwright.server.settings import Settings, unknown
 
+if TYPE_CHECKING:
+    from stemwright.server.store.database import Database
+
 HOUR_MS = 3_600_000
 
 Data = Annotated[Path | None, Parameter(name="--data", help="The data folder; default: STEMWRIGHT_DATA, or ./data.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
+TaskId = Annotated[str, Parameter(name="task", required=True)]
 
 
 def read_settings(data: Path | None, **given: Any) -> Settings:
@@ -53,13 +57,26 @@ def begin_to_log(settings: Settings) -> None:
 @contextmanager
 def transaction(data: Path | None, *, begin: bool = False) -> Iterator[sa.Connection]:
     """One transaction on the data that the settings name; `begin` makes it where there is none."""
+    with _opened(data, begin=begin) as database, database.transaction() as tx:
+        yield tx
+
+
+@contextmanager
+def view(data: Path | None) -> Iterator[sa.Connection]:
+    """Looks at the data that the settings name, and waits for nobody who writes."""
+    with _opened(data) as database, database.read() as tx:
+        yield tx
+
+
+@contextmanager
+def _opened(data: Path | None, *, begin: bool = False) -> Iterator[Database]:
     from stemwright.server import opening
 
     settings = read_settings(data)
     database = opening.open_database(settings, begin=begin)
     try:
-        with opening.telling(settings.data, database=settings.database), database.transaction() as tx:
-            yield tx
+        with opening.telling(settings.data, database=settings.database):
+            yield database
     finally:
         database.dispose()
 

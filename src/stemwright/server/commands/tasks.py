@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, clock_time, read_settings, rows, say, show, transaction
+from stemwright.server.commands.speaking import (
+    AsJson,
+    Data,
+    TaskId,
+    clock_time,
+    read_settings,
+    rows,
+    say,
+    show,
+    transaction,
+    view,
+)
 
 tasks = App(name="tasks", help="Tasks: list, show, cancel, retry.")
 
@@ -44,7 +55,7 @@ def list_tasks(
     """
     from stemwright.server import operating
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         chosen = {"state": state, "unfinished": unfinished, "account": account, "limit": limit}
         found = operating.tasks(tx, **chosen, settings=read_settings(data))
         closed = operating.closed_since(tx)
@@ -65,7 +76,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
     """
     from stemwright.server import operating
 
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = operating.task(tx, task, settings=read_settings(data))
     if as_json:
         show(found)
@@ -75,7 +86,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
 
 
 @tasks.command
-def cancel(*ids: Annotated[str, Parameter(name="task")], data: Data = None, as_json: AsJson = False) -> None:
+def cancel(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
     """End tasks that have not ended; their credits go back and their owners are told.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stemwright.server.commands.speaking import AsJson, Data, read_settings, rows, transaction
+from stemwright.server.commands.speaking import AsJson, Data, read_settings, rows, view
 
 
 def workers(
@@ -21,7 +21,7 @@ def workers(
     from stemwright.server import operating
 
     dead_after_ms = int(read_settings(data).dead_after_seconds * 1000)
-    with transaction(data) as tx:
+    with view(data) as tx:
         found = operating.workers(tx, dead_after_ms=dead_after_ms, ended=ended)
     text = "{id}  {state:<8}  {busy}/{slots}  {version}  {model} on {device}  seen {seen_seconds:.0f} s ago  {on}"
     shown = [row | {"on": ", ".join(row["tasks"])} for row in found]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
 from stemwright.server.http import passing
-from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded
+from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, bounded, known_first
 from stemwright.server.http.routes import console, contract, credit, files, health, mixes, separation, uploads
 from stemwright.server.http.shield import Shield
 
@@ -47,7 +47,7 @@ def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
 
 
 def _routes(api: Api) -> list[Route]:
-    json_body = bounded(api.settings.max_body_bytes)
+    json_body = known_first(bounded(api.settings.max_body_bytes))
     keyed = [
         _route(api, "POST", separation.PATH, separation.generate, read=separation.reader(json_body)),
         _route(api, "GET", "/api/v1/vocal-removal/record-info", separation.record_info),
@@ -64,7 +64,6 @@ def _routes(api: Api) -> list[Route]:
         for path, handle in (
             ("/s/{name}", files.download),
             ("/s/{name}/mix", mixes.mix),
-            ("/livez", health.live),
             ("/readyz", health.ready),
             ("/metrics", health.figures),
             ("/openapi.json", contract.openapi),
@@ -72,7 +71,8 @@ def _routes(api: Api) -> list[Route]:
             ("/llms.txt", contract.llms),
         )
     ]
-    return keyed + opened + _console(api)
+    lives = Endpoint(api, health.live, name="/livez", admit=None, at_once=True)  # though every thread is busy
+    return [Route("/livez", _Methods(api, {"GET": lives})), *keyed, *opened, *_console(api)]
 
 
 def _route(

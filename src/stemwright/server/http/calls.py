@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -63,7 +64,8 @@ class Api:
         self.always_200 = settings.http_status == "always-200"
         self.uploads = settings.data.resolve() / "uploads"  # files still arriving
         self.live = Live(database, clock=self.clock)
-        self.storage_checked: tuple[int, bool] = (0, False)  # when storing was last tried, did it go well
+        self.storage_checked: tuple[int, bool] = (0, True)  # when storing was last tried, did it go well
+        self.checking_storage = Lock()
         self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
 
 
@@ -166,7 +168,7 @@ Read = Callable[[Call, Receive], Awaitable[None]]
 
 
 class Endpoint:
-    """A route's function as an ASGI application."""
+    """A route's function as an ASGI application, in a thread; or `at_once`, where it waits for nothing."""
 
     def __init__(
         self,
@@ -177,8 +179,10 @@ class Endpoint:
         read: Read | None = None,
         admit: Admit | None = Call.authenticate,
         seats: bool = False,
+        at_once: bool = False,
     ) -> None:
         self.api = api
+        self.at_once = at_once
         self.handle = handle
         self.name = name
         self.read = read
@@ -192,7 +196,10 @@ class Endpoint:
         try:
             if self.read is not None:
                 await self.read(call, receive)
-            answer = await to_thread.run_sync(self._answer, call, limiter=self.seats)
+            if self.at_once:
+                answer = self._answer(call)
+            else:
+                answer = await to_thread.run_sync(self._answer, call, limiter=self.seats)
         except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001  the door: whatever happened, the client gets an envelope
@@ -216,6 +223,21 @@ class Endpoint:
                 return answer
         except Exception as fault:  # noqa: BLE001  told to the client, or logged
             return call.failed(fault)
+
+
+def known_first(read: Read, admit: Admit = Call.authenticate) -> Read:
+    """Nobody's body is kept before it is known who sends it; a stranger's goes unread into nothing."""
+
+    async def reading(call: Call, receive: Receive) -> None:
+        try:
+            await to_thread.run_sync(admit, call)
+        except errors.StemwrightError:
+            with suppress(errors.BodyTooLarge):
+                await bounded(0)(call, receive)
+            raise
+        await read(call, receive)
+
+    return reading
 
 
 def bounded(max_bytes: int) -> Read:

@@ -12,6 +12,8 @@ from stemwright.server.network import Network, is_within
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
+_WITH_PORT = re.compile(r"^([0-9.]+):\d+$|^\[([0-9A-Fa-f:.]+)\](?::\d+)?$")  # some proxies tell the client's port too
+
 
 class Proxies:
     """The networks whose X-Forwarded-… fields count."""
@@ -34,7 +36,7 @@ class Proxies:
         address = (scope.get("client") or ("",))[0]
         passed = [part.strip() for part in Headers(scope=scope).get("x-forwarded-for", "").split(",") if part.strip()]
         while passed and self._trusts(address):
-            address = passed.pop()
+            address = _WITH_PORT.sub(r"\1\2", passed.pop())
         return address
 
     def _trusts(self, address: str) -> bool:

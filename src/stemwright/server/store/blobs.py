@@ -51,8 +51,8 @@ class Blobs(Protocol):
         """An address that hands out the blob for so long, to whoever has it; None where we serve it ourselves."""
         ...
 
-    def check(self, probe: bytes = b"") -> None:
-        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
+    def check(self, probe: bytes = b"", *, patience_seconds: float | None = None) -> None:
+        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now, or as soon as one waits for."""
         ...
 
     def __contains__(self, name: str) -> bool: ...
@@ -128,7 +128,7 @@ class Folder:
         """None: files of this machine are served by us."""
         return
 
-    def check(self, probe: bytes = b"") -> None:
+    def check(self, probe: bytes = b"", *, patience_seconds: float | None = None) -> None:  # noqa: ARG002
         """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,9 @@ from sqlalchemy import event, exc
 
 T = TypeVar("T")
 
+# A server or a network that vanished is noticed within half a minute: nobody waits for it until the system gives up.
+_ALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_LASTING = {"options": "-c idle_in_transaction_session_timeout=30s", **_ALIVE, "tcp_user_timeout": 30_000}
 # What is raised when the database does not answer, is full or restarts: the same work may succeed later.
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 TRUSTED_SECONDS = 5.0  # after its last use a connection is tested before the next one: it may be gone
@@ -39,7 +42,7 @@ class Database:
             max_overflow=20,
             pool_use_lifo=True,  # the same few again and again: they have our statements prepared
             hide_parameters=True,  # an error that quotes a statement must not tell the log what is in it
-            connect_args={} if self.sqlite else {"options": "-c idle_in_transaction_session_timeout=30s"},
+            connect_args={} if self.sqlite else _LASTING,
         )
         # PostgreSQL gives each statement a view of its own anyway: beginning and committing are two round trips more.
         isolation = {} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}

@@ -92,10 +92,10 @@ class Objects:
         store = cast(Any, self._links)
         return obstore.sign(store, "GET", checked(name), timedelta(seconds=seconds))
 
-    def check(self, probe: bytes = b"") -> None:
-        """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
+    def check(self, probe: bytes = b"", *, patience_seconds: float | None = None) -> None:
+        """Raises CannotOpenBlobs unless such bytes can be stored and deleted, tried for so long."""
         try:
-            self._persist(lambda: obstore.put(self._store, PROBE, probe))
+            self._persist(lambda: obstore.put(self._store, PROBE, probe), patience_seconds=patience_seconds)
             self.delete(PROBE)
         except BlobsAway as error:
             raise CannotOpenBlobs(url=self.url, reason=error.fields["reason"]) from error
@@ -128,9 +128,11 @@ class Objects:
         except _MISSING:
             raise BlobNotFound(name=name) from None
 
-    def _persist(self, act: Callable[[], T], *, missing_is_final: bool = False) -> T:
+    def _persist(
+        self, act: Callable[[], T], *, missing_is_final: bool = False, patience_seconds: float | None = None
+    ) -> T:
         """What `act` returns, tried again as long as the store does not answer; raises BlobsAway after that."""
-        until = time.monotonic() + self._patience_seconds
+        until = time.monotonic() + (self._patience_seconds if patience_seconds is None else patience_seconds)
         attempt = 0
         while True:
             try:

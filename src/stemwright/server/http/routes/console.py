@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import gzip
 import mimetypes
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
-from starlette.types import Receive
-
 from stemwright import errors
 from stemwright.server import accounts, credits, keys, maintenance, sessions
 from stemwright.server.http import answers, cookies, wire, wire_console
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Admit, Api, Call, Handle, Read, bounded
+from stemwright.server.http.calls import Admit, Api, Call, Handle, Read, bounded, known_first
 from stemwright.server.http.multipart import to_disk
 from stemwright.server.http.routes import console_account, console_operator, console_tasks, uploads
 from stemwright.server.http.routes import contract as published
@@ -34,6 +30,7 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_KEY_BYTES = 4096  # of a sign-in: it comes from anybody
 _KEPT = "public, max-age=31536000, immutable"
 
 
@@ -58,9 +55,9 @@ def routes(api: Api) -> list[At]:
         At("GET", "/console/{path:path}", files, admit=None),
         At("GET", f"{root}/openapi.json", contract, admit=None),
         At("GET", f"{root}/session", session, admit=None),
-        At("POST", f"{root}/session", sign_in, admit=cookies.same_site, read=body),
+        At("POST", f"{root}/session", sign_in, admit=cookies.same_site, read=bounded(_KEY_BYTES)),
         At("DELETE", f"{root}/session", sign_out),
-        At("POST", f"{root}/uploads", uploads.by_form, read=_known_first(to_disk)),
+        At("POST", f"{root}/uploads", uploads.by_form, read=known_first(to_disk, cookies.admit)),
         *[replace(at, path=root + at.path) for at in _ours(body)],
     ]
     # What has a name of its own comes before what takes any name.
@@ -69,7 +66,7 @@ def routes(api: Api) -> list[At]:
 
 def _ours(body: Read) -> list[At]:
     tasks, account, operator = console_tasks, console_account, console_operator
-    known_body = _known_first(body)
+    known_body = known_first(body, cookies.admit)
     admin = cookies.admit_operator
     return [
         At("GET", "/events", tasks.events),
@@ -99,16 +96,6 @@ def _ours(body: Read) -> list[At]:
         At("POST", "/operator/grants", operator.grant, read=known_body, admit=admin),
         At("POST", "/operator/maintenance", operator.switch, read=known_body, admit=admin),
     ]
-
-
-def _known_first(read: Callable[[Call, Receive], Awaitable[None]]) -> Read:
-    """Nobody's body is read before it is known who sends it."""
-
-    async def reading(call: Call, receive: Receive) -> None:
-        await to_thread.run_sync(cookies.admit, call)
-        await read(call, receive)
-
-    return reading
 
 
 # ---- its files -------------------------------------------------------------------------------------------------------

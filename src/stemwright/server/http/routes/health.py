@@ -11,7 +11,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 
-CHECK_MS = 5000
+CHECK_MS, CHECK_SECONDS = 5000, 1.0
 PROBE = bytes(1 << 16)  # an empty file still finds a place on a disk that is full
 
 
@@ -47,17 +47,22 @@ def figures(call: Call) -> Answer:
 
 
 def _storage_answers(call: Call) -> bool:
-    """Whether bytes can be stored; looked up at most every few seconds, because it stores some and anyone may ask."""
-    checked, answers_now = call.api.storage_checked
-    if abs(call.now - checked) < CHECK_MS:
+    """Whether bytes can be stored; looked up at most every few seconds, because it stores some and anyone may ask.
+
+    By one at a time: whoever asks meanwhile hears what was found last.
+    """
+    api = call.api
+    checked, answers_now = api.storage_checked
+    if abs(call.now - checked) < CHECK_MS or not api.checking_storage.acquire(blocking=False):
         return answers_now
     try:
-        call.api.blobs.check(PROBE)
+        api.blobs.check(PROBE, patience_seconds=CHECK_SECONDS)
+        answers_now = True
     except Exception:  # noqa: BLE001  whatever its client raises, it is not there
         answers_now = False
-    else:
-        answers_now = True
-    call.api.storage_checked = (call.now, answers_now)
+    finally:
+        api.storage_checked = (api.clock(), answers_now)
+        api.checking_storage.release()
     return answers_now
 
 

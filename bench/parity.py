@@ -139,6 +139,21 @@ def forwards() -> dict[str, list[list[float]]]:
     return pins
 
 
+def overlaps() -> None:
+    """The same with four overlaps, as SCNet's and MDX23C's configurations have them."""
+    for name in ("SCNet", "TFC-TDF v3"):
+        config, segment = CASES[name]
+        separator = NetSeparator(
+            filled(config), tuple("abcd"[: config.stems]), rate=44100, segment=segment, hop=segment // 4
+        )
+        for length in (segment, 5 * segment + 17):
+            mix = tones(length)[0]
+            with torch.inference_mode(), contextlib.redirect_stdout(None):
+                expected = as_msst(separator, mix, overlap=4)
+            found = torch.from_numpy(ours_whole(name, separator, mix.numpy()))
+            print(f"{name + ', 4 overlaps':<34}{length / 44100:>8.2f}{snr_db(found, expected):>8.1f}")
+
+
 def songs() -> dict[str, list[list[float]]]:
     """Whole songs: our `upstream` manners against demucs' and MSST's own inference, for lengths that make edges."""
     pins = {}
@@ -185,8 +200,8 @@ def as_demucs(separator: NetSeparator, mix: Tensor) -> Tensor:
     return apply_model(theirs, wav[None], shifts=0)[0] * (ref.std() + 1e-8) + ref.mean()
 
 
-def as_msst(separator: NetSeparator, mix: Tensor) -> Tensor:
-    """As inference.py of MSST runs a song: batch 1, two overlaps, SCNet normalised by the whole file."""
+def as_msst(separator: NetSeparator, mix: Tensor, *, overlap: int = 2) -> Tensor:
+    """As inference.py of MSST runs a song: batch 1, so many overlaps, SCNet normalised by the whole file."""
     from ml_collections import ConfigDict  # type: ignore[import-not-found]
     from utils.model_utils import demix  # type: ignore[import-not-found]
 
@@ -197,7 +212,7 @@ def as_msst(separator: NetSeparator, mix: Tensor) -> Tensor:
     config = ConfigDict(
         {
             "audio": {"chunk_size": separator.segment},
-            "inference": {"num_overlap": 2, "batch_size": 1},
+            "inference": {"num_overlap": overlap, "batch_size": 1},
             "training": {"instruments": instruments, "target_instrument": None, "use_amp": False},
         }
     )
@@ -213,6 +228,7 @@ def main() -> None:
     sys.path[:0] = [GIVEN.msst, *([GIVEN.peers] if GIVEN.peers else [])]
     pins = forwards()
     whole = songs()
+    overlaps()
     if GIVEN.pin:
         (TESTS.parent / "engine" / "upstream_songs.json").write_text(json.dumps(whole, indent=1) + "\n")
         (TESTS / "upstream.json").write_text(json.dumps(pins, indent=1) + "\n")

@@ -130,7 +130,7 @@ def _notes(found: dict[str, Any]) -> tuple[str, ...]:
         for clash in found["contradictions"]
     ]
     if found["assumed"]:
-        told = (_PLAINLY.get(name, name) for name in found["assumed"])
+        told = [_PLAINLY.get(name) or str(name) for name in found["assumed"]]
         notes.append(f"nothing in the files states {', '.join(told)}: the usual values were taken")
     if found["left_out"]:
         notes.append(f"not read, being objects and not tensors: {', '.join(found['left_out'][:5])}")

@@ -81,7 +81,8 @@ class Wiener:
 
     def _whiten(self, spectrum: Spectrum, left: Samples, right: Samples, both: Samples) -> Spectrum:
         """The inverse of [[left, both], [both, right]] [frames, columns] times the spectrum."""
-        one, white = 1 / (left * right - both * both), np.empty_like(spectrum)
+        one: Samples = np.reciprocal(left * right - both * both)
+        white = np.empty_like(spectrum)
         for channel, own in enumerate((right, left)):
             for rows, block in self._columns.applied(
                 (own * one, both * -one), (spectrum[channel], spectrum[1 - channel])

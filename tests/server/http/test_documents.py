@@ -71,6 +71,14 @@ def test_the_figures(house: House, caller: Caller) -> None:
     assert re.search(r'stemwright_credits_charged_total\{kind="separate_vocal"\} [1-9]', text)
 
 
+def test_files_and_what_is_nowhere_are_counted_by_their_status(house: House) -> None:
+    assert house.anonymous().get("/s/nothing.mp3").status_code == 404
+    assert house.anonymous().get("/nowhere").status_code == 404
+    text = house.anonymous().get("/metrics").text
+    assert 'stemwright_http_answers_total{code="404",route="none"} 1' in text
+    assert 'stemwright_http_answers_total{code="404",route="/s/{name}"} 1' in text
+
+
 def test_a_request_keeps_the_name_its_sender_gave_it(caller: Caller) -> None:
     answer = caller.create(headers={"X-Request-Id": "mine-42"})
     assert answer.headers["X-Request-Id"] == "mine-42"

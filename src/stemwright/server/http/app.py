@@ -123,4 +123,5 @@ class _NoRoute:
             return
         call = Call(self._api, scope, self._api.clock())
         answer = call.failed(errors.NoSuchRoute(method=scope["method"], path=scope["path"]))
+        self._api.counts.answered("none", 404, 0.0)
         await answer(scope, receive, send)

@@ -16,7 +16,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemwright import errors
 from stemwright.server import metrics, network, tracing
@@ -206,11 +206,22 @@ class Endpoint:
             answer = call.failed(fault)
         finally:
             call.closing.close()
-        await answer(scope, receive, send)
-        self.api.counts.answered(self.name, getattr(answer, "code", 200), time.perf_counter() - started)
+        await self._send(answer, call, receive, send, started=started)
         if call.principal and self.api.gate.due(call.principal.key_id, now=call.now):
             with suppress(*AWAY):
                 await to_thread.run_sync(lambda: self.api.gate.note(call.caller.key_id, now=call.now))
+
+    async def _send(self, answer: ASGIApp, call: Call, receive: Receive, send: Send, *, started: float) -> None:
+        """Sends it, and counts it by its own code, or by the status of an answer that has none: a file's."""
+        status = [200]
+
+        async def seen(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status[0] = message["status"]
+            await send(message)
+
+        await answer(call.scope, receive, seen)
+        self.api.counts.answered(self.name, getattr(answer, "code", status[0]), time.perf_counter() - started)
 
     def _answer(self, call: Call) -> ASGIApp:
         try:

@@ -19,7 +19,16 @@ from stemwright.audio.naming import safe
 from stemwright.audio.parts import part_of
 from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
-from stemwright.errors import NeedsServer, NoSongGiven, NoSuchTask, NotDone, NotSeparated, StemwrightError, Unforeseen
+from stemwright.errors import (
+    BadCard,
+    NeedsServer,
+    NoSongGiven,
+    NoSuchTask,
+    NotDone,
+    NotSeparated,
+    StemwrightError,
+    Unforeseen,
+)
 from stemwright.mcp import places
 from stemwright.mcp.answers import Files, Model, Request, State, Task
 from stemwright.outcome import SeparatedFiles
@@ -102,16 +111,13 @@ class Here:
     def models(self) -> list[Model]:
         """The bundled model, the recipes, and what has been fetched or taken in."""
         trees = {recipe.name: recipe for recipe in recipes.listing()}
-        names = dict.fromkeys([*catalog.names(), *trees, *installed.names()])
-        return [
-            Model(
-                name=name,
-                about=trees[name].about if name in trees else "",
-                stems=list(loading.offered(name)[0]),
-                here=name not in trees or not trees[name].missing(),
-            )
-            for name in names
-        ]
+        found: list[Model] = []
+        for name in dict.fromkeys([*catalog.names(), *trees, *installed.names()]):
+            here = name not in trees or not trees[name].missing()
+            with suppress(BadCard):  # `stemwright models verify` tells of it
+                stems = list(loading.offered(name)[0])
+                found.append(Model(name=name, about=trees[name].about if name in trees else "", stems=stems, here=here))
+        return found
 
     def close(self) -> None:
         """Stops what is under way, which leaves nothing behind."""

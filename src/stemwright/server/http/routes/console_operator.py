@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from stemwright import errors
@@ -79,9 +80,9 @@ def _models(call: Call) -> list[dict[str, Any]]:
     """The models on this machine: those in the package, and those that were pulled."""
     found = [(name, catalog.card(name).weights_path, catalog.card(name).stems, "bundled") for name in catalog.names()]
     for name in installed.names():
-        model = installed.find(name)
-        if model is not None:
-            found.append((name, model.weights, tuple(model.facts.get("stems", ())), "pulled"))
+        with suppress(errors.BadCard):  # `stemwright models verify` tells of it
+            if model := installed.find(name):
+                found.append((name, model.weights, tuple(model.facts["stems"]), "pulled"))
     return [
         {
             "name": name,

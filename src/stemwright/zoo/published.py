@@ -18,6 +18,7 @@ from stemwright.errors import BadCard, BadSetting, NotPulled, UnknownModel
 from stemwright.zoo import installed
 
 CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
+SAME_SIZE = 1e-3  # of checkpoints: their heads and names differ by less
 ALLOWED = {
     "permissive": {"permissive"},
     "noncommercial": {"permissive", "copyleft", "noncommercial"},
@@ -45,11 +46,16 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Published:
-    """A public model. `licence` is as stated by `licence_stated`; None is what nobody has written down.
+class Measured:
+    """Seconds of song for each second of work, and the peak of the process in MB; None is what nobody has measured."""
 
-    `measured` tells the speed and peak memory of a net of these sizes, found by bench/peers.py with random weights.
-    """
+    real_time: float | None = None
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A public model. `licence` is as stated by `licence_stated`; None is what nobody has written down."""
 
     name: str
     family: str
@@ -63,7 +69,6 @@ class Published:
     notes: str = ""
     segment: int | None = None
     gflop_per_second: int | None = None
-    measured: str | None = None
     md5_tail: str | None = None
     weights: Download | None = None
     config: Download | None = None
@@ -83,6 +88,22 @@ class Published:
         """What has to be fetched; None when it is not known."""
         sizes = [published(member).bytes for member in self.members] or [self.weights.bytes if self.weights else None]
         return sum(size for size in sizes if size) if all(sizes) else None
+
+    @property
+    def measured(self) -> Measured:
+        """The speed and the peak memory of a net of these sizes; of a bag the speed of all its nets together."""
+        if self.members:
+            each = [published(member).measured.real_time for member in self.members]
+            return Measured(round(1 / sum(1 / one for one in each if one), 2) if all(each) else None)
+        for net in _measured():
+            if net["architecture"] == self.architecture and abs((self.bytes or 0) / net["bytes"] - 1) < SAME_SIZE:
+                return Measured(net["real_time"], net["memory_mb"])
+        return Measured()
+
+
+@cache
+def _measured() -> list[dict[str, Any]]:
+    return tomllib.loads((CARDS.parent / "measured.toml").read_text("utf-8"))["net"]
 
 
 def names() -> list[str]:

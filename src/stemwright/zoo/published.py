@@ -103,7 +103,7 @@ class Published:
 
 @cache
 def _measured() -> list[dict[str, Any]]:
-    return tomllib.loads((CARDS.parent / "measured.toml").read_text("utf-8"))["net"]
+    return tomllib.loads((CARDS.parents[1] / "measured.toml").read_text("utf-8"))["net"]
 
 
 def names() -> list[str]:

@@ -215,13 +215,17 @@ class Endpoint:
         """Sends it, and counts it by its own code, or by the status of an answer that has none: a file's."""
         status = [200]
 
-        async def seen(message: Message) -> None:
+        def count() -> None:
+            self.api.counts.answered(self.name, getattr(answer, "code", status[0]), time.perf_counter() - started)
+
+        async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status[0] = message["status"]
+            elif not message.get("more_body"):  # whoever has the whole answer finds it counted
+                count()
             await send(message)
 
-        await answer(call.scope, receive, seen)
-        self.api.counts.answered(self.name, getattr(answer, "code", status[0]), time.perf_counter() - started)
+        await answer(call.scope, receive, counted)
 
     def _answer(self, call: Call) -> ASGIApp:
         try:

@@ -321,7 +321,11 @@ def _published(card: published.Published) -> dict[str, Any]:
 
     model = installed.find(card.name)
     facts = {key: value for key, value in asdict(card).items() if value or key not in ("md5_tail", "members", "notes")}
-    facts |= asdict(card.measured) | {"bytes": card.bytes, "here": published.here(card), "folder": str(model.folder) if model else None}
+    facts |= asdict(card.measured) | {
+        "bytes": card.bytes,
+        "here": published.here(card),
+        "folder": str(model.folder) if model else None,
+    }
     return facts | ({"proved": halving.proofs(model)} if model else {})
 
 

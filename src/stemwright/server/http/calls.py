@@ -213,19 +213,23 @@ class Endpoint:
 
     async def _send(self, answer: ASGIApp, call: Call, receive: Receive, send: Send, *, started: float) -> None:
         """Sends it, and counts it by its own code, or by the status of an answer that has none: a file's."""
-        status = [200]
+        status, is_counted = 200, False
 
         def count() -> None:
-            self.api.counts.answered(self.name, getattr(answer, "code", status[0]), time.perf_counter() - started)
+            self.api.counts.answered(self.name, getattr(answer, "code", status), time.perf_counter() - started)
 
         async def counted(message: Message) -> None:
+            nonlocal status, is_counted
             if message["type"] == "http.response.start":
-                status[0] = message["status"]
+                status = message["status"]
             elif not message.get("more_body"):  # whoever has the whole answer finds it counted
+                is_counted = True
                 count()
             await send(message)
 
         await answer(call.scope, receive, counted)
+        if not is_counted:  # it broke off
+            count()
 
     def _answer(self, call: Call) -> ASGIApp:
         try:

@@ -44,6 +44,16 @@ def test_silence_stays_silent() -> None:
     assert not any(stem(wiener, number).any() for number in range(3))
 
 
+@pytest.mark.parametrize("share", [0.0, 1e-30, 1e-14])
+@pytest.mark.parametrize("level", [0.0, 1e-6, 1.0])
+def test_a_stem_with_no_share_is_silent_and_spoils_no_other(share: float, level: float) -> None:
+    mix, drawn = np.float32(level) * spectrum(0, (1.0, 0.3)), masks(0)
+    drawn[0], drawn[1:] = share, drawn[1:] / drawn[1:].sum(axis=0)
+    wiener = Wiener(drawn, mix, COLUMNS)
+    assert np.abs(stem(wiener, 0)).max() <= 1e-12 * max(level, 1e-6)
+    np.testing.assert_allclose(stem(wiener, 1) + stem(wiener, 2), mix, atol=1e-4 * level)
+
+
 def test_in_mono_the_masks_have_the_last_word() -> None:
     mono, drawn = spectrum(0), masks(0)
     drawn[:, 1] = drawn[:, 0]

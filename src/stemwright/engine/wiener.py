@@ -19,6 +19,8 @@ from stemwright.engine.spectrum import ROWS, Spectrum
 T = TypeVar("T")
 DIFFUSE = 0.01
 """The least share of a stem that stands everywhere: no stem is bound to one point, and every matrix has an inverse."""
+FAINT = 1e-12
+"""Of a stem with no share at all some place has to be told: the mix's."""
 TINY = 1e-20
 Pair = tuple[T, T]
 Sums = Sequence[Sequence[int]]
@@ -70,7 +72,7 @@ class Wiener:
         both = columns.pooled(re[0] * re[1] + im[0] * im[1])
         share = masks[:, 0] * (left / (left + right))
         share += masks[:, 1] * (right / (left + right))
-        sure = np.square(share)  # what is surely a stem's tells where it stands
+        sure = np.square(share) + np.float32(FAINT)  # what is surely a stem's tells where it stands
         found = [np.einsum("stc,tc->sc", sure, each) for each in (left, right, both)]
         power = (found[0] + found[1]) / 2
         spread = power * np.float32(DIFFUSE)

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from pathlib import Path
 from queue import Queue
 from threading import Event, Lock
@@ -184,7 +183,8 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
 def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """What the step answers. It raises only when the database or the storage is away, and is tried again until they
     are back: what is wrong with a task is its answer. A fault of ours is raised in the end."""
-    for number in count():
+    number = 0
+    while True:
         pause_seconds = PAUSES_SECONDS[min(number, len(PAUSES_SECONDS) - 1)]
         try:
             return step(shop, *args, **kwargs)
@@ -194,7 +194,7 @@ def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any)
             log.warning("%s is tried again in %g s", step.__name__, pause_seconds, exc_info=True)
         if shop.stopping.wait(pause_seconds):
             Event().wait()  # this process is about to end; the task is the next worker's
-    raise AssertionError
+        number += 1
 
 
 def tidy(shop: Workshop, task_id: str) -> None:

@@ -95,9 +95,8 @@ def _beat(shop: Workshop) -> None:
         alive = fleet.beat(tx, shop.worker_id, now=now)
     if not alive:
         shop.die()
-    if (
-        silent_ms > shop.settings.dead_after_seconds * 1000 / 2
-    ):  # so may the others have been: let them say that they live
+    # So long without a word, and so may the others have been: let them say first that they live.
+    if silent_ms > shop.settings.dead_after_seconds * 1000 / 2:
         shop.blind_until = time.monotonic() + shop.settings.dead_after_seconds
 
 

@@ -68,6 +68,7 @@ def crew(settings: Settings, database: Database, tmp_path: Path) -> Iterator[Cre
     crew = Crew(settings, tmp_path / "log")
     yield crew
     crew.close()
+    sys.stderr.write(crew.log.read_text() if crew.log.exists() else "no worker was begun\n")  # for a test that failed
 
 
 @pytest.fixture

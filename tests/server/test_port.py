@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 
 import httpx2
@@ -58,6 +60,19 @@ def test_a_worker_tells_how_it_is(database: Database, submit: Submit, crew: Crew
     assert process.wait(30) == 0
     with database.read() as tx:
         assert tasks.find(tx, running).state == "finished"
+
+
+OTHER_THREAD = """
+import os, signal, threading
+from stemwright.server import worker
+told = worker._listen_to_signals()
+threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+os.read(told, 1)
+"""
+
+
+def test_a_signal_is_heard_whichever_thread_the_system_interrupts() -> None:
+    subprocess.run([sys.executable, "-c", OTHER_THREAD], check=True, timeout=60)
 
 
 def test_an_idle_child_is_ended_whoever_asks_for_figures(

@@ -165,11 +165,11 @@ def _look(shop: Workshop) -> None:
 
 def _leave(shop: Workshop) -> None:
     """Takes nothing new, finishes what it can within the grace, and hands the rest to others at once."""
-    log.info("worker %s is stopping", shop.worker_id)
-    shop.leaving.set()
     late = threading.Timer(shop.settings.drain_seconds + LEAVE_SECONDS, os._exit, (0,))
     late.daemon = True
     late.start()  # whatever holds it up: the others find its tasks by its silence
+    log.info("worker %s is stopping", shop.worker_id)
+    shop.leaving.set()
     with shop.database.transaction() as tx:
         fleet.drain(tx, shop.worker_id)
     workflows.stop(shop.settings.drain_seconds if shop.active else 0)
@@ -183,10 +183,16 @@ def _leave(shop: Workshop) -> None:
 
 
 def _listen_to_signals() -> int:
-    """A descriptor that can be read once SIGTERM or SIGINT has come: a handler may not take any lock."""
+    """A descriptor that can be read once SIGTERM or SIGINT has come.
+
+    The interpreter writes to it from whichever thread the system interrupts: a handler of ours would have to wait for
+    the main thread, which is reading and which a signal to another thread does not wake.
+    """
     reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(writing, b"!") and None)
+        signal.signal(number, lambda *_: None)
     return reading
 
 

@@ -4,7 +4,8 @@
 
 The service is real: the API process, its workers, their children, a receiver of callbacks, SQLite and a folder or
 PostgreSQL and S3. Only the separation sleeps and writes small files. A client uploads, asks, and asks again with the
-same Idempotency-Key until it is answered. From "tasks doubled" on, every row of the table must be 0.
+same Idempotency-Key until it is answered. From "tasks doubled" on, every row of the table must be 0; what is not, is
+named.
 """
 
 from __future__ import annotations
@@ -174,7 +175,12 @@ def _rows(storm: Storm, stormed: float, after: float) -> dict[str, str]:
         "most attempts of one task": str(max(house.task(task).attempt for task in storm.accepted)),
         "tasks doubled": str(house.count() - len(set(storm.accepted))),
         "tasks failed": str(states["failed"]),
-    } | {what: str(len(found)) for what, found in house.broken(storm.accepted).items()}
+    } | {what: _counted(found) for what, found in house.broken(storm.accepted).items()}
+
+
+def _counted(found: list[str]) -> str:
+    """How many, and which: whoever has to find out why needs their names."""
+    return " ".join([str(len(found)), *found[:20]])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.crash.house import House, receiver
 from tests.servers import Deployment
 
-from .conftest import opened
+from .conftest import FLEET, opened
 
 # In the order of a task's life. "after" a function that takes `tx` is inside of its transaction: before the commit.
 WORKER = [
@@ -122,6 +122,21 @@ def test_the_api_dies_with_a_create(house: House, point: str) -> None:
     house.wait_until_told(answers[0])
     house.check(answers[0])
     assert house.count() == len(house.receiver.got)
+
+
+@FLEET
+def test_a_start_dies_while_it_tries_the_storage(house: House) -> None:
+    """What it stored to try is nobody's: those who live clear it away."""
+    for _ in range(10):  # a worker that starts meanwhile may be the one that dies
+        house.kill_everything()
+        house.arm("obstore.put after")
+        try:
+            house.start()
+        except AssertionError:
+            break
+    assert house.has_died()
+    house.check()
+    house.start()
 
 
 def test_every_task_ended_once(house: House) -> None:

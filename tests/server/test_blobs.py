@@ -1,5 +1,8 @@
 """Blobs: whole or not at all, and never outside of their folder."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,23 @@ def test_a_folder_where_nothing_can_be_kept_is_said(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_text("a file")
     with pytest.raises(CannotOpenBlobs, match="STEMWRIGHT_BLOBS_URL"):
         Folder(tmp_path / "blobs").check()
+
+
+KILLED = """
+import resource, signal, sys
+from pathlib import Path
+from stemwright.server.store.blobs import Folder
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # writing is what it dies of
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+Folder(Path(sys.argv[1])).check(bytes(5000))
+"""
+
+
+def test_a_check_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGXFSZ
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc/passwd", ".hidden", "a\\b", "a\0b"])

@@ -5,8 +5,9 @@ import pytest
 from stemwright.errors import TrackNotFound
 from stemwright.server import arrivals, retention, tasks, tracks
 from stemwright.server.settings import Settings
-from stemwright.server.store.blobs import Blobs
+from stemwright.server.store.blobs import Blobs, Folder
 from stemwright.server.store.database import Database
+from stemwright.server.store.objects import PROBE
 
 from .conftest import NOW, keep
 from .test_tasks import FACTS, stem
@@ -101,3 +102,21 @@ def test_what_never_got_an_owner_goes_after_a_day(
         tasks.cancel(tx, running.id, now=NOW)
     assert purge(database, blobs, settings, NOW + DAY + 1) == {"arrivals": 1}
     assert "stem.mp3" not in blobs
+
+
+def test_what_never_got_an_owner_goes_however_much_it_is(
+    database: Database, blobs: Blobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    names = [f"upload{number}.mp3" for number in range(5)]
+    with database.transaction() as tx:
+        arrivals.announce(tx, names, now=NOW)
+    store(blobs, names[-1])
+    assert purge(database, blobs, settings, NOW + DAY + 1) == {"arrivals": 5}
+    assert names[-1] not in blobs
+
+
+def test_what_a_killed_check_left_goes(database: Database, blobs: Blobs, settings: Settings) -> None:
+    store(blobs, PROBE)
+    retention.purge(database, blobs, settings, now=NOW)
+    assert (PROBE in blobs) == isinstance(blobs, Folder)  # whose checks leave none

@@ -24,13 +24,15 @@ _TASK_ID = re.compile("[0-9a-f]{32}")
 
 def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> dict[str, int]:
     """Deletes everything whose time is over; returns how many of each kind."""
-    return {
+    found = {
         "tracks": _purge_tracks(database, blobs, now=now),
         "tasks": _purge_tasks(database, blobs, now=now),
         "answers": _purge_answers(database, now - int(settings.idempotency_hours * HOUR_MS)),
         "folders": clear_folders(database, settings),
         "arrivals": _purge_arrivals(database, blobs, now - DAY_MS),
     }
+    blobs.clear_probe()
+    return found
 
 
 def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[str]:
@@ -100,12 +102,14 @@ def _purge_answers(database: Database, before: int) -> int:
 
 def _purge_arrivals(database: Database, blobs: Blobs, before: int) -> int:
     """Blobs that were written, or half written, and never got an owner."""
-    found = _read(database, arrivals.left_over, before=before, limit=BATCH)
-    for name in found:
-        blobs.delete(name)
-    with database.transaction() as tx:
-        arrivals.settle(tx, found)
-    return len(found)
+    count = 0
+    while found := _read(database, arrivals.left_over, before=before, limit=BATCH):
+        for name in found:
+            blobs.delete(name)
+        with database.transaction() as tx:
+            arrivals.settle(tx, found)
+        count += len(found)
+    return count
 
 
 def clear_folders(database: Database, settings: Settings) -> int:

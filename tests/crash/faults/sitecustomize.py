@@ -27,7 +27,7 @@ METHODS = {
     "network": ("Client.get_to_file",),
     "separating": ("Child.separate",),
     "store.blobs": ("Folder.put", "Folder.delete"),
-    "store.objects": ("Objects.put", "Objects.delete"),
+    "store.objects": ("Objects.put", "Objects.delete", "obstore.put"),
     "store.database": ("Database.together",),
 }
 

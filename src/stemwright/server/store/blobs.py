@@ -6,6 +6,7 @@ import glob
 import mimetypes
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -53,6 +54,10 @@ class Blobs(Protocol):
 
     def check(self, probe: bytes = b"", *, patience_seconds: float | None = None) -> None:
         """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now, or as soon as one waits for."""
+        ...
+
+    def clear_probe(self) -> None:
+        """Removes what a check left that was killed in between. Raises BlobsAway."""
         ...
 
     def __contains__(self, name: str) -> bool: ...
@@ -132,13 +137,13 @@ class Folder:
         """Raises CannotOpenBlobs unless such bytes can be stored and deleted right now."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            path = self.root / f".probe.{os.getpid()}"
-            try:
-                path.write_bytes(probe)
-            finally:
-                path.unlink(missing_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:  # without a name: it goes with whoever is killed here
+                file.write(probe)
         except OSError as error:
             raise CannotOpenBlobs(url=self.root.as_uri(), reason=error.strerror or error) from error
+
+    def clear_probe(self) -> None:
+        """Nothing: a check leaves nothing here."""
 
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()

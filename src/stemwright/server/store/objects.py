@@ -96,9 +96,13 @@ class Objects:
         """Raises CannotOpenBlobs unless such bytes can be stored and deleted, tried for so long."""
         try:
             self._persist(lambda: obstore.put(self._store, PROBE, probe), patience_seconds=patience_seconds)
-            self.delete(PROBE)
+            self.clear_probe()
         except BlobsAway as error:
             raise CannotOpenBlobs(url=self.url, reason=error.fields["reason"]) from error
+
+    def clear_probe(self) -> None:
+        """Removes what a check left that was killed in between. Raises BlobsAway."""
+        self.delete(PROBE)
 
     def __contains__(self, name: str) -> bool:
         try:

@@ -109,6 +109,22 @@ def test_a_step_waits_for_the_database_for_as_long_as_it_takes(
         running.patiently(shop, step, ZeroDivisionError(), 20)
 
 
+def test_a_step_that_an_outage_broke_off_is_counted_once(
+    database: Database, settings: Settings, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "PAUSES_SECONDS", (0,))
+    shop, faults = worker.open_workshop(settings, database), [sa.exc.OperationalError("", None, Exception())] * 3
+
+    def broken(*_: object) -> running.Answer:
+        if faults:
+            raise faults.pop()
+        return {"files": []}
+
+    monkeypatch.setattr(running, "_separated", broken)
+    assert running.patiently(shop, running.separate, submit(), "song") == {"files": []}
+    assert b'stemwright_task_retries_total{reason="outage"} 1.0' in shop.work.text()
+
+
 def test_a_task_whose_workflow_is_no_more_begins_anew(
     database: Database, submit: Submit, crew: Crew, hook: Receiver, account: accounts.Account
 ) -> None:

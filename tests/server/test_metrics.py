@@ -9,6 +9,7 @@ from stemwright.server.store.database import Database
 
 from .conftest import NOW
 
+MINUTE = 60_000
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "stemwright.json"
 
 
@@ -39,12 +40,31 @@ def test_what_waits_for_its_own_limit_asks_for_no_worker(database: Database, ask
     assert len(made) == 3
 
 
-def test_what_did_not_finish_was_given_back() -> None:
-    work = metrics.Work()
-    work.ended("split_stem", "finished", cost=5)
-    work.ended("split_stem", "failed", cost=5)
-    assert b"stemwright_refunds_total 1.0" in work.text()
-    assert b"stemwright_credits_refunded_total 5.0" in work.text()
+def test_what_went_back_is_told_whoever_gave_it_back(database: Database, asked: tasks.Submission) -> None:
+    """By the ledger: an operator's command is over before anybody could ask it. None is lost, and none told twice."""
+    counts, dear = metrics.Counts(), tasks.Submission(**vars(asked) | {"cost": 5})
+    with database.transaction() as tx:
+        made = [tasks.submit(tx, dear, now=NOW).id for _ in range(4)]
+    for later, ended in ((0, made[:1]), (1, made[1:2]), (1000 * MINUTE, made[2:3]), (1001 * MINUTE, made[3:])):
+        with database.transaction() as tx:
+            for task_id in ended:
+                tasks.cancel(tx, task_id, now=NOW + later)
+            text = counts.text(tx, dead_after_ms=1000, running_per_account=4, now=NOW + later).decode()
+        done = made.index(ended[0]) + 1
+        assert f'stemwright_refunds_total{{reason="cancelled"}} {done}.0' in text
+        assert f'stemwright_credits_refunded_total{{reason="cancelled"}} {5 * done}.0' in text
+    assert 'stemwright_refunds_total{reason="separation"} 0.0' in text
+
+
+def test_refunds_are_found_by_their_index(database: Database) -> None:
+    """However long the ledger is: anybody may ask for the figures."""
+    query = "SELECT reason, count(*), sum(amount) FROM ledger WHERE kind = 'refund' AND created > 0 GROUP BY reason"
+    explain = "EXPLAIN QUERY PLAN" if database.sqlite else "EXPLAIN"
+    with database.transaction() as tx:
+        if not database.sqlite:
+            tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # which an empty table is faster with
+        plan = str(tx.exec_driver_sql(f"{explain} {query}").all())
+    assert "ledger_given_back" in plan
 
 
 def test_how_fast_a_song_was_separated() -> None:

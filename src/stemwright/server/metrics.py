@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter as Sum
+from collections.abc import Iterator
+from threading import Lock
+
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
-from stemwright.server.store.tables import callbacks, tasks, workers
+from stemwright.server.store.tables import callbacks, ledger, tasks, workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ANSWER_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -28,6 +34,8 @@ class Counts:
             "stemwright_credits_charged_total", "Credits taken for tasks", ["kind"], registry=self._registry
         )
         self._queues = Queues(self._registry)
+        self._refunds = Refunds(self._registry)
+        self._telling = Lock()
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""
@@ -39,10 +47,12 @@ class Counts:
         self._charged.labels(kind).inc(cost)
 
     def text(self, tx: sa.Connection, *, dead_after_ms: int, running_per_account: int, now: int) -> bytes:
-        """Everything in Prometheus' text format; the queues' figures are read now."""
-        self._queues.look(tx, dead_after_ms=dead_after_ms, now=now)
-        self._queues.look_at_limits(tx, running_per_account=running_per_account, now=now)
-        return generate_latest(self._registry)
+        """Everything in Prometheus' text format; the queues' figures and the refunds are read now."""
+        with self._telling:  # two that ask at once would see each other's figures half made
+            self._queues.look(tx, dead_after_ms=dead_after_ms, now=now)
+            self._queues.look_at_limits(tx, running_per_account=running_per_account, now=now)
+            self._refunds.look(tx, now=now)
+            return generate_latest(self._registry)
 
 
 class Queues:
@@ -103,6 +113,46 @@ class Queues:
         self._age.labels(queue).set(0 if oldest is None else max(now - oldest, 0) / 1000)
 
 
+class Refunds(Collector):
+    """What went back to accounts, as the ledger has it: a worker gives back, and so do an owner's and an operator's
+    cancel, in processes that nobody asks for figures. The same in each API process, like the queues."""
+
+    LATE_MS = 300_000  # a row may be seen so long after its time: it was committed late, or by another clock
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._settled: Sum[tuple[str, str]] = Sum()  # (what, reason) of all that is older
+        self._until = 0
+        self._told: Sum[tuple[str, str]] = Sum()
+        registry.register(self)
+
+    def look(self, tx: sa.Connection, *, now: int) -> None:
+        """Reads what is new; all of it once in a process."""
+        if (until := now - self.LATE_MS) > self._until:
+            self._settled += _refunds(tx, ledger.c.created > self._until, ledger.c.created <= until)
+            self._until = until
+        self._told = self._settled + _refunds(tx, ledger.c.created > self._until)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The two counters, of every reason a task has ever failed for."""
+        texts = {"refunds": "Tasks whose credits went back, by reason", "credits_refunded": "Credits that went back"}
+        for what, text in texts.items():
+            family = CounterMetricFamily(f"stemwright_{what}", text, labels=["reason"])
+            for reason in ("input", "fetch", "separation", "cancelled"):
+                family.add_metric([reason], self._told[what, reason])
+            yield family
+
+
+def _refunds(tx: sa.Connection, *when: sa.ColumnElement[bool]) -> Sum[tuple[str, str]]:
+    """How many tasks' credits went back for each reason, and how many credits."""
+    sums = sa.select(ledger.c.reason, sa.func.count(), sa.func.sum(ledger.c.amount))
+    is_refund = sa.literal_column("kind = 'refund'", sa.Boolean)  # in the words of its index
+    found: Sum[tuple[str, str]] = Sum()
+    for reason, tasks_given, credits_given in tx.execute(sums.where(is_refund, *when).group_by(ledger.c.reason)):
+        found["refunds", reason] = tasks_given
+        found["credits_refunded", reason] = int(credits_given)
+    return found
+
+
 class Work:
     """The counters of one worker process, in a registry of its own."""
 
@@ -124,8 +174,6 @@ class Work:
         )
         self._ended = Counter("stemwright_tasks_ended_total", "Tasks that ended", ["kind", "state"], registry=registry)
         self._retries = Counter("stemwright_task_retries_total", "Tasks begun again", ["reason"], registry=registry)
-        self._refunds = Counter("stemwright_refunds_total", "Tasks whose credits went back", registry=registry)
-        self._refunded = Counter("stemwright_credits_refunded_total", "Credits that went back", registry=registry)
         self._callbacks = Counter(
             "stemwright_callback_attempts_total", "Callback attempts by outcome", ["outcome"], registry=registry
         )
@@ -142,15 +190,13 @@ class Work:
         """Note how fast a song was separated."""
         self._factor.labels(model, kind).observe(song_seconds / max(seconds, 1e-3))
 
-    def ended(self, kind: str, state: str, *, cost: int) -> None:
-        """Count a task's end; unless it finished, its cost went back."""
+    def ended(self, kind: str, state: str) -> None:
+        """Count a task's end."""
         self._ended.labels(kind, state).inc()
-        if state != "finished":
-            self._refunds.inc()
-            self._refunded.inc(cost)
 
     def retried(self, reason: str) -> None:
-        """Count a task that is begun again: its `child` died, or its `worker` did."""
+        """Count a task that is begun again: its `child` died, its `worker` died or went, or the database or the
+        storage was away (`outage`). Whoever begins it counts it."""
         self._retries.labels(reason).inc()
 
     def called_back(self, outcome: str) -> None:

@@ -149,11 +149,12 @@ def fetch(shop: Workshop, task: tasks.Task) -> Answer:
 def separate(shop: Workshop, task_id: str, source: str) -> Answer:
     """Separates and stores the files; a child that dies gets one more try."""
     answer: Answer = {}
-    for _ in range(shop.settings.task_attempts):
+    for number in range(shop.settings.task_attempts):
+        if number:
+            shop.work.retried("child")
         answer = _attempt(shop, task_id, "separating", lambda task: _separated(shop, task, source))
         if not answer.pop("again", False):
             return answer
-        shop.work.retried("child")
     answer["error"] += f" It did so {shop.settings.task_attempts} times; the task's credits were given back."
     return answer
 
@@ -175,7 +176,7 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
             return tasks.find(tx, task_id).state
         if delivery := tasks.delivery(tx, task_id):
             enqueue(tx, delivery.id)
-    shop.work.ended(task.kind, task.state, cost=task.cost)
+    shop.work.ended(task.kind, task.state)
     log.info("task %s %s%s", task_id, task.state, f": {task.error}" if task.error else "")
     return task.state
 
@@ -187,11 +188,15 @@ def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any)
     while True:
         pause_seconds = PAUSES_SECONDS[min(number, len(PAUSES_SECONDS) - 1)]
         try:
-            return step(shop, *args, **kwargs)
+            answer = step(shop, *args, **kwargs)
         except Exception as error:
             if number >= len(PAUSES_SECONDS) and not isinstance(error, (*AWAY, BlobsAway)):
                 raise
             log.warning("%s is tried again in %g s", step.__name__, pause_seconds, exc_info=True)
+        else:
+            if number and step in (fetch, separate):  # once for each outage, however often it was tried
+                shop.work.retried("outage")
+            return answer
         if shop.stopping.wait(pause_seconds):
             Event().wait()  # this process is about to end; the task is the next worker's
         number += 1

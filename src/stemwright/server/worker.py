@@ -102,10 +102,7 @@ def _beat(shop: Workshop) -> None:
 
 def _sweep(shop: Workshop) -> None:
     for worker_id in _dead(shop):
-        count = _hand_over(shop, worker_id)
-        for _ in range(count):
-            shop.work.retried("worker")
-        if count:
+        if count := _hand_over(shop, worker_id):
             log.info("took over %d workflows of dead worker %s", count, worker_id)
     workflows.adopt(shop.database, shop.settings)
     shop.strays = workflows.take_up(shop, shop.strays)

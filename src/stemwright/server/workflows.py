@@ -41,6 +41,7 @@ SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has run
 DELAYS_SECONDS = 4.0  # between two looks for delays that are over: beyond 5 s PostgreSQL ends the session that waits
 PATIENT_MS = 60_000  # after which what has no workflow was lost
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
+_UNFINISHED = sa.literal_column("status IN ('ENQUEUED', 'PENDING')", sa.Boolean)  # in the words of DBOS's index
 
 log = logging.getLogger("stemwright.worker")
 _here: set[str] = set()  # the workflows that threads of this process are running
@@ -273,9 +274,8 @@ def adopt(database: Database, settings: Settings) -> list[str]:
 def _strange(tx: sa.Connection, living: Iterable[str] = ()) -> sa.Select[Any, Any]:
     """The waiting workflows of other shapes than ours and the `living` ones."""
     rows = _table(tx, "workflow_status")
-    unfinished = sa.literal_column("status IN ('ENQUEUED', 'PENDING')")  # as their index has it
     ours = rows.c.application_version.in_({SHAPE, *living})
-    waiting = (unfinished, rows.c.status == "ENQUEUED", ~ours)
+    waiting = (_UNFINISHED, rows.c.status == "ENQUEUED", ~ours)
     return sa.select(rows.c.workflow_uuid, rows.c.application_version).where(*waiting)
 
 
@@ -297,7 +297,7 @@ def held_by_ended(database: Database) -> list[str]:
     with database.read() as tx:
         held = _table(tx, "workflow_status")
         ended = sa.exists().where(workers.c.id == held.c.executor_id, workers.c.ended.is_not(None))
-        pending = (sa.literal_column("status IN ('ENQUEUED', 'PENDING')"), held.c.status == "PENDING", ended)
+        pending = (_UNFINISHED, held.c.status == "PENDING", ended)
         return list(tx.execute(sa.select(held.c.executor_id).where(*pending).distinct()).scalars())
 
 
@@ -327,6 +327,8 @@ def _separation(shop: Workshop, task_id: str) -> str:
     with logs.about(task_id=task_id, request_id=task.request_id), tracing.of_task(task_id, task.request_id):
         state = task.state
         if state not in tasks.ENDED:
+            if task.attempt:  # begun before: by one that died or went, or by us when the database went
+                shop.work.retried("outage" if task.worker == shop.worker_id else "worker")
             state = _worked(shop, task)
         if state in tasks.ENDED:  # else another attempt is at work
             _step(shop, running.tidy, task_id)

@@ -60,6 +60,12 @@ ledger = sa.Table(
         " OR (kind = 'refund' AND amount >= 0 AND task_id IS NOT NULL)",
         name="ledger_kinds",
     ),
+    Index(
+        "ledger_given_back",
+        *("created", "reason", "amount"),  # all that their figures need
+        sqlite_where=sa.text("kind = 'refund'"),
+        postgresql_where=sa.text("kind = 'refund'"),
+    ),
 )
 
 tracks = sa.Table(

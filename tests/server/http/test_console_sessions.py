@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from stemwright.server import keys
 from stemwright.server.clock import now_ms
@@ -95,3 +96,25 @@ def test_using_the_console_counts_as_using_the_key(house: House, caller: Caller)
         with house.database.read() as tx:
             used = keys.get(tx, caller.key_id).used
     assert used
+
+
+def test_guessing_sessions_is_slowed_before_the_database_is_asked(serve) -> None:
+    """Like guessing keys, and together with it. Whoever is signed in, or was, does not guess."""
+    house = serve(rate_limit_wrong_keys=5)
+    browser, leaving = (house.caller().signed_in() for _ in range(2))
+    kept = dict(leaving.cookies)
+    leaving.delete(SESSION)
+
+    def guess(number: int) -> int:
+        headers = {"Cookie": f"stemwright_session={number:043}"}
+        return house.anonymous().get("/console/api/tasks", headers=headers).status_code
+
+    assert [guess(number) for number in range(7)] == [401] * 5 + [429] * 2
+    asked: list[str] = []
+    sa.event.listen(house.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    assert [guess(number) for number in range(3)] == [429] * 3
+    assert house.anonymous().post(SESSION, json={"key": "sw_x"}).status_code == 429
+    assert [each for each in asked if "sessions" in each or "keys" in each] == []
+    assert browser.get(SESSION).json()["data"]["signedIn"]
+    leaving.cookies.update(kept)
+    assert leaving.get("/console/api/tasks").status_code == 401

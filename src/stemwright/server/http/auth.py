@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stemwright.errors import InvalidKey
-from stemwright.server import keys
+from stemwright.errors import InvalidKey, NotSignedIn
+from stemwright.server import keys, sessions
 from stemwright.server.http.limits import Guesses
 from stemwright.server.keys import Principal
 from stemwright.server.store.database import Database
@@ -40,13 +40,14 @@ def _bearer(field: str) -> str:
 
 
 class Gate:
-    """Turns secrets into principals, and notes now and then that a key is in use."""
+    """Turns secrets into principals and sessions, and notes now and then that a key is in use."""
 
     def __init__(self, database: Database, guesses: Guesses) -> None:
         self._database = database
         self._guesses = guesses
         self._known: dict[str, tuple[Principal, int]] = {}
         self._noted: dict[str, int] = {}
+        self._sessions: set[str] = set()  # hashes of those that were right before
 
     def principal(self, secret: str, *, address: str, now: int) -> Principal:
         """Who holds this secret; raises InvalidKey, and TooFrequent where too many wrong ones come from."""
@@ -59,6 +60,27 @@ class Gate:
         if not known[0].is_welcome(address):
             raise InvalidKey
         return known[0]
+
+    def session(self, secret: str, *, address: str, now: int) -> sessions.Session:
+        """The session with this secret; raises NotSignedIn, and TooFrequent where too many wrong ones come from."""
+        is_guess = keys.hashed(secret) not in self._sessions
+        if is_guess:
+            self._guesses.refuse(address, now=now)
+        try:
+            with self._database.read() as tx:
+                found = sessions.find(tx, secret, address=address, now=now)
+        except NotSignedIn:
+            if is_guess:
+                self._guesses.count(address, now=now)
+            raise
+        self.remember(secret)
+        return found
+
+    def remember(self, secret: str) -> None:
+        """This session's secret is right: when it is over, whoever still sends it does not guess."""
+        if len(self._sessions) >= _MOST_REMEMBERED:
+            self._sessions.clear()
+        self._sessions.add(keys.hashed(secret))
 
     def _looked_up(self, hashed: str, secret: str, *, address: str, now: int) -> Principal:
         self._known.pop(hashed, None)

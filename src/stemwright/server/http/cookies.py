@@ -17,7 +17,7 @@ def admit(call: Call) -> None:
     """Find out who is signed in; raises NotSignedIn, TooFrequent, and ForgedRequest for a change without its token."""
     if call.session is not None:
         return
-    session = look_up(call)
+    session = call.api.gate.session(secret_of(call), address=call.address, now=call.now)
     call.api.burst.take(session.principal.account_id, now=call.now)
     call.session, call.principal = session, session.principal
     if call.scope["method"] not in _SAFE:
@@ -34,7 +34,7 @@ def admit_operator(call: Call) -> None:
 
 
 def look_up(call: Call) -> sessions.Session:
-    """The session of the request's cookie, if it is valid now; raises NotSignedIn."""
+    """The session of an admitted request's cookie, if it is still valid; raises NotSignedIn."""
     with call.api.database.read() as tx:
         return sessions.find(tx, secret_of(call), address=call.address, now=call.api.clock())
 

@@ -189,8 +189,8 @@ def sign_in(call: Call) -> Answer:
         raise errors.OutOfScope(scope="api")
     with call.api.database.transaction() as tx:
         secret = sessions.begin(tx, who.key_id, seconds=seconds, now=call.now)
-    with call.api.database.read() as tx:
-        call.session = sessions.find(tx, secret, address=call.address, now=call.now)
+    call.api.gate.remember(secret)
+    call.session = call.api.gate.session(secret, address=call.address, now=call.now)
     call.principal = call.session.principal
     headers = {"Set-Cookie": cookies.setting(call, secret, seconds=seconds)}
     return _private(answers.success(_session(call), headers=headers))

@@ -592,6 +592,10 @@ class TooFrequent(ServiceError):
     """Your call frequency is too high. Please try again later."""
 
 
+class TooManyUploads(TooFrequent):
+    """Too many uploads are on their way. Try again in a moment, or send the file as a form."""
+
+
 class RequestRunning(ServiceError):
     """A request with this Idempotency-Key is still running. Repeat it in a moment."""
 

@@ -2,6 +2,9 @@
 
 import base64
 import re
+import socket
+import time
+from collections.abc import Callable
 
 import httpx2
 import pytest
@@ -140,6 +143,31 @@ def test_what_is_too_large_is_refused_while_it_arrives(serve, dialect: str) -> N
         answers.append(caller.http.post(URL, json={"fileUrl": there.url}))
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(413, 413)] * 4
     assert list(house.api.uploads.iterdir()) == []
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_base64_on_its_way_is_bounded(serve, dialect: str) -> None:
+    """It is held in memory. One account has half of it, and the other half is for the rest; forms are not counted."""
+    house = serve(base64_memory_bytes=40_000)
+    caller, other = house.caller(dialect=dialect), house.caller()
+    head = f"POST {BASE64} HTTP/1.1\r\nHost: x\r\nX-API-Key: {caller.http.key}\r\nContent-Length: 19000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(house.url.rpartition(":")[2]))) as slow:
+        slow.sendall(head.encode() + b'{"base64Data":"' + b"Q" * 15_000)
+        until(lambda: house.api.held.held(caller.account.id) > 0)
+        refused = caller.http.post(BASE64, json={"base64Data": "QUJD" * 2000})
+        assert (refused.status_code, refused.json()["code"]) == (429, {"apikley": 429, "sunoapi": 430}[dialect])
+        assert (refused.headers["Retry-After"], "as a form" in refused.json()["msg"]) == ("1", True)
+        assert form(caller).json()["code"] == 200
+        assert other.http.post(BASE64, json={"base64Data": "QUJD" * 2000}).json()["code"] == 200
+    until(lambda: house.api.held.held(caller.account.id) == 0)
+    assert caller.http.post(BASE64, json={"base64Data": "QUJD" * 2000}).json()["code"] == 200
+    assert caller.http.post(BASE64, json={"base64Data": "QUJD" * 6000}).json()["code"] == 413
 
 
 def test_no_byte_is_kept_from_a_stranger(house: House) -> None:

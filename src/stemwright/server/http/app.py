@@ -56,8 +56,8 @@ def _routes(api: Api) -> list[Route]:
         _route(api, "GET", "/api/v1/chat/credit", credit.balance),
         _route(api, "POST", "/api/v1/common/download-url", files.download_url, read=json_body),
         _route(api, "POST", "/api/file-stream-upload", uploads.by_form, read=uploads.read_form),
-        _route(api, "POST", "/api/file-base64-upload", uploads.by_base64, read=uploads.read_json),
-        _route(api, "POST", "/api/file-url-upload", uploads.by_url, read=uploads.read_json, seats=True),
+        _route(api, "POST", "/api/file-base64-upload", uploads.by_base64, read=uploads.read_base64),
+        _route(api, "POST", "/api/file-url-upload", uploads.by_url, read=uploads.read_url, seats=True),
     ]
     opened = [
         _route(api, "GET", path, handle, is_open=True)

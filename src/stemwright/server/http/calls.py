@@ -25,7 +25,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
 from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
-from stemwright.server.http.limits import Burst, Creates, Guesses
+from stemwright.server.http.limits import Burst, Creates, Guesses, Held
 from stemwright.server.http.live import Live
 from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
@@ -59,6 +59,7 @@ class Api:
         self.gate = Gate(database, Guesses(settings.rate_limit_wrong_keys))
         self.burst = Burst(settings.rate_limit_burst)
         self.creates = Creates(settings)
+        self.held = Held(settings.base64_memory_bytes)
         self.running = Running()
         self.counts = metrics.Counts()
         self.always_200 = settings.http_status == "always-200"
@@ -205,6 +206,7 @@ class Endpoint:
         except Exception as fault:  # noqa: BLE001  the door: whatever happened, the client gets an envelope
             answer = call.failed(fault)
         finally:
+            call.body = b""  # nobody's slow reading of the answer keeps it
             call.closing.close()
         await self._send(answer, call, receive, send, started=started)
         if call.principal and self.api.gate.due(call.principal.key_id, now=call.now):
@@ -259,23 +261,34 @@ def known_first(read: Read, admit: Admit = Call.authenticate) -> Read:
     return reading
 
 
-def bounded(max_bytes: int) -> Read:
-    """A reader that keeps the whole body, which may have `max_bytes`; raises BodyTooLarge."""
+def bounded(max_bytes: int, *, hold: Callable[[Call, int], None] = lambda _call, _count: None) -> Read:
+    """A reader that keeps the whole body, which may have `max_bytes`; raises BodyTooLarge, and what `hold` raises,
+    which is told of each piece before it is kept."""
 
     async def read(call: Call, receive: Receive) -> None:
-        chunks: list[bytes] = []
+        kept = bytearray()  # and no list of pieces: one of a byte would take fifty
         size = 0
         more = True
+        refused: errors.ServiceError | None = None
         while more and size < max_bytes + FORGOTTEN_BYTES:
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise ClientDisconnect
             more = event.get("more_body", False)
-            size += len(event.get("body", b""))
-            if size <= max_bytes:
-                chunks.append(event.get("body", b""))
-        if size > max_bytes:
-            raise errors.BodyTooLarge(max_bytes=max_bytes)
-        call.body = b"".join(chunks)
+            piece: bytes = event.get("body", b"")
+            size += len(piece)
+            if size > max_bytes:
+                refused = errors.BodyTooLarge(max_bytes=max_bytes)
+            try:
+                if refused is None:
+                    hold(call, len(piece))
+                    kept += piece
+            except errors.ServiceError as fault:
+                refused = fault
+            if refused is not None:
+                kept.clear()
+        if refused is not None:
+            raise refused
+        call.body = bytes(kept)
 
     return read

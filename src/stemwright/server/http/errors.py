@@ -72,6 +72,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.RateLimited: Meaning.RATE_LIMITED,
     errors.QueueFull: Meaning.RATE_LIMITED,
     errors.TooFrequent: Meaning.TOO_FREQUENT,
+    errors.TooManyUploads: Meaning.TOO_FREQUENT,
     errors.UnderMaintenance: Meaning.MAINTENANCE,
     # fetching what the client named
     errors.AddressError: Meaning.INVALID,

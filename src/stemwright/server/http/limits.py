@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
+from threading import Lock
 
 import sqlalchemy as sa
 
-from stemwright.errors import RateLimited, TooFrequent
+from stemwright.errors import RateLimited, TooFrequent, TooManyUploads
 from stemwright.server import tasks
 from stemwright.server.network import plain_address
 from stemwright.server.settings import Settings
@@ -57,6 +59,37 @@ class Guesses:
     def _heat(self, place: str, now: int) -> float:
         heat, since = self._counted.get(place, (0.0, now))
         return max(0.0, heat - abs(now - since) * self.most / 60_000)
+
+
+class Held:
+    """Bodies on their way that are held in memory: `most` bytes in all, and half of that for one account."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._of: Counter[str] = Counter()
+        self._counting = Lock()
+
+    def take(self, account_id: str, count: int) -> None:
+        """Count some more bytes; raises TooManyUploads when there is no room for them."""
+        with self._counting:
+            if self._of.total() + count > self.most or self._of[account_id] + count > self.largest:
+                raise TooManyUploads
+            self._of[account_id] += count
+
+    def give_back(self, account_id: str, count: int) -> None:
+        """They are held no more."""
+        with self._counting:
+            self._of[account_id] -= count
+            self._of += Counter()  # whoever holds nothing is forgotten
+
+    def held(self, account_id: str) -> int:
+        """How much the account holds."""
+        return self._of[account_id]
+
+    @property
+    def largest(self) -> int:
+        """What one account may hold, and so one body have."""
+        return self.most // 2
 
 
 def _neighbourhood(address: str) -> str:

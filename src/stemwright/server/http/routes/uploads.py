@@ -10,19 +10,19 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
-from anyio import to_thread
 from starlette.types import Receive
 
 from stemwright import errors
 from stemwright.server import arrivals, maintenance, tracks
 from stemwright.server.http import answers, wire
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Call, bounded
+from stemwright.server.http.calls import Call, bounded, known_first
 from stemwright.server.http.multipart import Received, to_disk
 
 _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
 _FETCH_SECONDS = 30.0
 _DAY_MS = 86_400_000
+_SPACE = re.compile(r"\s")
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -32,12 +32,25 @@ async def read_form(call: Call, receive: Receive) -> None:
     await to_disk(call, receive)
 
 
-async def read_json(call: Call, receive: Receive) -> None:
-    """Read a JSON body for `by_base64` and `by_url`."""
+async def read_base64(call: Call, receive: Receive) -> None:
+    """Read the JSON body for `by_base64`, as far as there is memory for it; raises TooManyUploads."""
     call.beside["success"] = False
-    await to_thread.run_sync(call.authenticate)
-    largest = call.api.settings.max_upload_bytes * 4 // 3 + call.api.settings.max_body_bytes
-    await bounded(min(largest, _BASE64_BODY_BYTES))(call, receive)
+    settings, held, kept = call.api.settings, call.api.held, 0
+
+    def hold(call: Call, count: int) -> None:
+        nonlocal kept
+        held.take(call.caller.account_id, count)
+        kept += count
+
+    call.closing.callback(lambda: kept and held.give_back(call.caller.account_id, kept))
+    largest = min(settings.max_upload_bytes * 4 // 3 + settings.max_body_bytes, _BASE64_BODY_BYTES, held.largest)
+    await known_first(bounded(largest, hold=hold))(call, receive)
+
+
+async def read_url(call: Call, receive: Receive) -> None:
+    """Read the JSON body for `by_url`."""
+    call.beside["success"] = False
+    await known_first(bounded(call.api.settings.max_body_bytes))(call, receive)
 
 
 def by_form(call: Call) -> Answer:
@@ -51,6 +64,7 @@ def by_form(call: Call) -> Answer:
 def by_base64(call: Call) -> Answer:
     """`POST /api/file-base64-upload`: JSON with `base64Data`, plain or as a data: URL."""
     asked = wire.parse(call.body).to(wire.Base64Upload, base64Data="file")
+    call.body = b""  # the text is enough to hold
     content = _decoded(asked.data)
     if len(content) > (limit := call.api.settings.max_upload_bytes):
         raise errors.BodyTooLarge(max_bytes=limit)
@@ -81,7 +95,7 @@ def _decoded(text: str) -> bytes:
         if not head.endswith(";base64"):
             return unquote_to_bytes(text)
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(text.split()) if _SPACE.search(text) else text, validate=True)
     except (binascii.Error, ValueError):
         problem = "Base64 decoding failed: Invalid Base64 format"
         raise errors.InvalidRequest(field="base64Data", problem=problem) from None

@@ -129,11 +129,13 @@ def use(url: str, key: str) -> bytes:
         return httpx2.get(re.sub(r"^https?://[^/]*", url, stem), follow_redirects=True, trust_env=False).content
 
 
-def key_in(process: subprocess.Popen[str]) -> str:
+def key_of(process: subprocess.Popen[str]) -> str:
+    """Of the file that the log names, which has no key in it."""
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"key, shown only this once: (\S+)", line):
-            return found[1]
+        assert "sw_" not in line
+        if found := re.search(r"key is in (\S+/admin\.key)\.", line):
+            return Path(found[1]).read_text().strip()
     raise AssertionError
 
 
@@ -162,7 +164,7 @@ def test_what_compose_and_the_chart_run(deployment: Deployment, container: Conta
             if name == "migrate":
                 assert began[name].wait(60) == 0
             if name == "api":
-                key = key_in(began[name])
+                key = key_of(began[name])
         until(lambda: answers(container.ports[1], "/readyz") == 200)
         assert is_healthy(container.ports)
         assert b"vocals" in use(f"http://127.0.0.1:{container.ports[0]}", key)
@@ -191,7 +193,7 @@ def test_what_the_unit_runs(deployment: Deployment, container: Container) -> Non
     before, serve = ([str(PROGRAMS / Path(first).name), *rest] for first, *rest in map(shlex.split, commands(service)))
     assert container.begin("service", before, says).wait(60) == 0
     process = container.begin("service", serve, says)
-    assert b"vocals" in use(f"http://127.0.0.1:{container.ports[0]}", key_in(process))
+    assert b"vocals" in use(f"http://127.0.0.1:{container.ports[0]}", key_of(process))
     assert (state / "stemwright.db").exists()
     assert is_healthy(container.ports)
     assert container.stop() == [0, 0]

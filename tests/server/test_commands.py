@@ -1,6 +1,7 @@
 """The service's commands as people and programs call them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from stemwright.cli import run
+from stemwright.errors import CannotOpenData
+from stemwright.server import opening
 from stemwright.server.clock import now_ms
 
 
@@ -222,3 +225,45 @@ def test_a_shell_can_take_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert shown.out.startswith("sw_")
     assert len(shown.out.split()) == 1
     assert shown.err == "This key of account me (balance 3) is shown only this once.\n"
+
+
+def begun(folder: Path, out: int) -> subprocess.Popen[bytes]:
+    words = ["serve", "--data", str(folder), "--port", "0", "--no-worker"]
+    return subprocess.Popen([sys.executable, "-m", "stemwright", *words], stdout=out, stderr=subprocess.DEVNULL)
+
+
+def said(out: int, lines: int) -> str:
+    """What comes first, two lines or so of it."""
+    told = b""
+    while told.count(b"\n") < lines and (piece := os.read(out, 4096)):
+        told += piece
+    return told.decode()
+
+
+def test_the_first_key_is_told_to_a_person_and_kept_from_a_log(tmp_path: Path) -> None:
+    """Whoever sits at a terminal reads it; else it is in a file that its owner alone can read, said where."""
+    terminal, screen = os.openpty()
+    reading, pipe = os.pipe()
+    kept = tmp_path / "log" / "admin.key"
+    with begun(tmp_path / "person", screen) as one, begun(tmp_path / "log", pipe) as other:
+        for each in (screen, pipe):
+            os.close(each)
+        assert re.search(r"shown only this once: sw_\w", said(terminal, 2))
+        assert not (tmp_path / "person" / "admin.key").exists()
+        told = said(reading, 2)
+        assert f"key is in {kept}. Delete" in told
+        assert "sw_" not in told
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert run(["keys", "list", "--data", str(tmp_path / "log")]) == 0
+        for process in (one, other):
+            process.terminate()
+    for each in (terminal, reading):
+        os.close(each)
+
+
+def test_the_first_key_replaces_what_lies_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_text("an older one, for all to read")
+    path = opening.keep_key(tmp_path, "sw_new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("sw_new\n", 0o600)
+    with pytest.raises(CannotOpenData):
+        opening.keep_key(tmp_path / "nowhere", "sw_new")

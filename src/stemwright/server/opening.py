@@ -115,7 +115,7 @@ def open_store(settings: Settings, *, patience_seconds: float = 10) -> Blobs:
 
 
 def first_key(database: Database, settings: Settings, *, now: int) -> str | None:
-    """At the first start: the admin account with its credits, and the secret of its key, to be shown once."""
+    """At the first start: the admin account with its credits, and the secret of its key, to be told once."""
     with database.transaction() as tx:
         try:
             accounts.by_name(tx, ADMIN)
@@ -127,6 +127,16 @@ def first_key(database: Database, settings: Settings, *, now: int) -> str | None
             credits.grant(tx, admin.id, settings.admin_credits, reason="first start", now=now)
         _, secret = keys.create(tx, admin.id, name="first", dialect=settings.dialect, scopes=("api", "admin"), now=now)
     return secret
+
+
+def keep_key(data: Path, secret: str) -> Path:
+    """Writes the first key into the data folder, for its owner alone; returns where. Raises CannotOpenData."""
+    path = data / "admin.key"
+    with telling(data):
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{secret}\n")
+    return path
 
 
 def _prepare_queue(database: Database) -> None:

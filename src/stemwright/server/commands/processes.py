@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from stemwright.errors import CannotOpenData
 from stemwright.server.clock import now_ms
 from stemwright.server.commands.speaking import AsJson, Data, begin_to_log, read_settings, say, show, transaction
+
+SCOPES = "--scope api --scope admin"
 
 
 def serve(
@@ -36,13 +40,25 @@ def serve(
             return
         print(f"Stemwright is ready at {address} (documentation: {address}/docs). Stop it with Ctrl-C.", flush=True)
         if secret:
-            print(f"The admin account's key, shown only this once: {secret}", flush=True)
+            print(_of_first_key(settings.data.resolve(), secret), flush=True)
 
     settings = read_settings(data, host=host, port=port)
     begin_to_log(settings)
     if not no_worker:
         worker_process.require_models(settings)  # before the address is told; the worker would say so again and again
     api.serve(settings, worker=not no_worker, on_ready=ready)
+
+
+def _of_first_key(data: Path, secret: str) -> str:
+    """What is said of the admin's key: itself on a terminal; what nobody may be reading is somebody's log."""
+    from stemwright.server import opening
+
+    if sys.stdout.isatty():
+        return f"The admin account's key, shown only this once: {secret}"
+    try:
+        return f"The admin account's key is in {opening.keep_key(data, secret)}. Delete that file once you have it."
+    except CannotOpenData as fault:
+        return f"The admin account's key is lost: {fault} Make another: stemwright keys create --account admin {SCOPES}"
 
 
 def worker(*, data: Data = None, device: str | None = None, port: int | None = None) -> None:

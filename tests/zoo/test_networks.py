@@ -17,7 +17,17 @@ from stemwright import errors  # noqa: E402
 from stemwright.engine import manners  # noqa: E402
 from stemwright.engine.separator import batch_of  # noqa: E402
 from stemwright.engine.whole import Passing  # noqa: E402
-from stemwright.zoo import converting, foreign, installed, loading, machine, mdx_nets, networks, profiles  # noqa: E402
+from stemwright.zoo import (  # noqa: E402
+    converting,
+    foreign,
+    halving,
+    installed,
+    loading,
+    machine,
+    mdx_nets,
+    networks,
+    profiles,
+)
 
 pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(60000).numpy()[0]
@@ -170,3 +180,30 @@ def test_the_result_tells_the_precision_that_was_used(tmp_path: Path) -> None:
     assert 0 < np.abs(half.stems["bass"] - full.stems["bass"]).max() < 0.01
     with pytest.raises(errors.UnknownPrecision, match="int3"):
         stemwright.separate(SONG, rate=44100, model="quartet", precision="int3")
+
+
+def rounded(net: torch.nn.Module, precision: str) -> torch.nn.Module:
+    for parameter in net.parameters() if precision == "bf16" else ():
+        parameter.requires_grad_(requires_grad=False).copy_(parameter.bfloat16())
+    return net
+
+
+@pytest.mark.parametrize(
+    ("case", "stems"), [("HTDemucs", ()), ("SCNet", ()), ("BS-RoFormer, skips, 2 deep", ("vocals",))]
+)
+def test_every_song_proves_half_precision_anew(
+    case: str, stems: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STEMWRIGHT_PRECISION")
+    monkeypatch.setattr(machine, "fastest", lambda _: ("bf16", "fp32"))
+    monkeypatch.setattr(networks, "_lowered", rounded)  # bf16 itself takes long on a CPU that has none
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    add(tmp_path, case, "net", stems)
+    song = SONG[:, :30000]
+    done = []
+    for least_db in (0.0, 999.0, 0.0):  # the second song is one that nothing in half precision is fine enough for
+        monkeypatch.setattr(halving, "LEAST_DB", least_db)
+        done.append(stemwright.separate(song, rate=44100, model="net"))
+    assert [each.precision for each in done] == ["bf16", "fp32", "bf16"]
+    full = stemwright.separate(song, rate=44100, model="net", precision="fp32").stems
+    assert all(np.array_equal(done[1].stems[name], full[name]) for name in full)

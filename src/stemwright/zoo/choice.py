@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.whole import Tree
 from stemwright.zoo import loading, recipes, trees
+from stemwright.zoo.halving import Ran
 from stemwright.zoo.wanted import Gains, Wanted, outputs, quarters
 
 QUARTER = "a quarter: "
@@ -37,6 +38,8 @@ class Choice:
     """[outputs, parts], or None where the separator's first stems are the outputs."""
     precision: str = "auto"
     """As asked for; see `setup` for what came of it."""
+    ran: Ran = field(default_factory=list)
+    """What the separator tells of it."""
     beside: tuple[str, ...] = ()
     """What is made too, after the outputs, for files of the whole song."""
 
@@ -49,8 +52,8 @@ class Choice:
     def setup(self) -> tuple[str, str]:
         """The device and the precision that its models run in, or ran in when a song is done; of several, all."""
         models = dict.fromkeys(name for made in self.makers.values() for name in made.split(" + "))
-        found = [loading.setup(name, self.precision) for name in models]
-        device, precision = (" + ".join(dict.fromkeys(each)) for each in zip(*found, strict=True))
+        found = zip(*(loading.setup(name, self.precision, self.ran) for name in models), strict=True)
+        device, precision = (" + ".join(dict.fromkeys(" + ".join(each).split(" + "))) for each in found)
         return device, precision
 
     def of(self, stems: Samples) -> Samples:
@@ -67,9 +70,10 @@ def choose(model: str, wanted: Wanted, *, precision: str = "auto", with_quarters
     beside = {QUARTER + name: gains for name, gains in quarters(own).items()} if with_quarters else {}
     groups, gains = parts(own, made | beside)
     experimental = {name for name, heard in made.items() if set(heard) <= set(doubtful)}
-    separator = trees.separator(model, groups, precision=precision)
+    ran: Ran = []
+    separator = trees.separator(model, groups, precision=precision, ran=ran)
     makers = _makers(model, made or beside)
-    return Choice(model, separator, tuple(made), frozenset(experimental), makers, gains, precision, tuple(beside))
+    return Choice(model, separator, tuple(made), frozenset(experimental), makers, gains, precision, ran, tuple(beside))
 
 
 def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:

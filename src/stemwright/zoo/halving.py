@@ -1,12 +1,15 @@
-"""Half precision with a proof: a net keeps it if its error is 40 dB below the stems of the first loud segment."""
+"""Half precision with a proof: in every song a net keeps it while its error is 40 dB below each stem that comes in."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Separator, batch_of
@@ -22,87 +25,137 @@ _HEARD = 1e-3
 """Power of a stem that counts, as a share of the mix's: rounding what is hardly there is no loss."""
 
 Open = Callable[[str], Separator]
+Ran = list[tuple[str, str]]
+"""Models and the precisions that they ran in over a song; a model has two where it had to change on the way."""
+
+
+@runtime_checkable
+class PerSong(Protocol):
+    """A separator that is another for every song."""
+
+    def for_song(self, ran: Ran) -> Separator:
+        """The same net for one song, which tells in `ran` what it runs in."""
+        ...
+
+
+def for_song(separator: Separator, ran: Ran) -> Separator:
+    """The separator for one song; `ran` is told the precision of what is in it."""
+    return separator.for_song(ran) if isinstance(separator, PerSong) else separator
 
 
 def settled(model: Installed, asked: str) -> str:
-    """The precision that a model runs in here when `asked` is wanted: of "auto" the fastest not found wanting.
+    """The precision that a song begins in when `asked` is wanted: of "auto" the fastest.
 
-    One that is asked for by name is taken as it is, unless the model is known to overflow in it. What is found wanting
-    for some of a model's heads is not taken for any others.
+    One in which the model has overflowed on this machine, with whatever heads, is not taken again.
     """
-    device = machine.device()
-    if (chosen := machine.precision(asked)) != "auto":
-        return chosen if _least(model, _label(device, chosen)) > _OVERFLOWED else "fp32"
-    return next(each for each in machine.fastest(device) if _least(model, _label(device, each)) >= LEAST_DB)
+    device, chosen = machine.device(), machine.precision(asked)
+    wanted = machine.fastest(device) if chosen == "auto" else (chosen, "fp32")
+    return next(each for each in wanted if each == "fp32" or not _overflows(model, _label(device, each)))
 
 
 def opened(model: Installed, asked: str, open_as: Open, heads: Sequence[int] | None = None) -> Separator:
     """The model's separator, `open_as`(precision), in the precision that is settled; raises UnknownPrecision.
 
-    `heads` are those of its net that are opened, if not all: each choice of them has a proof of its own.
+    `heads` are those of its net that are opened, if not all: what is found is noted for each choice of them.
     """
     precision = settled(model, asked)
+    own = open_as(precision)
     if precision == "fp32":
-        return open_as("fp32")
-    label = _label(machine.device(), precision, _named(model, heads))
-    is_proven = machine.precision(asked) != "auto" or label in proofs(model)
-    return Halved(model, precision, open_as, label=label, is_proven=is_proven)
+        return own
+    return Halved(own, _How(model, asked, precision, open_as, heads))
+
+
+@dataclass(frozen=True)
+class _How:
+    """Whose net runs in which precision, what was asked for, and how it is opened in another."""
+
+    model: Installed
+    asked: str
+    precision: str
+    open_as: Open
+    heads: Sequence[int] | None
+
+    @property
+    def label(self) -> str:
+        """What is found is noted under this."""
+        return _label(machine.device(), self.precision, _named(self.model, self.heads))
 
 
 class Halved:
-    """A separator in half precision, and in full precision from where that proves too coarse or overflows."""
+    """A separator in half precision for one song, and in full precision from where that is too coarse or overflows.
 
-    def __init__(self, model: Installed, precision: str, open_as: Open, *, label: str, is_proven: bool) -> None:
-        self._model, self._precision, self._open_as, self._is_proven = model, precision, open_as, is_proven
-        self._label = label
-        self._own = own = open_as(precision)
-        self.rate, self.stems, self.segment, self.hop, self.batch = (
-            own.rate,
-            own.stems,
-            own.segment,
-            own.hop,
-            batch_of(own),
-        )
+    A stem is proved in the first segment in which it can be heard: what full precision gives there is made too.
+    """
+
+    def __init__(self, half: Separator, how: _How, ran: Ran | None = None) -> None:
+        self._half = self._own = half
+        self._how, self._ran = how, [] if ran is None else ran
+        self.rate, self.stems, self.segment, self.hop = half.rate, half.stems, half.segment, half.hop
+        self.batch = batch_of(half)
+        self._proved = np.full(len(half.stems), machine.precision(how.asked) != "auto")
+
+    def for_song(self, ran: Ran) -> Separator:
+        """The same net for another song, which has to prove itself anew; one that has overflowed begins otherwise."""
+        how = self._how
+        if settled(how.model, how.asked) == how.precision:
+            return Halved(self._half, how, ran)
+        return for_song(opened(how.model, how.asked, how.open_as, how.heads), ran)
 
     def __call__(self, mix: Samples) -> Samples:
         """Mix [batch, 2, segment] → stems [batch, stems, 2, segment]."""
         stems = self._own(mix)
-        if self._precision == "fp32":
-            return stems
-        if not np.isfinite(stems).all():
-            return self._replaced(mix, -np.inf)
-        loudest = int(np.square(mix).mean((1, 2)).argmax())
-        if self._is_proven or np.square(mix[loudest]).mean() < _LOUD**2:
-            return stems
-        full = self._open_as("fp32")
-        expected = full(mix[loudest : loudest + 1])[0]
-        found = worst_db(stems[loudest], expected, mix[loudest])
-        if found < LEAST_DB:
-            return self._replaced(mix, found)
-        if np.isinf(found):  # none of its stems is in it: the next song may prove something
-            self._is_proven = True
-        else:
-            self._prove(found)
+        if self._own is self._half and (full := self._wanted_instead(mix, stems)):
+            self._own, stems = full, full(mix)
+        told = self._how.model.name, self._how.precision if self._own is self._half else "fp32"
+        if told not in self._ran:
+            self._ran.append(told)
         return stems
 
-    def _replaced(self, mix: Samples, found: float) -> Samples:
-        self._prove(found)
-        self._precision = "fp32"
-        self._own = self._open_as("fp32")
-        return self._own(mix)
+    def _wanted_instead(self, mix: Samples, stems: Samples) -> Separator | None:
+        """The net in full precision, where a segment's stems show that half does not do."""
+        if not np.isfinite(stems).all():
+            _note(self._how, -np.inf)
+            return self._how.open_as("fp32")
+        if self._proved.all() or not (new := _heard(stems, mix) & ~self._proved).any():
+            return None
+        at, full = int(new.sum(axis=1).argmax()), self._how.open_as("fp32")
+        return full if self._proof(mix[at], stems[at], new[at], full) < LEAST_DB else None
 
-    def _prove(self, found: float) -> None:
-        self._is_proven = True
-        told = {**proofs(self._model), self._label: round(float(np.clip(found, _OVERFLOWED, 999)), 1)}
-        _HERE[self._model.folder.as_posix()] = told
-        with suppress(OSError):  # a folder that may not be written is proved anew by every process
-            (self._model.folder / _FILE).write_text(json.dumps(told) + "\n")
+    def _proof(self, mix: Samples, stems: Samples, new: NDArray[np.bool_], full: Separator) -> float:
+        """The SNR in dB of the worst stem [stems, 2, n] of a mix [2, n]; a part of it is enough where a net takes it.
+
+        Of the `new` stems those that can be heard in that part are proved by it, the loudest in any case.
+        """
+        shortest = getattr(self._half, "shortest", self.segment)
+        loudest, first = _loudest(stems[new], shortest)
+        if shortest < self.segment:
+            mix = mix[:, first : first + shortest]
+            stems = self._half(mix[None])[0]
+        expected = full(mix[None])[0]
+        self._proved |= _heard(expected[None], mix[None])[0]
+        self._proved[np.flatnonzero(new)[loudest]] = True
+        found = worst_db(stems, expected, mix)
+        _note(self._how, found)
+        return found
+
+
+def _heard(stems: Samples, mix: Samples) -> NDArray[np.bool_]:
+    """Which stems [batch, stems, 2, n] can be heard in the mix [batch, 2, n], where that is loud: [batch, stems]."""
+    power, whole = np.einsum("bscn,bscn->bs", stems, stems), np.einsum("bcn,bcn->b", mix, mix)
+    return (power > _HEARD * whole[:, None]) & (whole > _LOUD**2 * mix[0].size)[:, None]
+
+
+def _loudest(stems: Samples, length: int) -> tuple[int, int]:
+    """The loudest of the stems [stems, 2, n], and where `length` samples begin in which it is loudest."""
+    loudest = int(np.einsum("scn,scn->s", stems, stems).argmax())
+    starts = range(0, stems.shape[-1] - length + 1, length)
+    return loudest, max(starts, key=lambda first: float(np.square(stems[loudest, :, first : first + length]).sum()))
 
 
 def worst_db(found: Samples, expected: Samples, mix: Samples) -> float:
     """SNR of the worst stem [stems, 2, n] that can be heard in the mix [2, n]; infinite when there is none."""
     power = np.square(expected, dtype=np.float64).sum((1, 2))
-    error = np.square(found - expected, dtype=np.float64).sum((1, 2))
+    error = np.nan_to_num(np.square(found - expected, dtype=np.float64).sum((1, 2)), nan=np.inf)
     counts = power > _HEARD * np.square(mix, dtype=np.float64).sum()
     return float(np.min(10 * np.log10(power[counts] / np.maximum(error[counts], 1e-30)), initial=np.inf))
 
@@ -121,14 +174,25 @@ def _named(model: Installed, heads: Sequence[int] | None) -> Sequence[str]:
     return () if heads is None or len(heads) == len(names) else [names[head] for head in sorted(heads)] or ["none"]
 
 
-def _least(model: Installed, label: str) -> float:
-    """The worst that was found, whatever the heads; enough where nothing was."""
-    found = [db for key, db in proofs(model).items() if key == label or key.startswith(f"{label}: ")]
-    return min(found, default=LEAST_DB)
+def _overflows(model: Installed, label: str) -> bool:
+    """Whether values that are no numbers were found, whatever the heads."""
+    found = proofs(model).items()
+    return any(db <= _OVERFLOWED for key, db in found if key == label or key.startswith(f"{label}: "))
+
+
+def _note(how: _How, found: float) -> None:
+    """Keeps the worst that was found beside the weights."""
+    model, told = how.model, proofs(how.model)
+    db = round(float(np.clip(found, _OVERFLOWED, 999)), 1)
+    if np.isposinf(found) or db >= told.get(how.label, np.inf):
+        return
+    _HERE[model.folder.as_posix()] = told = {**told, how.label: db}
+    with suppress(OSError):  # in a folder that may not be written, every process finds out for itself
+        (model.folder / _FILE).write_text(json.dumps(told) + "\n")
 
 
 def proofs(model: Installed) -> dict[str, float]:
-    """What was found on this machine, in dB by device and precision, and heads where those were not all."""
+    """The worst that was found on this machine, in dB by device and precision, and heads where those were not all."""
     with suppress(OSError, ValueError):
         return json.loads((model.folder / _FILE).read_text())
     return _HERE.get(model.folder.as_posix(), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def fresh(name: str, precision: str = "auto") -> Separator:
     return load(name) if name in catalog.names() else networks.load(name, precision)
 
 
-def setup(name: str, precision: str = "auto") -> tuple[str, str]:
-    """The device and the precision that a model runs in here; the bundled graph has one of each."""
-    return ("cpu", "fp32") if name in catalog.names() else networks.setup(name, precision)
+def setup(name: str, precision: str = "auto", ran: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
+    """The device and the precision that a model begins songs in here, or `ran` in; the bundled graph has one each."""
+    return ("cpu", "fp32") if name in catalog.names() else networks.setup(name, precision, ran)
 
 
 def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import fields
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 OPPOSITES = {"vocals": "instrumental", "instrumental": "vocals"}
 MOST_THAT_COVER = 12
 """Nets with more heads than this have heads that overlap: their sum is not the mix."""
+_TAKE_LESS = ("roformer", "scnet")
+"""Architectures that take a part of a segment as it is; the others fill it up, or cannot."""
 NETS = {
     "roformer": ("roformer", "Roformer", "RoformerConfig"),
     "scnet": ("scnet", "Scnet", "ScnetConfig"),
@@ -38,10 +41,19 @@ class NetSeparator:
     """A torch net behind the engine's protocol; samples go to its device and come back.
 
     On a CPU every item of a batch has threads of its own: two cores on one product wait for each other at its end.
+    `shortest` is what it takes without filling it up to a segment.
     """
 
     def __init__(
-        self, net: nn.Module, stems: tuple[str, ...], *, rate: int, segment: int, hop: int, device: str = "cpu"
+        self,
+        net: nn.Module,
+        stems: tuple[str, ...],
+        *,
+        rate: int,
+        segment: int,
+        hop: int,
+        shortest: int | None = None,
+        device: str = "cpu",
     ) -> None:
         self.net = net
         self.device = device
@@ -49,6 +61,7 @@ class NetSeparator:
         self.stems = stems
         self.segment = segment
         self.hop = hop
+        self.shortest = shortest or segment
         self.batch = machine.abreast(device)
 
     def __call__(self, mix: Samples) -> Samples:
@@ -82,12 +95,17 @@ def load(name: str, precision: str = "auto") -> Separator:
     return WithRest(partial(open_installed, found[0], precision=precision), stems)
 
 
-def setup(name: str, precision: str = "auto") -> tuple[str, str]:
-    """The device and the precision that a model runs in here; raises as `load` does."""
+def setup(name: str, precision: str = "auto", ran: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
+    """The device and the precision that a model begins songs in here, or `ran` in; raises as `load` does."""
     found = members(name)
     if found[0].facts["architecture"] == "mdx":
         return "cpu", "fp32"
-    return machine.device(), " + ".join(dict.fromkeys(halving.settled(model, precision) for model in found))
+    told = (each for model in found for each in _ran(model, precision, ran))
+    return machine.device(), " + ".join(dict.fromkeys(told))
+
+
+def _ran(model: Installed, precision: str, ran: Sequence[tuple[str, str]]) -> list[str]:
+    return [each for name, each in ran if name == model.name] or [halving.settled(model, precision)]
 
 
 def offered(name: str) -> tuple[str, ...]:
@@ -110,7 +128,8 @@ class WithRest:
     """
 
     def __init__(self, open_heads: Callable[[tuple[str, ...]], Separator], stems: tuple[str, ...]) -> None:
-        self._open, self.stems = open_heads, stems
+        self._open, self.stems = lru_cache(maxsize=1)(open_heads), stems  # the next song may want the same
+        self._ran: halving.Ran = []
         first = open_heads(stems[:1])
         self.rate, self.segment, self.hop, self.batch = first.rate, first.segment, first.hop, batch_of(first)
         self._all: Separator | None = None
@@ -120,13 +139,18 @@ class WithRest:
         self._all = self._all or self.grouped({stem: (stem,) for stem in self.stems})
         return self._all(mix)
 
+    def for_song(self, ran: halving.Ran) -> WithRest:
+        """The same net for one song."""
+        other = copy(self)
+        other._ran, other._all = ran, None
+        return other
+
     def grouped(self, groups: Groups) -> Separator:
         """The same net with these sums as its stems; the group with the rest in it is the mix less all others."""
         rest = next((name for name, members in groups.items() if self.stems[-1] in members), None)
         heads = tuple(dict.fromkeys(head for name, members in groups.items() if name != rest for head in members))
-        return _Less(
-            self._open(heads), {name: members for name, members in groups.items() if name != rest}, list(groups)
-        )
+        sums = {name: members for name, members in groups.items() if name != rest}
+        return _Less(halving.for_song(self._open(heads), self._ran), sums, list(groups))
 
 
 class _Less:
@@ -154,6 +178,10 @@ class Bag:
         self.rate, self.stems, self.segment, self.hop = first.rate, first.stems, first.segment, first.hop
         self.batch = batch_of(first)
         self._members = members
+
+    def for_song(self, ran: halving.Ran) -> Bag:
+        """The same nets for one song."""
+        return Bag([halving.for_song(member, ran) for member in self._members])
 
     def __call__(self, mix: Samples) -> Samples:
         """Mix [batch, 2, segment] → stems [batch, stems, 2, segment], the n-th from the n-th member."""
@@ -202,10 +230,11 @@ def _open_net(model: Installed, heads: list[int], precision: str) -> NetSeparato
     segment = model.facts["segment"]
     hop = model.facts.get("hop") or (segment * 3 // 4 if model.facts["architecture"] == "htdemucs" else segment // 2)
     chosen = tuple(model.facts["stems"][head] for head in heads)
-    device = machine.device()
+    shortest = segment // 4 if model.facts["architecture"] in _TAKE_LESS else segment
+    device, rate = machine.device(), model.facts.get("rate", 44100)
     machine.keep_pages()
     net = _lowered(net.eval().to(device), precision)
-    return NetSeparator(net, chosen, rate=model.facts.get("rate", 44100), segment=segment, hop=hop, device=device)
+    return NetSeparator(net, chosen, rate=rate, segment=segment, hop=hop, shortest=shortest, device=device)
 
 
 def _lowered(net: nn.Module, precision: str) -> nn.Module:

@@ -17,7 +17,7 @@ CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shel
 
 N8N := build/n8n
 
-.PHONY: audit sbom wheel help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
+.PHONY: audit sbom release wheel help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
 
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -98,16 +98,22 @@ train-system:    ## (root, Debian) the soundfonts, kits and speech synthesizers 
 	apt-get update -q && apt-get install -q -y --no-install-recommends $$(cat src/stemwright/train/packages.txt)
 
 wheel: $(VENV)/.core console  ## the package as one file in dist/, with the console in it where npm is
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv --clear build/tools
+	build/tools/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r deploy/build.lock
+	build/tools/bin/pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-lock: $(VENV)/.dev  ## write constraints.txt from what is installed, and requirements.lock with the hashes of the core
+PIN = $(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host \
+	--no-emit-find-links --strip-extras -c constraints.txt -o -
+
+lock: $(VENV)/.dev  ## write constraints.txt from what is installed, and with hashes the core and what builds the package
 	$(PIP) freeze --exclude-editable | grep -v -E '^(pip|setuptools)==|@ file|^torch==' > constraints.txt.new
 	echo 'torch==2.13.0' >> constraints.txt.new
 	sort -f constraints.txt.new > constraints.txt && rm constraints.txt.new
 	$(PIP) install --quiet 'pip-tools>=7.5'
 	echo '# The core install, hashed: `make lock` writes it from constraints.txt, `make setup` installs it.' > requirements.lock
-	$(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	    --strip-extras -c constraints.txt -o - pyproject.toml >> requirements.lock
+	$(PIN) pyproject.toml >> requirements.lock
+	echo '# What builds the wheel in the image, hashed: `make lock` writes it.' > deploy/build.lock
+	$(PIN) --build-deps-for wheel --only-build-deps pyproject.toml >> deploy/build.lock
 
 audit: $(VENV)/.dev  ## known faults in what we depend on (asks the network), and the linter's rules of security
 	$(BIN)/ruff check src
@@ -118,9 +124,16 @@ audit: $(VENV)/.dev  ## known faults in what we depend on (asks the network), an
 	echo "NOT AUDITED: the database of known faults did not answer (for $$unasked packages). Run this where it can be reached."; \
 	fi; rm .audit.log; exit $$found
 
-sbom: $(VENV)/.dev  ## the bill of materials of the core install, CycloneDX JSON, in dist/
+sbom: $(VENV)/.dev  ## the bills of materials in dist/, CycloneDX JSON: of the core install and, where npm is, of the console
 	$(PIP) install --quiet 'cyclonedx-bom>=7'
 	mkdir -p dist && $(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --of JSON -o dist/sbom.cdx.json
+	@if command -v npm >/dev/null; then (cd console && npm sbom --package-lock-only --omit=dev --sbom-format cyclonedx --loglevel error) \
+	    >dist/console.cdx.json; else echo "npm is not there: the console's bill is left out."; fi
+
+release: $(VENV)/.dev console  ## what is published: the wheel with the console, its bills of materials, and their sums, in dist/
+	@test -f $(CONSOLE)/index.html || { echo "The console is not built: a release needs npm, and console/build.log clean."; exit 1; }
+	rm -rf dist && $(MAKE) --no-print-directory wheel sbom
+	cd dist && $(abspath $(BIN))/python -c 'import hashlib, pathlib; [print(hashlib.sha256(p.read_bytes()).hexdigest(), "", p.name) for p in sorted(pathlib.Path().iterdir()) if p.name != "SHA256SUMS"]' >SHA256SUMS
 
 clean:           ## remove the virtual environment and every cache
 	rm -rf $(VENV) build demo/out console/node_modules $(CONSOLE) .cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,9 +4,11 @@ import fnmatch
 import re
 import shutil
 import subprocess
+import tomllib
 from itertools import pairwise
 
 import pytest
+from packaging.requirements import Requirement
 
 from stemwright.server import settings
 
@@ -40,11 +42,56 @@ def test_the_dockerfile_keeps_the_rules_of_linters() -> None:
             assert rest.startswith("/")
         if word == "RUN":
             assert not re.search(r"\bsudo\b|\bcurl\b|\bwget\b|(^|&& )cd |apt(-get)? ", rest)
-        if word == "RUN" and "pip install" in rest:
-            assert "-c constraints.txt" in rest
         if word == "COPY" and (origin := re.match(r"--from=(\S+)", rest)):
             assert origin[1] in stages
     assert environment("build")["PIP_NO_CACHE_DIR"] == "1"
+
+
+def test_the_image_installs_what_its_hashes_say() -> None:
+    """Each package, and what builds ours; PyTorch's CUDA wheels alone are held by version."""
+    for word, rest in instructions():
+        for command in rest.split("&&") if word == "RUN" else ():
+            if "pip install" in command:
+                is_torch = command.split("install ")[1].split() == [
+                    "-c",
+                    "constraints.txt",
+                    "'torch>=2.9'",
+                    "'safetensors>=0.6'",
+                ]
+                assert is_torch or "--no-deps --require-hashes -r " in command or "--no-index wheel/*.whl" in command
+            if "pip wheel" in command:
+                assert "--no-deps --no-build-isolation" in command
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert told["project"]["optional-dependencies"]["torch"][:2] == ["torch>=2.9", "safetensors>=0.6"]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "deploy/build.lock"])
+def test_a_lock_has_a_hash_for_every_package(name: str) -> None:
+    locked = re.split(r"(?m)^(?=\w)", re.sub(r"(?m)^#.*\n", "", (ROOT / name).read_text()))[1:]
+    pinned = {
+        found[1]: found[2] for each in locked if (found := re.match(r"([\w.-]+)==(\S+) \\\n +--hash=sha256:", each))
+    }
+    assert len(pinned) == len(locked)
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = told["project"]["dependencies"] if name == "requirements.lock" else told["build-system"]["requires"]
+    for each in map(Requirement, wanted):
+        assert each.specifier.contains(pinned[each.name.lower()])
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not there")
+def test_a_release_is_the_wheel_its_bills_and_their_sums() -> None:
+    done = subprocess.run(["make", "--dry-run", "release"], cwd=ROOT, capture_output=True, text=True, check=True)
+    at = [
+        done.stdout.index(step)
+        for step in (
+            "rm -rf dist",
+            "pip --disable-pip-version-check wheel",
+            "sbom.cdx.json",
+            "console.cdx.json",
+            ">SHA256SUMS",
+        )
+    ]
+    assert at == sorted(at)
 
 
 def test_the_root_is_copied_by_what_there_is() -> None:

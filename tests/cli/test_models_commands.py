@@ -184,3 +184,20 @@ def test_a_list_by_score_shows_the_score_and_its_measure(
     best = published.listing(use="four", sort="score")[0]
     (line,) = [line for line in said.splitlines() if line.split()[:1] == [best.name]]
     assert line.rstrip().endswith(f"{published.score(best, ('uSDR, MVSEP Multisong', 'average')):.2f}")
+
+
+def test_nothing_in_a_name_or_a_card_moves_the_terminals_cursor(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken_card(models, "a", 'weights = "w"\narchitecture = "scnet\\u001b[2J"\nsha256 = "0"\nstems = ["x\\u0007"]')
+    (models / "recipes").mkdir()
+    (models / "recipes" / "bell\a.toml").write_text("")
+    (models / "two words").mkdir()
+    (models / "two words" / "card.toml").write_text("")  # no name of a model: it is not looked at
+    for command in (["list"], ["show", "a"], ["verify"], ["pull", "\x1b[2J"], ["pull", "a"]):
+        run(["models", *command])
+    said = capsys.readouterr()
+    assert "\\x1b[2J" in said.out
+    assert "bell\\x07.toml" in said.err
+    assert not {"\x1b", "\a"} & {*said.out, *said.err}
+    assert "two words" not in said.out

@@ -13,7 +13,9 @@ from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
 
+from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, published, recipes
 
@@ -104,8 +106,8 @@ def show(name: str, /, *, json: Flag = False) -> None:
         return
     table = Table("", Column(overflow="fold"), box=None, show_header=False)
     for field, value in facts.items():
-        table.add_row(field, _told(value))
-    Console(highlight=False).print(table, markup=False)
+        table.add_row(field, Text("\n".join(map(plain, _told(value).split("\n")))))
+    Console(highlight=False).print(table)
 
 
 @models.command
@@ -127,7 +129,7 @@ def pull(*names: str, yes: Flag = False, at_once: AtOnce = 3) -> int:
         raise NothingNamed
     for name in names:
         if not fetch.expanded([name]):
-            Console(highlight=False).print(f"{name}: here, and there is nothing to fetch for it", markup=False)
+            _say(f"{name}: here, and there is nothing to fetch for it")
     return _fetch(fetch.expanded(names), accepted=yes, at_once=at_once)
 
 
@@ -169,10 +171,9 @@ def add(file: Path, /, *, config: Path | None = None, name: str | None = None, s
 
     added = foreign.add(file, name=name, config=config, stems=tuple(filter(None, (stems or "").split(","))))
     facts = added.model.facts
-    console = Console(highlight=False)
-    console.print(f"{added.model.name}: {facts['architecture']}, stems {_told(facts['stems'])}", markup=False)
+    _say(f"{added.model.name}: {facts['architecture']}, stems {_told(facts['stems'])}")
     for note in added.notes:
-        console.print(f"  {note}", markup=False, soft_wrap=True)
+        _say(f"  {note}")
 
 
 @models.command
@@ -187,7 +188,7 @@ def remove(name: str, /) -> None:
     from stemwright.zoo import installed
 
     for part in recipes.parts(name):
-        Console(highlight=False).print(f"{part} removed, {_size(installed.remove(part))} freed", markup=False)
+        _say(f"{part} removed, {_size(installed.remove(part))} freed")
 
 
 @models.command
@@ -201,18 +202,17 @@ def verify(*names: str) -> int:
     """
     from stemwright.zoo import installed
 
-    console = Console(highlight=False)
     found = dict.fromkeys(part for name in names for part in recipes.parts(name)) if names else installed.names()
     wrong: list[StemwrightError] = []
     for name in found:
         try:
             installed.verify(name)
-            console.print(f"{name}: as its card says", markup=False)
+            _say(f"{name}: as its card says")
         except (BadCard, BadWeights) as error:
             wrong.append(error)
             _complain(error)
     if not found:
-        console.print("No model was fetched yet: there is only the bundled one.")
+        _say("No model was fetched yet: there is only the bundled one.")
     return 1 if wrong else 0
 
 
@@ -220,17 +220,17 @@ def _fetch(names: Sequence[str], *, accepted: bool, at_once: int = 3) -> int:
     """Prints the licences, fetches, tells what came of each; the command's exit status."""
     from stemwright.zoo import fetch
 
-    console = Console(stderr=True, highlight=False)
     for card in map(published.published, names):
-        console.print(f"{card.name}: licence {card.licence} ({card.licence_stated})", markup=False, soft_wrap=True)
-    with _bars(console) as on_fetched:
+        _say(f"{card.name}: licence {card.licence} ({card.licence_stated})", error=True)
+    with _bars() as on_fetched:
         done = fetch.pull_many(names, accepted=accepted, on_fetched=on_fetched, at_once=at_once)
     return _ended(done)
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[OnFetched]:
+def _bars() -> Iterator[OnFetched]:
     """Progress bars, one a file, where somebody watches."""
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tasks: dict[tuple[str, str], TaskID] = {}
@@ -248,8 +248,7 @@ def _ended(done: dict[str, Any]) -> int:
     failed = {name: error for name, error in done.items() if isinstance(error, Exception)}
     for name in done:
         told = str(failed.get(name, f"{name}: here"))
-        line = told if name in told else f"{name}: {told}"
-        Console(stderr=name in failed, highlight=False).print(line, markup=False, soft_wrap=True)
+        _say(told if name in told else f"{name}: {told}", error=name in failed)
     return 1 if failed else 0
 
 
@@ -262,8 +261,12 @@ def _decibels(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
+def _say(text: object, *, error: bool = False) -> None:
+    Console(stderr=error, highlight=False).print(plain(str(text)), markup=False, soft_wrap=True)
+
+
 def _complain(error: Exception) -> None:
-    Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+    _say(" ".join(str(error).split()), error=True)
 
 
 def _tell_recipes(trees: list[recipes.Recipe]) -> None:

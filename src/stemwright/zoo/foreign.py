@@ -69,7 +69,7 @@ def _safe(title: str) -> str:
 
 def _free(model: str, *, from_catalogue: bool) -> None:
     """Raises BadName, or NameTaken where a model of that name would hide another, or be hidden by it."""
-    if not re.fullmatch(r"\w[\w.+-]*", model):
+    if not installed.is_name(model):
         raise errors.BadName(model=model)
     kept = {*catalog.names(), *recipes.names(), "recipes"}
     kept |= set() if from_catalogue else {card.name for card in published.listing() if card.weights or card.members}

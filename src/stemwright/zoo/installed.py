@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadWeights, NoModelsFolder, NotInstalled
+from stemwright.errors import BadCard, BadName, BadWeights, NoModelsFolder, NotInstalled
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,16 @@ def _caches() -> Path:
 
 def names() -> list[str]:
     """Names of the models on this machine."""
-    return sorted(path.parent.name for path in folder().glob("*/card.toml"))
+    return sorted(path.parent.name for path in folder().glob("*/card.toml") if is_name(path.parent.name))
+
+
+def is_name(name: str) -> bool:
+    """Whether a model or a recipe can have that name: it is that of a folder or a file, and is typed on command lines.
+
+    >>> [is_name(each) for each in ("Kim+2.1", ".hidden", "two words", "../out")]
+    [True, False, False, False]
+    """
+    return re.fullmatch(r"\w[\w.+-]*", name) is not None
 
 
 def find(name: str) -> Installed | None:
@@ -69,7 +78,7 @@ def find(name: str) -> Installed | None:
 
 def _card(name: str) -> Path | None:
     card = folder() / name / "card.toml"
-    return card if re.fullmatch(r"[\w.+-]+", name) and not name.startswith(".") and card.is_file() else None
+    return card if is_name(name) and card.is_file() else None
 
 
 def _checked(facts: dict[str, Any]) -> dict[str, Any]:
@@ -83,10 +92,10 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
-    """Moves converted weights and their card into place, all or nothing; raises BadCard for an impossible name."""
+    """Moves converted weights and their card into place, all or nothing; raises BadName for an impossible name."""
     target = folder(create=True) / name
-    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
-        raise BadCard(path=target, reason=f"the name {name!r} has characters other than letters, digits and . + - _")
+    if not is_name(name):
+        raise BadName(model=name)
     staged = weights.parent / "staged"
     staged.mkdir()
     weights.rename(staged / weights.name)

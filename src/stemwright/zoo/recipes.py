@@ -7,7 +7,6 @@ and `rest` names what is in none of them.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -27,7 +26,6 @@ from stemwright.zoo.published import names as published_names
 _CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Models, each with those of its stems that are summed."""
-_NAME = re.compile(r"[\w.+-]+")
 RECIPES = Path(str(files("stemwright"))) / "zoo" / "recipes"
 
 
@@ -200,7 +198,7 @@ def _sound() -> Iterator[Recipe]:
 def _files() -> dict[str, Path]:
     """Recipes by name: a file of one's own hides neither a recipe that comes along nor a model."""
     bundled, models = {path.stem: path for path in RECIPES.glob("*.toml")}, _models()
-    own = {path.stem: path for path in _own() if _NAME.fullmatch(path.stem) and path.stem not in models}
+    own = {path.stem: path for path in _own() if installed.is_name(path.stem) and path.stem not in models}
     return own | bundled
 
 
@@ -213,8 +211,8 @@ def _models() -> set[str]:
 
 
 def _wrong(path: Path) -> BadRecipe | None:
-    if not _NAME.fullmatch(path.stem):
-        return BadRecipe(path=path, reason="its name has characters other than letters, digits and . + - _")
+    if not installed.is_name(path.stem):
+        return BadRecipe(path=path, reason="a name has letters, digits and . + - _, and begins with none of . + -")
     if _files().get(path.stem) != path:
         return BadRecipe(path=path, reason=f"{path.stem!r} is the name of another recipe or model; rename the file")
     try:

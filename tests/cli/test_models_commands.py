@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 sys.path.append(str(Path(__file__).parents[1] / "zoo"))
 
 from tiny import install  # noqa: E402
+from unreliable import serving  # noqa: E402
 from upstream_files import state  # noqa: E402
 
 
@@ -201,3 +202,24 @@ def test_nothing_in_a_name_or_a_card_moves_the_terminals_cursor(
     assert "bell\\x07.toml" in said.err
     assert not {"\x1b", "\a"} & {*said.out, *said.err}
     assert "two words" not in said.out
+
+
+def test_pulling_tells_what_was_assumed_and_contradicted_and_the_card_keeps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(state("SCNet"), tmp_path / "net.ckpt")
+    card = published.published("scnet-large")
+    assert card.weights
+    assert card.config
+    with serving() as server:
+        server.files[f"/scnet-large/{card.weights.file}"] = (tmp_path / "net.ckpt").read_bytes()
+        server.files[f"/scnet-large/{card.config.file}"] = b"model: {num_dplayer: 6}"
+        monkeypatch.setenv("STEMWRIGHT_MIRROR", server.url)
+        assert run(["models", "pull", "scnet-large"]) == 0
+    said = capsys.readouterr().out
+    assert "dual_paths: the tensors say 4, the configuration 6" in said
+    assert "nothing in the files states shares" in said
+    assert run(["models", "show", "scnet-large", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [note in said for note in shown["read"]] == [True, True]
+    assert shown["normalised"]

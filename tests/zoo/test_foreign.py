@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 from upstream_files import CASES, architecture, filled, sizes, state, tones  # noqa: E402
 
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import converting, foreign, installed, networks  # noqa: E402
+from stemwright.zoo import converting, foreign, installed, networks, published  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -230,10 +230,23 @@ def test_two_outputs_never_have_one_name(tmp_path: Path) -> None:
 
 def test_what_was_assumed_is_said(tmp_path: Path) -> None:
     added = foreign.add(saved(tmp_path / "a.ckpt", state("SCNet")))
-    assert any("shares" in note and "one level before it (they are not)" in note for note in added.notes)
+    assert any("shares" in note and "one level before it (they are)" in note for note in added.notes)
     (tmp_path / "its.yaml").write_text("inference: {normalize: true}")
     found = foreign.convert(tmp_path / "a.ckpt", tmp_path / "out", config=tmp_path / "its.yaml")
     assert (found["normalised"], "normalised" in found["assumed"]) == (True, False)
+
+
+def test_what_a_catalogue_knows_is_believed_where_the_files_say_nothing(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.ckpt", state("SCNet"))
+    (tmp_path / "its.yaml").write_text("audio: {chunk_size: 44100}\ninference: {normalize: true}")
+    known = {"segment": 30870, "normalised": False}
+    facts = foreign.add(file, name="scnet-xl", facts=known).model.facts
+    assert (facts["segment"], facts["normalised"]) == (30870, False)
+    assert not {"segment", "normalised"} & set(facts["assumed"])
+    added = foreign.add(file, name="scnet-small", config=tmp_path / "its.yaml", facts=known)
+    assert (added.model.facts["segment"], added.model.facts["normalised"]) == (44100, True)
+    assert any("normalised: the files say yes, the catalogue no" in note for note in added.notes)
+    assert published.published("scnet-large-zf").normalised  # it has no yaml that could say so
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from stemwright.zoo import catalog, published, recipes
 
 if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
+    from stemwright.zoo.installed import Installed
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -172,8 +173,7 @@ def add(file: Path, /, *, config: Path | None = None, name: str | None = None, s
     added = foreign.add(file, name=name, config=config, stems=tuple(filter(None, (stems or "").split(","))))
     facts = added.model.facts
     _say(f"{added.model.name}: {facts['architecture']}, stems {_told(facts['stems'])}")
-    for note in added.notes:
-        _say(f"  {note}")
+    _tell_notes(facts)
 
 
 @models.command
@@ -245,11 +245,16 @@ def _bars() -> Iterator[OnFetched]:
 
 
 def _ended(done: dict[str, Any]) -> int:
-    failed = {name: error for name, error in done.items() if isinstance(error, Exception)}
-    for name in done:
-        told = str(failed.get(name, f"{name}: here"))
-        _say(told if name in told else f"{name}: {told}", error=name in failed)
-    return 1 if failed else 0
+    """Prints what came of each model, with what its owner should know; the command's exit status."""
+    for name, came in done.items():
+        if isinstance(came, Exception):
+            told = str(came)
+            _say(told if name in told else f"{name}: {told}", error=True)
+            continue
+        _say(f"{name}: here")
+        for model in came:
+            _tell_notes(model.facts)
+    return 1 if any(isinstance(came, Exception) for came in done.values()) else 0
 
 
 def _row(card: published.Published) -> tuple[str, ...]:
@@ -263,6 +268,14 @@ def _decibels(value: float | None) -> str:
 
 def _say(text: object, *, error: bool = False) -> None:
     Console(stderr=error, highlight=False).print(plain(str(text)), markup=False, soft_wrap=True)
+
+
+def _tell_notes(facts: dict[str, Any]) -> None:
+    """What an owner should know of how a model's files were read."""
+    from stemwright.zoo import foreign
+
+    for note in foreign.notes(facts):
+        _say(f"  {note}")
 
 
 def _complain(error: Exception) -> None:
@@ -312,24 +325,33 @@ def _taken_in() -> list[str]:
 
 
 def _installed(name: str) -> dict[str, Any]:
-    from stemwright.zoo import halving, installed
+    from stemwright.zoo import installed
 
     model = installed.find(name)
-    return {**model.facts, "folder": str(model.folder), "proved": halving.proofs(model)} if model else {}
+    return {**model.facts, **_here(model)} if model else {}
+
+
+def _here(model: Installed) -> dict[str, Any]:
+    """Of a model on this machine: how its files were read, and the least that half precision kept of it, in dB."""
+    from stemwright.zoo import foreign, halving
+
+    read = {"read": list(notes)} if (notes := foreign.notes(model.facts)) else {}
+    return {"folder": str(model.folder), **read, "proved": halving.proofs(model)}
 
 
 def _published(card: published.Published) -> dict[str, Any]:
-    """A card's facts, and of a model that is here what half precision keeps of it, in dB."""
-    from stemwright.zoo import halving, installed
+    """A card's facts, and what there is to know of a model that is here."""
+    from stemwright.zoo import installed
 
     model = installed.find(card.name)
-    facts = {key: value for key, value in asdict(card).items() if value or key not in ("md5_tail", "members", "notes")}
+    of_some = ("md5_tail", "members", "notes", "normalised")
+    facts = {key: value for key, value in asdict(card).items() if value or key not in of_some}
     facts |= asdict(card.measured) | {
         "bytes": card.bytes,
         "here": published.here(card),
-        "folder": str(model.folder) if model else None,
+        "folder": None,
     }
-    return facts | ({"proved": halving.proofs(model)} if model else {})
+    return facts | (_here(model) if model else {})
 
 
 def _facts(card: catalog.Card) -> dict[str, Any]:

@@ -52,14 +52,15 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
     stems, others_assumed = _stems(found, said.stems, checkpoint.facts)
     stated = {*told, *said.sizes, *(["segment"] if said.segment else [])}
-    if found.architecture == "scnet" and said.normalised is None:  # its trainers differ in this
-        others_assumed = ("normalised", *others_assumed)
+    normalised = said.normalised
+    if found.architecture == "scnet" and normalised is None:  # as its trainers do, unless their yaml says otherwise
+        normalised, others_assumed = True, ("normalised", *others_assumed)
     return {
         "architecture": found.architecture,
         "sizes": sizes,
         "stems": list(stems),
         "segment": segment,
-        "normalised": bool(said.normalised),
+        "normalised": bool(normalised),
         "overlap": None if told else said.overlap,  # a file of Demucs' own is not run by the project of the yaml
         "assumed": [name for name in (*found.assumed, *others_assumed) if name not in stated],
         "contradictions": contradictions,

@@ -147,6 +147,7 @@ def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> in
         "by": card.by,
         "fetched_sha256": installed.sha256(weights),
         "segment": card.segment,
+        "normalised": card.normalised,
     }
     stems = card.stems if card.architecture != "mdx" else ()
     known = {key: value for key, value in facts.items() if value is not None}

@@ -18,7 +18,7 @@ from stemwright.zoo import catalog, converting, installed, published, recipes
 SECONDS = 600
 _PLAINLY = {
     "normalized": "normalized (the scale of its spectrum)",
-    "normalised": "whether songs are brought to one level before it (they are not)",
+    "normalised": "whether songs are brought to one level before it (they are)",
 }
 
 
@@ -27,7 +27,11 @@ class Added:
     """A checkpoint that was taken over; `notes` are what its owner should know."""
 
     model: installed.Installed
-    notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or contradicted, in words."""
+        return notes(self.model.facts)
 
 
 def add(
@@ -41,7 +45,8 @@ def add(
     """Installs a .th, .ckpt, .chpt, .pth, .safetensors or .onnx file as a model, once; raises ForeignError.
 
     `config` is the yaml that came with it, `stems` names its outputs where nothing in the files does, `facts` are
-    what a catalogue knows (licence, source) of its own model of that name. No code in the file is ever run.
+    what a catalogue knows (licence, source, what the files leave open) of its own model of that name. No code in the
+    file is ever run.
     """
     for path in (source, *([config] if config else [])):
         if not path.is_file():
@@ -54,8 +59,24 @@ def add(
         if stems:
             found["stems"] = _given(source, stems, outputs=len(found["stems"]))
             found["assumed"] = [each for each in found["assumed"] if each != "stems"]
-        model = installed.install(model, weights, {**found, **(facts or {}), "from_file": source.name})
-    return Added(model, _notes(found))
+        return Added(installed.install(model, weights, {**_completed(found, facts or {}), "from_file": source.name}))
+
+
+def _completed(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """What was found, with what a catalogue knows; of what the files state themselves, they are believed."""
+    stated = [name for name in ("segment", "normalised") if name in facts and name not in found["assumed"]]
+    clashes = [
+        f"{name}: the files say {_value(found[name])}, the catalogue {_value(facts[name])}"
+        for name in stated
+        if found[name] != facts[name]
+    ]
+    told = {name: value for name, value in facts.items() if name not in stated}
+    assumed = [name for name in found["assumed"] if name not in facts]
+    return {**found, **told, "assumed": assumed, "contradictions": [*found["contradictions"], *clashes]}
+
+
+def _value(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _safe(title: str) -> str:
@@ -124,14 +145,11 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
     return answer
 
 
-def _notes(found: dict[str, Any]) -> tuple[str, ...]:
-    notes = [
-        f"the configuration contradicts the checkpoint, which was believed; {clash}"
-        for clash in found["contradictions"]
-    ]
-    if found["assumed"]:
-        told = [_PLAINLY.get(name) or str(name) for name in found["assumed"]]
-        notes.append(f"nothing in the files states {', '.join(told)}: the usual values were taken")
-    if found["left_out"]:
-        notes.append(f"not read, being objects and not tensors: {', '.join(found['left_out'][:5])}")
-    return tuple(notes)
+def notes(facts: dict[str, Any]) -> tuple[str, ...]:
+    """What the owner of an installed model should know of how its files were read, by its card."""
+    told = [f"a contradiction, of which the first was believed; {clash}" for clash in facts.get("contradictions", ())]
+    if assumed := [_PLAINLY.get(name) or str(name) for name in facts.get("assumed", ())]:
+        told.append(f"nothing in the files states {', '.join(assumed)}: the usual values were taken")
+    if left_out := facts.get("left_out"):
+        told.append(f"not read, being objects and not tensors: {', '.join(left_out[:5])}")
+    return tuple(told)

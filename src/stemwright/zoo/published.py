@@ -68,6 +68,8 @@ class Published:
     licence_class: str
     notes: str = ""
     segment: int | None = None
+    normalised: bool | None = None
+    """Whether the songs that it learned from were brought to one level, and so have to be those that it hears."""
     gflop_per_second: int | None = None
     md5_tail: str | None = None
     weights: Download | None = None

@@ -9,8 +9,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 FIELDS = ("request_id", "task_id", "callback_id", "worker_id")
@@ -21,6 +21,7 @@ _SECRETS = (
     (re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
     (re.compile(r"(postgresql\S*://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
 )
+_child = logging.getLogger("stemwright.child")
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039  never changed, only replaced
 
 
@@ -40,6 +41,14 @@ def about(**facts: str | None) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def overhear(pipe: Iterable[str], about: Callable[[], Mapping[str, str]]) -> None:
+    """What a child or a library in it complains of becomes lines of our log, with what it is about; until it ends."""
+    with suppress(ValueError, OSError):
+        for line in pipe:
+            if text := line.strip():
+                _child.warning("%s", text, extra=about())
 
 
 def known() -> dict[str, str]:

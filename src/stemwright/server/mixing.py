@@ -5,19 +5,22 @@ The parent says what it wants in a line of JSON; the child answers with a line, 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from stemwright.errors import ChildDied
-from stemwright.server import parentage
+from stemwright.server import logs, parentage
 
 COMMAND = (sys.executable, "-m", "stemwright.server.mixing")
 PIECE_BYTES = 1 << 16
+CLOSING_SECONDS = 1.0  # for the last of what a child complained of
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,17 @@ class Mixdown:
 
 
 class Mixing:
-    """A running mixdown: `size` bytes in all, which `pieces` yields; leaving early ends the child."""
+    """A running mixdown: `size` bytes in all, which `pieces` yields; leaving early ends the child.
 
-    def __init__(self, wanted: Mixdown) -> None:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, env=parentage.without_secrets(os.environ))
+    `about`: what its complaints in the log are about, `request_id` and so on. Raises ChildDied.
+    """
+
+    def __init__(self, wanted: Mixdown, **about: str) -> None:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self._process = subprocess.Popen(COMMAND, **pipes, env=parentage.without_secrets(os.environ))
+        self._complaints = io.TextIOWrapper(self._process.stderr, "utf-8", "replace")  # type: ignore[arg-type]
+        self._listener = threading.Thread(target=logs.overhear, args=(self._complaints, lambda: about), daemon=True)
+        self._listener.start()
         try:
             self.size = self._begin(wanted)
         except BaseException:
@@ -53,7 +62,8 @@ class Mixing:
         """Ends the child, whether it has finished or not."""
         self._process.kill()
         self._process.wait()
-        for end in (self._process.stdin, self._process.stdout):
+        self._listener.join(CLOSING_SECONDS)
+        for end in (self._process.stdin, self._process.stdout, self._complaints):
             if end is not None:
                 end.close()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import os
 import signal
@@ -33,7 +32,7 @@ from stemwright.errors import (
     Superseded,
     UnknownStem,
 )
-from stemwright.server import bounds, parentage
+from stemwright.server import bounds, logs, parentage
 from stemwright.server.bounds import Limits, Watch
 from stemwright.server.stem_names import label, nearest
 
@@ -42,8 +41,6 @@ LOOK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # how often the task's row hears of progress
 LARGEST_PIECE_BYTES = 256 << 20  # of memory that a codec takes at once
 CANCEL_SECONDS = 15.0  # a child that has not given up by then is killed
-
-log = logging.getLogger("stemwright.child")
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,8 @@ class Child:
         self._events = Queue()
         self._process = self._starter.submit(self._spawn).result()
         threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True).start()
-        threading.Thread(target=self._overhear, args=(self._process.stderr,), daemon=True).start()
+        heard = (self._process.stderr, lambda: self._about)
+        threading.Thread(target=logs.overhear, args=heard, daemon=True).start()
 
     def _spawn(self) -> subprocess.Popen[str]:
         told = {
@@ -185,13 +183,6 @@ class Child:
         environment = parentage.without_secrets(os.environ) | self.limits.environment | told
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen(self._command, **pipes, text=True, env=environment, encoding="utf-8", errors="replace")
-
-    def _overhear(self, pipe: IO[str]) -> None:
-        """What the child or a library in it complains of becomes lines of our log, with the task it is about."""
-        with contextlib.suppress(ValueError, OSError):
-            for line in pipe:
-                if text := line.strip():
-                    log.warning("%s", text, extra=self._about)
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self._process is not None

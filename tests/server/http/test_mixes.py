@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from stemwright.audio.decode import open_song
+from stemwright.errors import ChildDied
 from stemwright.server.http.routes import mixes
+from stemwright.server.mixing import Mixdown, Mixing
 from tests.browser.stage import Staged, sounds, stage
 from tests.server.http.house import Client, House
 
@@ -103,3 +105,16 @@ def test_the_players_file_is_everybodys_and_comes_in_parts(client: Client, song:
 def test_the_process_that_serves_loads_no_codec() -> None:
     code = "import sys, stemwright.server.mixing, stemwright.server.http.routes.mixes; sys.exit('av' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_the_child_complains_of_is_a_line_of_our_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """About the request that asked; beside the log, which may be JSON, it says nothing."""
+    (tmp_path / "stem.mp3").write_bytes(b"no sound")
+    with pytest.raises(ChildDied):
+        Mixing(Mixdown([(str(tmp_path / "stem.mp3"), 1.0, 0.0)], "mp3", 1.0), request_id="of a test")
+    lines = [record for record in caplog.records if record.name == "stemwright.child"]
+    assert any("stem.mp3" in line.getMessage() or "Error" in line.getMessage() for line in lines)
+    assert {getattr(line, "request_id", None) for line in lines} == {"of a test"}
+    assert capfd.readouterr().err == ""

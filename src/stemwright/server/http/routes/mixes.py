@@ -44,7 +44,7 @@ def mix(call: Call) -> ASGIApp:
             for stem, (gain, pan) in faders.items()
         ]
         wanted = Mixdown(paths, file_format, task.duration_seconds or 0.0, tempo, pitch)
-        mixing = Mixing(wanted)
+        mixing = Mixing(wanted, request_id=call.request_id, task_id=task.id)
         stack.callback(mixing.close)
         headers = {
             **call.headers,

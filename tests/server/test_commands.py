@@ -140,6 +140,7 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
         *(("PORT", "abc"), ("PORT", "99999"), ("COST_SPLIT_STEM", "-5"), ("FORMATS", "mp3,exe")),
         *(("DATABASE_URL", "mysql://host/stems"), ("DATABASE_URL", "stems.db"), ("PUBLIC_URL", "stems.example.com")),
         *(("ALLOW_NETWORKS", "10.0.0.0/8,home"), ("TRUSTED_PROXIES", "proxy"), ("RETENTION_CRON", "hourly")),
+        ("DEAD_AFTER_SECONDS", "15"),
     ],
 )
 def test_a_bad_setting_is_named(
@@ -151,6 +152,15 @@ def test_a_bad_setting_is_named(
     assert f"STEMWRIGHT_{name} is {value!r}: " in told
     assert told.count("\n") == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_heartbeat_too_slow_for_what_counts_as_dead_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_HEARTBEAT_SECONDS", "60")
+    assert run(["worker", "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "STEMWRIGHT_DEAD_AFTER_SECONDS is 45: give at least 120, twice STEMWRIGHT_HEARTBEAT_SECONDS" in told
 
 
 def test_a_password_in_a_bad_setting_is_not_shown(

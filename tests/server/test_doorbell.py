@@ -62,7 +62,8 @@ def test_a_closed_bell_holds_nobody_up() -> None:
 @pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
 def test_an_idle_worker_leaves_the_database_alone(crew: Crew, database: Database) -> None:
     """It used to begin 27 transactions a second."""
-    worker: subprocess.Popen[bytes] = crew.start(heartbeat_seconds=10, sweep_seconds=10, callback_delays_seconds="0,60")
+    seldom = {"heartbeat_seconds": 10, "dead_after_seconds": 45, "sweep_seconds": 10}
+    worker: subprocess.Popen[bytes] = crew.start(callback_delays_seconds="0,60", **seldom)
     wait(lambda: crew.is_ready(worker))
     wait(lambda: per_second(database) < 14)  # once what it did at its start is over
 

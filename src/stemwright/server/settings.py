@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, SecretStr, field_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     child_idle_seconds: float = Field(default=600, gt=0)
     child_silent_seconds: float = Field(default=60, gt=0)  # without a sign of life: it was stopped, or is stuck
     heartbeat_seconds: float = Field(default=10, gt=0)
-    dead_after_seconds: float = Field(default=45, gt=0)
+    dead_after_seconds: float = Field(default=45, gt=0, validate_default=True)
     sweep_seconds: float = Field(default=10, gt=0)
     retention_cron: str = "*/5 * * * *"
     worker_port: int = Field(default=0, ge=0, le=65535)  # for health and figures of a worker; 0: none
@@ -159,6 +159,16 @@ class Settings(BaseSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ip_network(network, strict=False)  # its ValueError says what is wrong
+        return value
+
+    @field_validator("dead_after_seconds")
+    @classmethod
+    def _longer_than_a_beat(cls, value: float, info: ValidationInfo) -> float:
+        beat = info.data.get("heartbeat_seconds", 0)
+        if value < 2 * beat:  # one sign of life that is late is nobody's death
+            raise ValueError(
+                f"give at least {2 * beat:g}, twice STEMWRIGHT_HEARTBEAT_SECONDS, or every worker seems dead"
+            )
         return value
 
     @field_validator("retention_cron")

@@ -53,7 +53,7 @@ def pooler(deployment: Deployment) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)  # noqa: PTH101, S103  it does not run as root
+        Path(folder).chmod(0o755)  # it does not run as root
         file = Path(folder) / "pgbouncer.ini"
         file.write_text(CONFIGURATION.format(host=host, user=user, port=port))
         command = ["pgbouncer", *(["-u", Path(host).owner()] if os.geteuid() == 0 else []), str(file)]

@@ -223,3 +223,20 @@ def test_pulling_tells_what_was_assumed_and_contradicted_and_the_card_keeps_it(
     shown = json.loads(capsys.readouterr().out)
     assert [note in said for note in shown["read"]] == [True, True]
     assert shown["normalised"]
+
+
+def test_a_model_that_was_taken_in_is_listed_with_its_stems(capsys: pytest.CaptureFixture[str]) -> None:
+    install("mine", "scnet", ("harp", "rest"))
+    for asked, is_in in (
+        ([], True),
+        (["--stem", "harp"], True),
+        (["--stem", "vocals"], False),
+        (["--use", "four"], False),
+    ):
+        assert run(["models", "list", *asked, "--json"]) == 0
+        listed = {model["name"]: model for model in json.loads(capsys.readouterr().out)["models"]}
+        assert ("mine" in listed) == is_in
+    assert run(["models", "list", "--here"]) == 0
+    assert "harp, rest  scnet" in capsys.readouterr().out
+    assert run(["models", "list", "--use", "four"]) == 0
+    assert "resurrection-vocals" in capsys.readouterr().out  # nothing is cut off where there is no terminal

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
-from stemwright.zoo import catalog, published, recipes
+from stemwright.zoo import catalog, installed, published, recipes
+from stemwright.zoo.installed import Installed
 
 if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
-    from stemwright.zoo.installed import Installed
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -61,26 +61,29 @@ def list_models(
     ours = [card for card in ours if stem is None or stem in card.stems]
     others = published.listing(use=use, stem=stem, policy=licences, only_here=here, sort=sort)
     trees = recipes.listing(use=use, stem=stem, policy=licences, only_here=here)
+    own = list(_taken_in(stem)) if use is None and licences == "any" else []
     for error in recipes.broken():
         _complain(error)
     if json:
-        cards = [_facts(card) for card in ours] + [_published(card) for card in others]
+        cards = [*map(_facts, ours), *map(_published, others), *map(_installed, own)]
         _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
         return
     _tell_recipes(trees)
     measure = published.measure(others, stem) if sort == "score" else None
     told = [f"{measure[1]}, dB ({measure[0]})"] if measure else []
-    table = Table(
-        Column("model", no_wrap=True), "use", "stems", "architecture", "size", "licence", "here", *told, box=None
-    )
+    name, (stems, family) = Column("model", no_wrap=True), (Column(of, overflow="fold") for of in ("stems", "family"))
+    table = Table(name, "use", stems, family, "size", "licence", "here", *told, box=None)
     for card in ours:
         table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
     for card in others:
         table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
-    for name in _taken_in():
-        table.add_row(name, "", "", "", "", "unknown", "yes")
-    found = table if table.row_count or trees else "There is none of these. `stemwright models list` shows all."
-    Console(highlight=False).print(found)
+    for model in own:
+        size, stems = _size(_bytes(model)), _stems(tuple(model.facts["stems"]))
+        table.add_row(model.name, "", plain(stems), plain(model.facts["architecture"]), size, "unknown", "yes")
+    if table.row_count:
+        _print_table(table)
+    elif not trees:
+        _say("There is none of these. `stemwright models list` shows all.")
 
 
 @models.command
@@ -98,8 +101,8 @@ def show(name: str, /, *, json: Flag = False) -> None:
         facts = _facts(catalog.card(name))
     elif recipes.is_recipe(name):
         facts = _recipe(recipes.recipe(name))
-    elif name in _taken_in():
-        facts = _installed(name)
+    elif name not in published.names() and (model := installed.find(name)):
+        facts = _installed(model)
     else:
         facts = _published(published.published(name))
     if json:
@@ -108,7 +111,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
     table = Table("", Column(overflow="fold"), box=None, show_header=False)
     for field, value in facts.items():
         table.add_row(field, Text("\n".join(map(plain, _told(value).split("\n")))))
-    Console(highlight=False).print(table)
+    _print_table(table)
 
 
 @models.command
@@ -185,8 +188,6 @@ def remove(name: str, /) -> None:
     name
         The model; or a recipe: what can be fetched for it, which other recipes may need too.
     """
-    from stemwright.zoo import installed
-
     for part in recipes.parts(name):
         _say(f"{part} removed, {_size(installed.remove(part))} freed")
 
@@ -200,8 +201,6 @@ def verify(*names: str) -> int:
     names
         The models, and recipes: what is here of them; all by default.
     """
-    from stemwright.zoo import installed
-
     found = dict.fromkeys(part for name in names for part in recipes.parts(name)) if names else installed.names()
     wrong: list[StemwrightError] = []
     for name in found:
@@ -283,18 +282,25 @@ def _complain(error: Exception) -> None:
 
 
 def _tell_recipes(trees: list[recipes.Recipe]) -> None:
-    table = Table(Column("recipe", no_wrap=True), "stems", "models", "size", "licences", "here", box=None)
+    models = Column("models", overflow="fold")
+    table = Table(Column("recipe", no_wrap=True), "stems", models, "size", "licences", "here", box=None)
     for tree in trees:
-        row = (
-            tree.name,
-            _stems(tree.split.leaves),
-            ", ".join(tree.split.models),
-            recipes.total(tree.needs),
-            tree.licence_class,
-        )
-        table.add_row(*row, "" if tree.missing() else "yes")
+        known = sum(card.bytes or 0 for card in tree.needs)
+        size = ("> " if known and tree.bytes is None else "") + _size(known) if tree.needs else "–"
+        here = "" if tree.missing() else "yes"
+        of = ("\n" if _is_watched() else ", ").join(tree.split.models)
+        table.add_row(tree.name, str(len(tree.split.leaves)), of, size, tree.licence_class, here)
     if trees:
-        Console(highlight=False).print(table)
+        _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """As wide as the terminal; where there is none, so wide that a row is a line and nothing is cut off."""
+    Console(highlight=False, width=None if _is_watched() else 1000).print(table)
+
+
+def _is_watched() -> bool:
+    return Console().is_terminal
 
 
 def _recipe(recipe: recipes.Recipe) -> dict[str, Any]:
@@ -316,19 +322,26 @@ def _recipe(recipe: recipes.Recipe) -> dict[str, Any]:
     return facts | {"bytes": recipe.bytes, "licence_class": recipe.licence_class, "here": not recipe.missing()}
 
 
-def _taken_in() -> list[str]:
-    """Models on this machine that are of no published card."""
-    from stemwright.zoo import installed
+def _taken_in(stem: str | None) -> Iterator[Installed]:
+    """Models on this machine that are of no published card, with a stem; what is wrong with others is told."""
+    for name in sorted({*installed.names()} - {*published.names()}):
+        try:
+            model = installed.find(name)
+        except BadCard as error:
+            _complain(error)
+            continue
+        if model and stem in (None, *model.facts["stems"]):
+            yield model
 
-    known = set(published.names())
-    return [name for name in installed.names() if name not in known]
+
+def _installed(model: Installed) -> dict[str, Any]:
+    """A card's facts and what there is to know of a model that was taken in; how it was read is told in words."""
+    facts = {key: value for key, value in model.facts.items() if key not in ("assumed", "contradictions", "left_out")}
+    return {**facts, "licence": "unknown", "bytes": _bytes(model), "here": True, **_here(model)}
 
 
-def _installed(name: str) -> dict[str, Any]:
-    from stemwright.zoo import installed
-
-    model = installed.find(name)
-    return {**model.facts, **_here(model)} if model else {}
+def _bytes(model: Installed) -> int | None:
+    return model.weights.stat().st_size if model.weights.is_file() else None
 
 
 def _here(model: Installed) -> dict[str, Any]:
@@ -341,8 +354,6 @@ def _here(model: Installed) -> dict[str, Any]:
 
 def _published(card: published.Published) -> dict[str, Any]:
     """A card's facts, and what there is to know of a model that is here."""
-    from stemwright.zoo import installed
-
     model = installed.find(card.name)
     of_some = ("md5_tail", "members", "notes", "normalised")
     facts = {key: value for key, value in asdict(card).items() if value or key not in of_some}

@@ -42,6 +42,10 @@ def test_a_gpu_that_is_there_and_not_used_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "GPU_FILES", (("/", "dev"),))
     assert "NOT USED" in (machine.unused_gpu("cpu") or "")
     assert machine.unused_gpu("cuda") is None
+    monkeypatch.setattr(machine, "GPU_FILES", ())
+    assert machine.unused_gpu("cpu") is None
+    monkeypatch.setenv("STEMWRIGHT_DEVICE", "cuda:1")  # by a model that torch runs, that would be an error
+    assert "asks for cuda:1, which was NOT USED" in (machine.unused_gpu("cpu") or "")
     monkeypatch.setenv("STEMWRIGHT_DEVICE", "cpu")
     assert machine.unused_gpu("cpu") is None
 

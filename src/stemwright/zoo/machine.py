@@ -45,8 +45,15 @@ def fastest(device: str) -> tuple[str, ...]:
 
 
 def unused_gpu(device: str) -> str | None:
-    """What to tell of a GPU that is in this machine while nets run on the CPU, unless that was asked for."""
-    if device != "cpu" or _asked() != "auto" or not _has_gpu():
+    """What to tell of a GPU that is asked for, or in this machine, while a model ran on the CPU; None if that was."""
+    asked = _asked()
+    if device != "cpu" or asked == "cpu":
+        return None
+    if asked != "auto":
+        return (
+            f"STEMWRIGHT_DEVICE asks for {asked}, which was NOT USED: the bundled model and MDX-Nets have but the CPU"
+        )
+    if not _has_gpu():
         return None
     needs = "that takes a public model and a PyTorch that was built for it"
     return f"a GPU of this machine was NOT USED: {needs} (STEMWRIGHT_DEVICE=cpu ends this line)"

@@ -97,8 +97,10 @@ class Recipe:
 
     @property
     def licence_class(self) -> str:
-        """The most restrictive of its models' licences."""
-        return max((card.licence_class for card in self.needs), key=_CLASSES.index, default="permissive")
+        """The most restrictive of its models' licences; nobody knows that of a model that was taken in."""
+        known = {*catalog.names(), *published_names()}
+        taken_in = ["unknown"] if set(self.split.models) - known else []
+        return max([*taken_in, *(card.licence_class for card in self.needs)], key=_CLASSES.index, default="permissive")
 
     @property
     def lone(self) -> Split | None:

@@ -48,7 +48,7 @@ def separator(name: str, groups: Groups, *, precision: str = "auto", ran: Ran | 
     try:
         return _lone(recipe.lone, groups, opening) if recipe.lone else _tree(recipe.split, groups, opening)
     except UnknownStem as error:
-        raise BadRecipe(path=name, reason=error) from error
+        raise BadRecipe(path=name, reason=str(error).rstrip(".")) from error
 
 
 def _lone(split: Split, groups: Groups, opening: _Opening) -> Separator:

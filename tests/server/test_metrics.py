@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from stemwright.server import metrics, tasks, turns
 from stemwright.server.store.database import Database
 
@@ -13,10 +15,16 @@ MINUTE = 60_000
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "stemwright.json"
 
 
+def looked(tx: sa.Connection, now: int, *, running_per_account: int = 4, counts: metrics.Counts | None = None) -> str:
+    counts = counts or metrics.Counts()
+    counts.look(tx, dead_after_ms=1000, running_per_account=running_per_account, now=now)
+    return counts.text().decode()
+
+
 def told(database: Database) -> set[str]:
     with database.read() as tx:
-        text = metrics.Counts().text(tx, dead_after_ms=1000, running_per_account=4, now=0) + metrics.Work().text()
-    families = re.findall(r"^# TYPE (\S+) (\S+)$", text.decode(), re.MULTILINE)
+        text = looked(tx, 0) + metrics.Work().text().decode()
+    families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
     return {name for name, kind in families if not name.endswith("_created")}
 
 
@@ -34,7 +42,7 @@ def test_what_waits_for_its_own_limit_asks_for_no_worker(database: Database, ask
         made = [tasks.submit(tx, asked, now=NOW + number).id for number in range(3)]
         turns.release(tx, fleet={"w": 1}, rules=turns.Rules(4), now=NOW)
         for limit, held, age in ((1, 2, 0), (2, 0, 9.999)):
-            text = metrics.Counts().text(tx, dead_after_ms=1000, running_per_account=limit, now=NOW + 10_000).decode()
+            text = looked(tx, NOW + 10_000, running_per_account=limit)
             assert f"stemwright_tasks_held {held}.0" in text
             assert re.search(rf"^stemwright_runnable_oldest_seconds {age}", text, re.MULTILINE)
     assert len(made) == 3
@@ -49,7 +57,7 @@ def test_what_went_back_is_told_whoever_gave_it_back(database: Database, asked: 
         with database.transaction() as tx:
             for task_id in ended:
                 tasks.cancel(tx, task_id, now=NOW + later)
-            text = counts.text(tx, dead_after_ms=1000, running_per_account=4, now=NOW + later).decode()
+            text = looked(tx, NOW + later, counts=counts)
         done = made.index(ended[0]) + 1
         assert f'stemwright_refunds_total{{reason="cancelled"}} {done}.0' in text
         assert f'stemwright_credits_refunded_total{{reason="cancelled"}} {5 * done}.0' in text

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter as Sum
-from collections.abc import Iterator
-from threading import Lock
+from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stemwright.server.store.tables import callbacks, ledger, tasks, workers
@@ -35,7 +34,6 @@ class Counts:
         )
         self._queues = Queues(self._registry)
         self._refunds = Refunds(self._registry)
-        self._telling = Lock()
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""
@@ -46,71 +44,104 @@ class Counts:
         """Count what a new task costs."""
         self._charged.labels(kind).inc(cost)
 
-    def text(self, tx: sa.Connection, *, dead_after_ms: int, running_per_account: int, now: int) -> bytes:
-        """Everything in Prometheus' text format; the queues' figures and the refunds are read now."""
-        with self._telling:  # two that ask at once would see each other's figures half made
-            self._queues.look(tx, dead_after_ms=dead_after_ms, now=now)
-            self._queues.look_at_limits(tx, running_per_account=running_per_account, now=now)
-            self._refunds.look(tx, now=now)
-            return generate_latest(self._registry)
+    def look(self, tx: sa.Connection, *, dead_after_ms: int, running_per_account: int, now: int) -> None:
+        """Read what the database tells, for whoever asks from now on; `now` is the time by its clock. One at a time."""
+        self._queues.look(tx, dead_after_ms=dead_after_ms, running_per_account=running_per_account, now=now)
+        self._refunds.look(tx, now=now)
+
+    def look_away(self) -> None:
+        """Tell nothing of the queues: what they were like is no longer known."""
+        self._queues.look_away()
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
 
 
-class Queues:
-    """The queues as every process sees them: the same figures in each, so take the maximum, not the sum."""
+class Queues(Collector):
+    """The queues as every process sees them: the same figures in each, so take the maximum, not the sum.
+
+    They change all at once: whoever asks meanwhile gets the ones before.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._depth = Gauge(
-            "stemwright_queue_depth", "Tasks and callbacks that wait, by queue", ["queue"], registry=registry
-        )
-        self._age = Gauge(
-            "stemwright_queue_oldest_seconds", "How long the oldest one has waited", ["queue"], registry=registry
-        )
-        self._runnable = Gauge(
-            "stemwright_runnable_oldest_seconds",
-            "How long the oldest task has waited that another worker could run: its account is not at its limit",
-            registry=registry,
-        )
-        self._held = Gauge(
-            "stemwright_tasks_held", "Tasks that wait because their account runs as many as it may", registry=registry
-        )
-        self._tasks = Gauge("stemwright_tasks_unfinished", "Unfinished tasks by state", ["state"], registry=registry)
-        self._workers = Gauge("stemwright_workers", "Workers that live, by version", ["version"], registry=registry)
-        self._slots = Gauge("stemwright_slots", "Separations that they can run at once", registry=registry)
+        self._told: list[Metric] = []
+        registry.register(self)
 
-    def look(self, tx: sa.Connection, *, dead_after_ms: int, now: int) -> None:
+    def collect(self) -> list[Metric]:
+        """What the last look found."""
+        return self._told
+
+    def look_away(self) -> None:
+        """Forget what the last look found."""
+        self._told = []
+
+    def look(self, tx: sa.Connection, *, dead_after_ms: int, running_per_account: int, now: int) -> None:
         """Read the figures; `now` is the time by the database's clock."""
-        for gauge in (self._depth, self._age, self._tasks, self._workers):
-            gauge.clear()
-        for kind in ("separate_vocal", "split_stem", "split_stem_advanced"):
-            waiting = (tasks.c.completed.is_(None), tasks.c.kind == kind, tasks.c.state == "queued")
-            self._note(tx, kind, tasks.c.created, *waiting, now=now)
-        self._note(tx, "callbacks", callbacks.c.created, callbacks.c.state == "pending", now=now)
-        unfinished = sa.select(tasks.c.state, sa.func.count()).where(tasks.c.completed.is_(None))
-        for state, count in tx.execute(unfinished.group_by(tasks.c.state)):
-            self._tasks.labels(state).set(count)
-        living = (workers.c.ended.is_(None), workers.c.sweeper.is_(None), workers.c.heartbeat > now - dead_after_ms)
-        found = tx.execute(sa.select(workers.c.version, workers.c.slots).where(*living)).all()
-        for version, _ in found:
-            self._workers.labels(version).inc()
-        self._slots.set(sum(slots for _, slots in found))
-
-    def look_at_limits(self, tx: sa.Connection, *, running_per_account: int, now: int) -> None:
-        """Read what waits for a worker, and what for its own account's limit, where more workers would not help."""
         unfinished = tasks.c.completed.is_(None)
-        full = sa.select(tasks.c.account_id).where(tasks.c.released.is_not(None), unfinished)
-        full = full.group_by(tasks.c.account_id).having(sa.func.count() >= running_per_account)
-        is_held = tasks.c.account_id.in_(full)
-        waiting = (tasks.c.released.is_(None), unfinished)
-        self._held.set(tx.execute(sa.select(sa.func.count()).where(*waiting, is_held)).scalar_one())
-        oldest = tx.execute(sa.select(sa.func.min(tasks.c.created)).where(*waiting, ~is_held)).scalar_one()
-        self._runnable.set(0 if oldest is None else max(now - oldest, 0) / 1000)
+        by_state = sa.select(tasks.c.state, sa.func.count()).where(unfinished).group_by(tasks.c.state)
+        states = dict(iter(tx.execute(by_state)))
+        living = (workers.c.ended.is_(None), workers.c.sweeper.is_(None), workers.c.heartbeat > now - dead_after_ms)
+        alive = tx.execute(sa.select(workers.c.version, workers.c.slots).where(*living)).all()
+        self._told = [
+            *_waiting(tx, now=now),
+            *_limited(tx, running_per_account=running_per_account, now=now),
+            _by("stemwright_tasks_unfinished", "Unfinished tasks by state", state=states),
+            _by("stemwright_workers", "Workers that live, by version", version=Sum(version for version, _ in alive)),
+            _one("stemwright_slots", "Separations that they can run at once", sum(slots for _, slots in alive)),
+        ]
 
-    def _note(
-        self, tx: sa.Connection, queue: str, created: sa.Column[int], *waiting: sa.ColumnElement[bool], now: int
-    ) -> None:
-        count, oldest = tx.execute(sa.select(sa.func.count(), sa.func.min(created)).where(*waiting)).one()
-        self._depth.labels(queue).set(count)
-        self._age.labels(queue).set(0 if oldest is None else max(now - oldest, 0) / 1000)
+
+def _waiting(tx: sa.Connection, *, now: int) -> list[Metric]:
+    """How much waits in each queue, and for how long."""
+    depth: dict[str, float] = {}
+    age: dict[str, float] = {}
+
+    def note(queue: str, created: sa.Column[int], *waiting: sa.ColumnElement[bool]) -> None:
+        depth[queue], oldest = tx.execute(sa.select(sa.func.count(), sa.func.min(created)).where(*waiting)).one()
+        age[queue] = _seconds_since(oldest, now)
+
+    for kind in ("separate_vocal", "split_stem", "split_stem_advanced"):
+        waiting = (tasks.c.completed.is_(None), tasks.c.kind == kind, tasks.c.state == "queued")
+        note(kind, tasks.c.created, *waiting)
+    note("callbacks", callbacks.c.created, callbacks.c.state == "pending")
+    return [
+        _by("stemwright_queue_depth", "Tasks and callbacks that wait, by queue", queue=depth),
+        _by("stemwright_queue_oldest_seconds", "How long the oldest one has waited", queue=age),
+    ]
+
+
+def _limited(tx: sa.Connection, *, running_per_account: int, now: int) -> list[Metric]:
+    """What waits for a worker, and what for its own account's limit, where more workers would not help."""
+    unfinished = tasks.c.completed.is_(None)
+    full = sa.select(tasks.c.account_id).where(tasks.c.released.is_not(None), unfinished)
+    full = full.group_by(tasks.c.account_id).having(sa.func.count() >= running_per_account)
+    is_held = tasks.c.account_id.in_(full)
+    waiting = (tasks.c.released.is_(None), unfinished)
+    held = tx.execute(sa.select(sa.func.count()).where(*waiting, is_held)).scalar_one()
+    oldest = tx.execute(sa.select(sa.func.min(tasks.c.created)).where(*waiting, ~is_held)).scalar_one()
+    runnable = "How long the oldest task has waited that another worker could run: its account is not at its limit"
+    return [
+        _one("stemwright_runnable_oldest_seconds", runnable, _seconds_since(oldest, now)),
+        _one("stemwright_tasks_held", "Tasks that wait because their account runs as many as it may", held),
+    ]
+
+
+def _seconds_since(time: int | None, now: int) -> float:
+    return 0 if time is None else max(now - time, 0) / 1000
+
+
+def _one(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _by(name: str, text: str, **values: Mapping[str, float]) -> Metric:
+    """A gauge of one label: its values by the label's."""
+    ((label, found),) = values.items()
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for each, value in found.items():
+        family.add_metric([each], value)
+    return family
 
 
 class Refunds(Collector):

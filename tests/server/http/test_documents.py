@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import sqlalchemy as sa
 
 from stemwright.server import fleet, maintenance, tasks
 from stemwright.server.clock import now_ms
@@ -63,12 +64,28 @@ def test_not_ready_without_a_database(serve) -> None:
 
 def test_the_figures(house: House, caller: Caller) -> None:
     caller.created()
+    house.api.figures_read = 0  # as if nobody had asked within this second
     text = house.anonymous().get("/metrics").text
     assert re.search(r'stemwright_http_answers_total\{code="200",route="/api/v1/vocal-removal/generate"\} \d', text)
     assert re.search(r'stemwright_tasks_unfinished\{state="queued"\} [1-9]', text)
     assert re.search(r'stemwright_queue_depth\{queue="separate_vocal"\} [1-9]', text)
     assert re.search(r'stemwright_queue_oldest_seconds\{queue="callbacks"\} \d', text)
     assert re.search(r'stemwright_credits_charged_total\{kind="separate_vocal"\} [1-9]', text)
+
+
+def test_the_figures_ask_the_database_once_a_second_and_live_without_it(serve) -> None:
+    house = serve()
+    asked: list[str] = []
+    sa.event.listen(house.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    house.api.clock = lambda: 1_795_000_000_000
+    texts = [house.anonymous().get("/metrics").text for _ in range(5)]
+    assert all("stemwright_slots 0.0" in text for text in texts)
+    assert sum("FROM workers" in each for each in asked) == 1
+    house.execute("DROP TABLE workers")
+    house.api.clock = lambda: 1_795_000_001_000
+    text = house.anonymous().get("/metrics").text
+    assert 'route="/metrics"' in text
+    assert "stemwright_slots" not in text
 
 
 def test_files_and_what_is_nowhere_are_counted_by_their_status(house: House) -> None:

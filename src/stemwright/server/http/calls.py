@@ -67,6 +67,7 @@ class Api:
         self.live = Live(database, clock=self.clock)
         self.storage_checked: tuple[int, bool] = (0, True)  # when storing was last tried, did it go well
         self.checking_storage = Lock()
+        self.figures_read, self.reading_figures = 0, Lock()  # when the database was last asked for figures
         self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
 
 

@@ -11,6 +11,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 
+FIGURES_MS = 1000
 CHECK_MS, CHECK_SECONDS = 5000, 1.0
 PROBE = bytes(1 << 16)  # an empty file still finds a place on a disk that is full
 
@@ -38,12 +39,19 @@ def ready(call: Call) -> Answer:
 
 
 def figures(call: Call) -> Answer:
-    """`GET /metrics`: Prometheus' text format."""
-    with call.api.database.read() as tx:
-        most = call.api.settings.max_running_per_account
-        dead_after_ms = _dead_after_ms(call)
-        text = call.api.counts.text(tx, dead_after_ms=dead_after_ms, running_per_account=most, now=fleet.clock(tx))
-    return Answer(200, text, metrics.CONTENT_TYPE)
+    """`GET /metrics`: Prometheus' text format. The database is asked at most every second: anybody may ask here."""
+    api = call.api
+    if abs(call.now - api.figures_read) >= FIGURES_MS and api.reading_figures.acquire(blocking=False):
+        try:
+            with api.database.read() as tx:
+                limits = {"dead_after_ms": _dead_after_ms(call), "now": fleet.clock(tx)}
+                api.counts.look(tx, running_per_account=api.settings.max_running_per_account, **limits)
+        except SQLAlchemyError:
+            api.counts.look_away()
+        finally:
+            api.figures_read = api.clock()
+            api.reading_figures.release()
+    return Answer(200, api.counts.text(), metrics.CONTENT_TYPE)
 
 
 def _storage_answers(call: Call) -> bool:

@@ -225,6 +225,10 @@ class UnknownArchitecture(ForeignError):
     TFC-TDF v3 (MDX23C) and MDX-Net."""
 
 
+class BadStems(ForeignError):
+    """The stems {stems} cannot be those of {path}: {reason}."""
+
+
 class BadConfig(ForeignError):
     """The configuration {path} cannot be used: {reason}. Give the yaml that belongs to the checkpoint, or none."""
 
@@ -266,8 +270,8 @@ class NothingAllowed(FetchError):
 
 
 class Offline(FetchError):
-    """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Fetch it elsewhere and
-    copy {path}, or unset it."""
+    """{model} is not on this machine and Stemwright is set to stay offline (STEMWRIGHT_OFFLINE). Pull it on another
+    machine and copy its folder to {path}, or unset that."""
 
 
 class NotFetched(FetchError):

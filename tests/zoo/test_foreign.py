@@ -215,13 +215,13 @@ def test_what_demucs_wrote_beside_its_weights_is_believed(tmp_path: Path) -> Non
 def test_a_stem_never_leads_out_of_its_folder(name: str, tmp_path: Path) -> None:
     made = {"state": state("HTDemucs"), "kwargs": {"sources": [name, "x", "y", "z"]}}
     assert foreign.convert(saved(tmp_path / "a.th", made), tmp_path / "out")["stems"][0] == "drums"
-    with pytest.raises(errors.BadConfig, match="cannot be a stem"):
+    with pytest.raises(errors.BadStems, match="cannot be a file's name"):
         foreign.add(tmp_path / "a.th", name="b", stems=(name, "x", "y", "z"))
 
 
 def test_two_outputs_never_have_one_name(tmp_path: Path) -> None:
     file = saved(tmp_path / "a.ckpt", state("BS-RoFormer"))
-    with pytest.raises(errors.BadConfig, match="would be one file"):
+    with pytest.raises(errors.BadStems, match="two of them would be one file"):
         foreign.add(file, stems=("a", "A"))
     (tmp_path / "its.yaml").write_text("training: {instruments: [Vocals, vocals]}")
     assert foreign.convert(file, tmp_path / "out", config=tmp_path / "its.yaml")["stems"] == ["vocals", "vocals-2"]

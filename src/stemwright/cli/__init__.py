@@ -76,7 +76,8 @@ def run(arguments: list[str] | None = None) -> int:
         unknown = (error.unused_tokens or ["?"])[0]
         return _complain(f"There is no command {unknown!r}. `stemwright --help` shows those that exist.", MISUSED)
     except CycloptsError as error:
-        return _complain(f"{str(error).rstrip('.')}. Add --help to see how.", MISUSED)
+        told = str(error).rstrip(".")
+        return _complain(f"{told}{'' if told.endswith('?') else '.'} Add --help to see how.", MISUSED)
     except StemwrightError as error:
         return _complain(str(error), MISUSED if isinstance(error, Misuse) else FAILED)
     except KeyboardInterrupt:

@@ -111,7 +111,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
     table = Table("", Column(overflow="fold"), box=None, show_header=False)
     for field, value in facts.items():
         table.add_row(field, Text("\n".join(map(plain, _told(value).split("\n")))))
-    _print_table(table)
+    _print_table(table, width=120)
 
 
 @models.command
@@ -294,9 +294,9 @@ def _tell_recipes(trees: list[recipes.Recipe]) -> None:
         _print_table(table)
 
 
-def _print_table(table: Table) -> None:
-    """As wide as the terminal; where there is none, so wide that a row is a line and nothing is cut off."""
-    Console(highlight=False, width=None if _is_watched() else 1000).print(table)
+def _print_table(table: Table, width: int = 1000) -> None:
+    """As wide as the terminal; `width` where there is none: so wide that a row is a line and nothing is cut off."""
+    Console(highlight=False, width=None if _is_watched() else width).print(table)
 
 
 def _is_watched() -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,16 @@ def _free(model: str, *, from_catalogue: bool) -> None:
 
 
 def _given(source: Path, stems: tuple[str, ...], *, outputs: int) -> list[str]:
-    """The names that were asked for, one for each output and each once; raises BadConfig."""
+    """The names that were asked for, one for each output and each once; raises BadStems."""
     names = [stem.strip() for stem in stems]
+    refused = partial(errors.BadStems, stems=", ".join(names), path=source)
     for name in names:
         if not converting.is_name(name):
-            raise errors.BadConfig(path=source, reason=f"{name!r} cannot be a stem: it becomes a file's name")
+            raise refused(reason=f"{name!r} cannot be a file's name, which it becomes")
     if len(names) != outputs:
-        raise errors.BadConfig(path=source, reason=f"it has {outputs} outputs, not {len(names)}")
+        raise refused(reason=f"it has {outputs} outputs, not {len(names)}")
     if len({name.casefold() for name in names}) < outputs:
-        raise errors.BadConfig(path=source, reason=f"two of the stems {', '.join(names)} would be one file")
+        raise refused(reason="two of them would be one file")
     return names
 
 

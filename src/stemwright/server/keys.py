@@ -60,6 +60,15 @@ def networks_of(text: str) -> str:
     return found
 
 
+def is_inside(networks: str, others: str) -> bool:
+    """Whether whoever is in one of `networks` is in one of the `others`; both as networks_of, and not empty."""
+    wide = parse_networks(others)
+    return bool(networks) and all(
+        any(each.version == other.version and each.subnet_of(other) for other in wide)  # type: ignore[arg-type]
+        for each in parse_networks(networks)
+    )
+
+
 def create(
     tx: sa.Connection,
     account_id: str,

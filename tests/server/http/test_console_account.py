@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stemwright.server import callbacks, credits
+from stemwright.server import callbacks, credits, keys
 from stemwright.server.clock import now_ms
 from tests.server.http import sources
 from tests.server.http.house import DAY_MS, Caller, Client, House
@@ -57,6 +57,44 @@ def test_a_new_key_is_bound_to_networks_and_a_rotated_one_to_others(house: House
 def test_keys_with_a_past_or_too_much_power_are_refused(browser: Client) -> None:
     assert browser.post(f"{ROOT}/keys", json={"expireTime": 1}).status_code == 422
     assert browser.post(f"{ROOT}/keys", json={"admin": True}).status_code == 403
+
+
+def test_a_bound_key_makes_none_that_is_freer(house: House, caller: Caller) -> None:
+    """Or its time and its networks would bind only those who do not know of this page."""
+    until, bound = now_ms() + DAY_MS, house.caller()
+    house.execute(f"UPDATE keys SET expires = {until}, networks = '127.0.0.0/8' WHERE id = '{bound.key_id}'")
+    browser = bound.signed_in()
+    made = browser.post(f"{ROOT}/keys", json={}).json()["data"]["key"]
+    assert (made["expireTime"], made["networks"]) == (until, "127.0.0.0/8")
+    narrow = {"expireTime": until - 1, "networks": "127.0.0.0/16,127.1.0.1"}
+    assert browser.post(f"{ROOT}/keys", json=narrow).status_code == 200
+    with house.database.transaction() as tx:
+        free, _ = keys.create(tx, bound.account.id, now=now_ms())
+    for path in ("", f"/{made['keyId']}/rotate"):
+        for freer in (
+            {"expireTime": until + 1},
+            {"networks": "127.0.0.1,10.0.0.0/8"},
+            {"networks": "::1"},
+            {"networks": ""},
+        ):
+            assert browser.post(f"{ROOT}/keys{path}", json=freer).status_code in (200, 422)
+            assert all(
+                key["expireTime"] <= until and key["networks"] for key in listed(browser) if key["keyId"] != free.id
+            )
+    assert browser.post(f"{ROOT}/keys/{free.id}/rotate", json={}).status_code == 422
+    with house.database.read() as tx:
+        assert keys.get(tx, free.id).revoked is None
+
+
+def listed(browser: Client) -> list[dict]:
+    return browser.get(f"{ROOT}/keys").json()["data"]["keys"]
+
+
+@pytest.mark.parametrize("expires", [10**15, 10**30, -1])
+def test_a_time_beyond_every_calendar_is_refused(browser: Client, expires: int) -> None:
+    assert browser.post(f"{ROOT}/keys", json={"expireTime": expires}).status_code == 422
+    offset = "0" * 30 + str(abs(expires))
+    assert browser.get(f"{ROOT}/usage", params={"offsetMinutes": offset}).status_code == 422
 
 
 def test_rotating_leaves_the_old_key_its_time(house: House, caller: Caller, browser: Client) -> None:

@@ -40,6 +40,7 @@ class Guesses:
 
     most: int
     _counted: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _counting: Lock = field(default_factory=Lock)
 
     def refuse(self, address: str, *, now: int) -> None:
         """Raises TooFrequent while the address has guessed too often."""
@@ -49,12 +50,13 @@ class Guesses:
     def count(self, address: str, *, now: int) -> None:
         """Take note of a wrong key."""
         place = _neighbourhood(address)
-        heat = self._heat(place, now) + 1
-        if len(self._counted) >= _MOST_ADDRESSES:
-            self._counted = {each: seen for each, seen in self._counted.items() if self._heat(each, now) > 0}
-        if len(self._counted) >= _MOST_ADDRESSES:  # an attack from everywhere: its oldest half is forgotten
-            self._counted = dict(list(self._counted.items())[_MOST_ADDRESSES // 2 :])
-        self._counted[place] = (heat, now)
+        with self._counting:  # or a thread clears while another one counts
+            heat = self._heat(place, now) + 1
+            if len(self._counted) >= _MOST_ADDRESSES:
+                self._counted = {each: seen for each, seen in self._counted.items() if self._heat(each, now) > 0}
+            if len(self._counted) >= _MOST_ADDRESSES:  # an attack from everywhere: its oldest half is forgotten
+                self._counted = dict(list(self._counted.items())[_MOST_ADDRESSES // 2 :])
+            self._counted[place] = (heat, now)
 
     def _heat(self, place: str, now: int) -> float:
         heat, since = self._counted.get(place, (0.0, now))

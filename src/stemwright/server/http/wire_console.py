@@ -26,6 +26,7 @@ from stemwright.server.tasks import KINDS, Stem, Task
 
 TWELVE = [name for name in LABELS if name != "instrumental"]
 DAY_MS = 86_400_000
+_LAST_MS = 253_402_300_799_999  # of the year 9999: no calendar of ours goes beyond
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -43,7 +44,7 @@ class NewKey(Incoming):
 
     name: str | None = Field(None, max_length=200)
     dialect: Literal["apikley", "sunoapi"] | None = None
-    expire_time: int | None = Field(None, alias="expireTime")
+    expire_time: int | None = Field(None, alias="expireTime", ge=0, le=_LAST_MS)
     admin: bool | None = None
     networks: str | None = Field(None, max_length=1000)
 
@@ -52,7 +53,7 @@ class Rotation(Incoming):
     """The body of `POST /console/api/keys/{keyId}/rotate`."""
 
     overlap_hours: float = Field(0, alias="overlapHours", ge=0, le=24 * 365)
-    expire_time: int | None = Field(None, alias="expireTime")
+    expire_time: int | None = Field(None, alias="expireTime", ge=0, le=_LAST_MS)
     networks: str | None = Field(None, max_length=1000)
 
 

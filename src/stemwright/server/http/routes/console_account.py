@@ -40,16 +40,18 @@ def create_key(call: Call) -> Answer:
     if asked.admin and "admin" not in call.caller.scopes:
         raise errors.NotAllowed(scope="admin")
     with call.api.database.transaction() as tx:
+        own = keys.get(tx, call.caller.key_id)
         key, secret = keys.create(
             tx,
             call.caller.account_id,
             name=asked.name or "",
             dialect=asked.dialect or call.api.settings.dialect,
             scopes=("api", "admin") if asked.admin else ("api",),
-            expires=asked.expire_time,
-            networks=networks or "",
+            expires=own.expires if asked.expire_time is None else asked.expire_time,
+            networks=own.networks if networks is None else networks,
             now=call.now,
         )
+        _refuse_freer(key, own)
     return _shown_once(call, key, secret)
 
 
@@ -59,9 +61,11 @@ def rotate_key(call: Call) -> Answer:
     networks, overlap_ms = _limits(call, asked), int(asked.overlap_hours * _HOUR_MS)
     with call.api.database.transaction() as tx:
         old = _mine(call, tx)
+        own = keys.get(tx, call.caller.key_id)
         key, secret = keys.rotate(
             tx, old.id, overlap_ms=overlap_ms, expires=asked.expire_time, networks=networks, now=call.now
         )
+        _refuse_freer(key, own)
     return _shown_once(call, key, secret)
 
 
@@ -79,6 +83,15 @@ def _mine(call: Call, tx: sa.Connection) -> keys.Key:
     if "admin" in key.scopes and "admin" not in call.caller.scopes:  # a new secret of it would be more than one has
         raise errors.NotAllowed(scope="admin")
     return key
+
+
+def _refuse_freer(key: keys.Key, own: keys.Key) -> None:
+    """Raises InvalidRequest where the new key is good for longer or in more networks than the one signed in with."""
+    problem = "must not go beyond that of the key you are signed in with"
+    if own.expires is not None and (key.expires is None or key.expires > own.expires):
+        raise errors.InvalidRequest(field="expireTime", problem=problem)
+    if own.networks and not keys.is_inside(key.networks, own.networks):
+        raise errors.InvalidRequest(field="networks", problem=problem)
 
 
 def _limits(call: Call, asked: wire_console.NewKey | wire_console.Rotation) -> str | None:
@@ -151,9 +164,10 @@ def _number(call: Call, name: str, *, least: int = 1, most: int) -> int | None:
     text = call.query.get(name, "").strip()
     if not text:
         return None
-    if not text.removeprefix("-").isdecimal() or not least <= int(text[:30]) <= most:
+    number = int(text) if len(text) < 30 and text.removeprefix("-").isdecimal() else most + 1
+    if not least <= number <= most:
         raise errors.InvalidRequest(field=name, problem=f"must be a whole number from {least} to {most}")
-    return int(text)
+    return number
 
 
 def _download(content: bytes, name: str) -> Answer:

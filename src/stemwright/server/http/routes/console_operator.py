@@ -17,11 +17,12 @@ def show(call: Call) -> Answer:
     """`GET /console/api/operator`: the house as it is now."""
     dead_after = int(call.api.settings.dead_after_seconds * 1000)
     with call.api.database.read() as tx:
-        alive = fleet.alive(tx, dead_after_ms=dead_after, now=call.now)
+        now = fleet.clock(tx)  # which their heartbeats are told by
+        alive = fleet.alive(tx, dead_after_ms=dead_after, now=now)
         busy = overview.tasks_by_worker(tx)
         queue = overview.queue(tx, now=call.now)
         since = maintenance.since(tx)
-    workers = [wire_console.worker_of(row, tasks=busy.get(row["id"], 0), now=call.now) for row in alive]
+    workers = [wire_console.worker_of(row, tasks=busy.get(row["id"], 0), now=now) for row in alive]
     waiting = {
         "waiting": queue["waiting"],
         "running": queue["running"],

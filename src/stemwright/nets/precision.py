@@ -105,7 +105,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
     # torch's fused attention has half the rate of plain products where these are in bf16.
     queries = (q * q.shape[-1] ** -0.5).to(v.dtype).flatten(0, 1)
-    keys, values = k.to(v.dtype).flatten(0, 1).transpose(1, 2).contiguous(), v.flatten(0, 1)
+    keys, values = k.to(v.dtype).flatten(0, 1).transpose(1, 2).contiguous(), v.flatten(0, 1).contiguous()
     rows, columns = q.shape[2], v.shape[2]
     at_once = max(1, SCORES // (rows * columns))
     heard = torch.empty_like(queries)

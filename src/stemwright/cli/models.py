@@ -69,20 +69,8 @@ def list_models(
         _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
         return
     _tell_recipes(trees)
-    measure = published.measure(others, stem) if sort == "score" else None
-    told = [f"{measure[1]}, dB ({measure[0]})"] if measure else []
-    name, (stems, family) = Column("model", no_wrap=True), (Column(of, overflow="fold") for of in ("stems", "family"))
-    table = Table(name, "use", stems, family, "size", "licence", "here", *told, box=None)
-    for card in ours:
-        table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
-    for card in others:
-        table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
-    for model in own:
-        size, stems = _size(_bytes(model)), _stems(tuple(model.facts["stems"]))
-        table.add_row(model.name, "", plain(stems), plain(model.facts["architecture"]), size, "unknown", "yes")
-    if table.row_count:
-        _print_table(table)
-    elif not trees:
+    _tell_models(ours, others, own, published.measure(others, stem) if sort == "score" else None)
+    if not (trees or ours or others or own):
         _say("There is none of these. `stemwright models list` shows all.")
 
 
@@ -291,6 +279,27 @@ def _tell_recipes(trees: list[recipes.Recipe]) -> None:
         of = ("\n" if _is_watched() else ", ").join(tree.split.models)
         table.add_row(tree.name, str(len(tree.split.leaves)), of, size, tree.licence_class, here)
     if trees:
+        _print_table(table)
+
+
+def _tell_models(
+    ours: Sequence[catalog.Card],
+    others: Sequence[published.Published],
+    own: Sequence[Installed],
+    measure: tuple[str, str] | None,
+) -> None:
+    """The bundled, the published and the taken-in models, with the scores in one measure where there is one."""
+    told = [f"{measure[1]}, dB ({measure[0]})"] if measure else []
+    name, (stems, family) = Column("model", no_wrap=True), (Column(of, overflow="fold") for of in ("stems", "family"))
+    table = Table(name, "use", stems, family, "size", "licence", "here", *told, box=None)
+    for card in ours:
+        table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
+    for card in others:
+        table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
+    for model in own:
+        made = plain(_stems(tuple(model.facts["stems"]))), plain(model.facts["architecture"])
+        table.add_row(model.name, "", *made, _size(_bytes(model)), "unknown", "yes")
+    if table.row_count:
         _print_table(table)
 
 

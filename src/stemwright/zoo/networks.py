@@ -130,7 +130,7 @@ class WithRest:
     def __init__(self, open_heads: Callable[[tuple[str, ...]], Separator], stems: tuple[str, ...]) -> None:
         self._open, self.stems = lru_cache(maxsize=1)(open_heads), stems  # the next song may want the same
         self._ran: halving.Ran = []
-        first = open_heads(stems[:1])
+        first = self._open(stems[:1])
         self.rate, self.segment, self.hop, self.batch = first.rate, first.segment, first.hop, batch_of(first)
         self._all: Separator | None = None
 

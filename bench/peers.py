@@ -223,10 +223,8 @@ def main() -> None:
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {GIVEN.seconds:g} s of audio"
         + (f"; about {GIVEN.timed} segments of each run, the rest multiplied" if GIVEN.timed else "")
     )
-    print(
-        "| net | ours in | peer: s a segment × segments | ours: the same + loading and proof | CPU-s a segment | × faster | × real time | ",
-        end="",
-    )
+    print("| net | ours in | peer: s a segment × segments | ours: the same + loading and proof | ", end="")
+    print("CPU-s a segment | × faster | × real time | ", end="")
     print("peak MB, all in | SNR dB |\n|---|---|---|---|---|---|---|---|---|", flush=True)
     for family in [GIVEN.only] if GIVEN.only else NAMES:
         with tempfile.TemporaryDirectory() as scratch:

@@ -1,5 +1,6 @@
 """The mix as a file: rendered by another process from the stems, with what the query says."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,9 +109,10 @@ def test_the_process_that_serves_loads_no_codec() -> None:
 
 
 def test_what_the_child_complains_of_is_a_line_of_our_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """About the request that asked; beside the log, which may be JSON, it says nothing."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [caplog.handler])  # not what a command set up in this process
     (tmp_path / "stem.mp3").write_bytes(b"no sound")
     with pytest.raises(ChildDied):
         Mixing(Mixdown([(str(tmp_path / "stem.mp3"), 1.0, 0.0)], "mp3", 1.0), request_id="of a test")

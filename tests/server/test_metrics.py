@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from stemwright.server import metrics, tasks, turns
+from stemwright.server import credits, metrics, tasks, turns
 from stemwright.server.store.database import Database
 
 from .conftest import NOW
@@ -62,6 +62,13 @@ def test_what_went_back_is_told_whoever_gave_it_back(database: Database, asked: 
         assert f'stemwright_refunds_total{{reason="cancelled"}} {done}.0' in text
         assert f'stemwright_credits_refunded_total{{reason="cancelled"}} {5 * done}.0' in text
     assert 'stemwright_refunds_total{reason="separation"} 0.0' in text
+
+
+def test_a_refund_for_a_reason_of_its_own_is_told_too(database: Database, asked: tasks.Submission) -> None:
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        credits.refund(tx, task.id, reason="goodwill", now=NOW)
+        assert 'stemwright_refunds_total{reason="goodwill"} 1.0' in looked(tx, NOW)
 
 
 def test_refunds_are_found_by_their_index(database: Database) -> None:

@@ -148,6 +148,7 @@ class Refunds(Collector):
     """What went back to accounts, as the ledger has it: a worker gives back, and so do an owner's and an operator's
     cancel, in processes that nobody asks for figures. The same in each API process, like the queues."""
 
+    USUAL = ("input", "fetch", "separation", "cancelled")  # told before the first of them, so that a rate sees it
     LATE_MS = 300_000  # a row may be seen so long after its time: it was committed late, or by another clock
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -164,11 +165,12 @@ class Refunds(Collector):
         self._told = self._settled + _refunds(tx, ledger.c.created > self._until)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """The two counters, of every reason a task has ever failed for."""
+        """The two counters, of the usual reasons and whatever else the ledger has."""
+        reasons = dict.fromkeys([*self.USUAL, *(reason for _, reason in self._told)])
         texts = {"refunds": "Tasks whose credits went back, by reason", "credits_refunded": "Credits that went back"}
         for what, text in texts.items():
             family = CounterMetricFamily(f"stemwright_{what}", text, labels=["reason"])
-            for reason in ("input", "fetch", "separation", "cancelled"):
+            for reason in reasons:
                 family.add_metric([reason], self._told[what, reason])
             yield family
 

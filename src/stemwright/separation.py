@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Unpack
@@ -18,7 +18,7 @@ from stemwright.audio.naming import STEM_ONLY
 from stemwright.audio.signal import Audio, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import all_or_none
-from stemwright.engine.progress import Clock, IsCancelled, OnProgress
+from stemwright.engine.progress import Clock, IsCancelled, OnProgress, heeding
 from stemwright.engine.spool import Spool, leaving_no_empty_folder, spools
 from stemwright.errors import BadSamples
 from stemwright.extras.making import Extras
@@ -83,17 +83,18 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     stems as its own project does, sum or no sum. `precision` "fp32", "bf16" or "fp16" is for public models; "auto" is
     the fastest that keeps 40 dB. `rate` is that of the stems, the song's own by default. `preview`
     takes so many seconds of the loudest part alone. `on_progress` gets `Progress` and may raise; `cancelled` is asked
-    once a segment and ends the work with Cancelled.
+    often, of a net before each of its layers, and ends the work with Cancelled.
     """
     choice = choose(model, wanted, precision=precision)
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
     source = _song(source, rate)
     rate, run = _profile(profile, model, choice.separator.rate, source, rate)
-    with _opened(source, preview, rate=rate, limits=limits) as song:
+    with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song:
         work = Work(choice, song, Clock(on_progress, cancelled), run=run)
-        for block in work.blocks():
-            for part, stem in zip(parts.values(), block, strict=True):
-                part.append(stem.copy())
+        with closing(work.blocks()) as blocks:
+            for block in blocks:
+                for part, stem in zip(parts.values(), block, strict=True):
+                    part.append(stem.copy())
         joined = {name: np.concatenate(parts.pop(name), axis=1) for name in choice.names}
         return Separation(stems=joined, tags=song.tags, **work.outcome())
 
@@ -132,7 +133,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
     every, tapped = (*choice.names, MIX) if mix else choice.names, [MIX] if mix or more.need_mix else []
     rate, run = _profile(profile, model, choice.separator.rate, source := _song(source, rate), rate)
-    with _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
+    with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
         paths = naming.paths(Path(folder), every, song.tags, **about)
         places = [*paths.values(), *more.place(naming, Path(folder), song.tags, choice.names, **about)]
@@ -141,8 +142,9 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         waiting = tidy.enter_context(spools(Path(folder), [*choice.every, *tapped], exact=sound.is_exact))
         clock, tap = Clock(on_progress, cancelled), waiting.get(MIX)
         work = Work(choice, song, clock, run=run, sound=sound, tap=tap, folder=Path(folder))
-        for block in work.blocks():
-            work.each(Spool.write, [waiting[name] for name in choice.every], block)
+        with closing(work.blocks()) as finished:
+            for block in finished:
+                work.each(Spool.write, [waiting[name] for name in choice.every], block)
         blocks = told({name: waiting[name] for name in every}, listen, {MIX: work.mix_factor} if mix else {})
         done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
         made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)

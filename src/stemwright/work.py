@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from math import log10
 from pathlib import Path
 from tempfile import gettempdir
@@ -57,15 +58,17 @@ class Work:
         self.samples = 0
         self._began = self._separated = time.monotonic()
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self) -> Generator[Samples]:
         """Finished blocks [outputs asked for, 2, n]."""
         self._report()
-        for block in self._run(self._choice.separator, self._song_blocks(), self._song.rate, self._passing):
-            asked_for = self._choice.of(block)
-            self.each(Level.add, self._levels.values(), asked_for)
-            yield asked_for
-            self.samples += block.shape[2]
-            self._report()
+        made = self._run(self._choice.separator, self._song_blocks(), self._song.rate, self._passing)
+        with closing(made) as blocks:
+            for block in blocks:
+                asked_for = self._choice.of(block)
+                self.each(Level.add, self._levels.values(), asked_for)
+                yield asked_for
+                self.samples += block.shape[2]
+                self._report()
         self._separated = time.monotonic()
 
     def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:

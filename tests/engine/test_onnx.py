@@ -1,12 +1,16 @@
 """Masks on a spectrum: the laws that hold for any graph, and those of the bundled one."""
 
 import numpy as np
+import onnxruntime
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import noise
 
-from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator
+from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, answer
+from stemwright.engine.progress import heeding
 from stemwright.engine.spectrum import Stft
+from stemwright.errors import Cancelled
 from stemwright.zoo.loading import load
 
 SMALL = MaskLayout(
@@ -66,3 +70,27 @@ def test_the_bundled_model_does_not_care_how_loud_the_song_is() -> None:
     mix = noise(separator.segment)[None] * 0.5
     quiet = separator(mix / 64) * 64
     assert 10 * np.log10(np.mean((quiet - separator(mix)) ** 2) / np.mean(mix**2)) < -40
+
+
+def test_a_graph_is_left_in_its_middle() -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper
+
+    number, boolean = onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Add", ["x", "x"], ["y"])],
+        "body", [info("turn", number, []), info("on", boolean, []), info("x", number, [1])],
+        [info("still", boolean, []), info("y", number, [1])],
+    )  # fmt: skip
+    turns = helper.make_tensor("turns", number, [], [10**9])
+    loop = helper.make_node("Loop", ["turns", "", "given"], ["last"], body=body)
+    ends = info("given", number, [1]), info("last", number, [1])
+    model = helper.make_model(
+        helper.make_graph([loop], "loop", ends[:1], ends[1:], [turns]),
+        ir_version=8, opset_imports=[helper.make_opsetid("", 17)],
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    asked = iter([False, False])
+    with heeding(lambda: next(asked, True)), pytest.raises(Cancelled):
+        answer(session, {"given": np.ones(1, np.int64)})  # type: ignore[dict-item]

@@ -1,6 +1,7 @@
 """A whole song through a separator, at any rate, in a pipeline."""
 
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from toys import Toy, cut, halves, joined, noise
 
 from stemwright.engine.ahead import ahead
+from stemwright.engine.progress import go_on, heeding
 from stemwright.engine.rates import Tap
 from stemwright.engine.run import run
+from stemwright.errors import Cancelled
 
 LOSSY = {"segment": 4096, "hop": 3000}
 
@@ -60,6 +63,38 @@ def test_leaving_early_stops_the_decoder_and_the_net() -> None:
     assert reached < 12
     assert not [t for t in threading.enumerate() if t.name.startswith("ahead") and t.is_alive()]
     assert made == reached
+
+
+def for_ever(mix: np.ndarray) -> list[np.ndarray]:
+    """A net that nobody wants to wait for."""
+    for _ in range(10**8):
+        go_on()
+    raise AssertionError(len(mix))
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, GeneratorExit])
+def test_who_leaves_does_not_wait_for_what_is_under_way(ends: type[BaseException]) -> None:
+    closed = threading.Event()
+
+    def song():
+        try:
+            while True:
+                yield noise(1000)
+        finally:
+            closed.set()
+
+    with pytest.raises(ends), closing(ahead(song())) as mix, closing(ahead(map(for_ever, mix))):
+        raise ends
+    with closing(ahead(ahead(song()))) as mix:
+        next(mix)
+    assert closed.is_set()
+
+
+def test_what_asks_whether_it_shall_stop_is_heard_within_a_segment() -> None:
+    asked = iter([False] * 50)
+    with heeding(lambda: next(asked, True)), pytest.raises(Cancelled):
+        joined(run(Toy(for_ever, **LOSSY), [noise(10000)]))
+    go_on()
 
 
 @given(st.lists(st.integers(), max_size=20))

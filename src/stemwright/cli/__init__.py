@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from importlib.metadata import version as installed_version
 from types import FrameType
 
@@ -14,6 +16,8 @@ from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
+ONE_SECONDS = 0.3
+"""Signals within them count as one: `timeout`, make and others pass on what the terminal has sent to all."""
 
 app = App(
     name="stemwright",
@@ -60,7 +64,9 @@ def version() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; ends the process with 0, 1 after an error, 2 a misuse, 70 a fault of ours, 130 an interrupt."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job in a shell's background
+            signal.signal(number, _interrupt)
     sys.exit(run(arguments))
 
 
@@ -98,5 +104,17 @@ def _complain(message: str, status: int) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """A polite kill leaves as little behind as Ctrl-C."""
+    """Ctrl-C or a polite kill is answered at once and leaves nothing behind; the next one waits for nothing."""
+    heard = time.monotonic()
+
+    def again(_signal: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - heard > ONE_SECONDS:
+            os._exit(INTERRUPTED)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, again)
+    line = "stemwright: stopping; once more leaves at once\n"
+    with suppress(OSError):  # not by sys.stderr, into which this may have broken
+        os.write(2, (f"\n{line}" if os.isatty(2) else line).encode())
     raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Scale:
         for block in blocks:
             yield (block - np.float32(self.mean)) / np.float32(self.deviation)
 
-    def up(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+    def up(self, blocks: Iterable[Samples]) -> Generator[Samples]:
         """Stems at the song's level; every one gets the whole mean, as upstream does."""
         for block in blocks:
             yield block * np.float32(self.deviation) + np.float32(self.mean)
@@ -106,7 +106,7 @@ def _waiting(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Samp
 
 def as_upstream(
     separator: Separator, blocks: Iterable[Samples], manner: Manner, *, overlap: int | None = None
-) -> Iterator[Samples]:
+) -> Generator[Samples]:
     """Blocks of a mix [2, n] → blocks of stems as upstream makes them; nothing is done so that they sum to the mix.
 
     Every sample is heard `overlap` times; as often as the separator's own hop says where that is None.

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from stemwright.audio.signal import Samples
+from stemwright.engine.progress import go_on
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Stft
 from stemwright.engine.wiener import Columns, Sums, Wiener
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ASK_SECONDS = 0.1
 
 
 class Graph(Protocol):
@@ -52,10 +58,23 @@ def open_graph(path: Path, *, threads: int | None = None) -> Graph:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def run(spectrum: Samples) -> Samples:
-        return session.run(["masks"], {"spectrum": spectrum})[0]  # pyright: ignore[reportReturnType]
+    return lambda spectrum: answer(session, {"spectrum": spectrum})
 
-    return run
+
+def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:
+    """The first output of a graph, which stops within itself where `go_on` says so, or an interrupt."""
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    with ThreadPoolExecutor(1, thread_name_prefix="graph") as thread:
+        running = thread.submit(session.run, None, given, options)
+        try:
+            while not wait([running], ASK_SECONDS).done:
+                go_on()
+        except BaseException:
+            options.terminate = True
+            raise
+    return running.result()[0]  # pyright: ignore[reportReturnType]
 
 
 class SpectralMaskSeparator:

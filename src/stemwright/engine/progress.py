@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
 from stemwright.errors import Cancelled
@@ -20,6 +22,29 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
+
+_HEEDED: ContextVar[tuple[IsCancelled, ...]] = ContextVar("heeded", default=())
+
+
+def heed(cancelled: IsCancelled) -> Token[tuple[IsCancelled, ...]]:
+    """From now on `go_on` asks this too, in this context and in copies of it."""
+    return _HEEDED.set((*_HEEDED.get(), cancelled))
+
+
+@contextmanager
+def heeding(cancelled: IsCancelled | None) -> Iterator[None]:
+    """Within it `go_on` asks this too."""
+    before = heed(cancelled or (lambda: False))
+    try:
+        yield
+    finally:
+        _HEEDED.reset(before)
+
+
+def go_on() -> None:
+    """Raises Cancelled where nobody waits for this any more; work that takes seconds asks every few milliseconds."""
+    if any(is_cancelled() for is_cancelled in _HEEDED.get()):
+        raise Cancelled
 
 
 class Clock:

@@ -6,7 +6,7 @@ song's rate. Whatever the tree, its stems sum to the song.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ class Tree:
         self._members = [[node.stems.index(name) for name in members] for members in groups.values()]
         self.stems = tuple(groups)
 
-    def over(self, blocks: Iterable[Samples], rate: int, passing: Passing) -> Iterator[Samples]:
+    def over(self, blocks: Iterable[Samples], rate: int, passing: Passing) -> Generator[Samples]:
         """Blocks of a song [2, n] at `rate` → blocks of its stems [stems, 2, n].
 
         None comes before the last model has been over the song.

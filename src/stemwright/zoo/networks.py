@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import fields
 from functools import lru_cache, partial
@@ -13,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stemwright.audio.signal import Samples
+from stemwright.engine.onnx import answer
+from stemwright.engine.progress import go_on
 from stemwright.engine.separator import Groups, Separator, batch_of
+from stemwright.engine.threads import Threads
 from stemwright.engine.wrappers import Grouped
 from stemwright.errors import BadCard, ExtraMissing, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
@@ -41,6 +43,7 @@ class NetSeparator:
     """A torch net behind the engine's protocol; samples go to its device and come back.
 
     On a CPU every item of a batch has threads of its own: two cores on one product wait for each other at its end.
+    Each layer asks `go_on` first.
     `shortest` is what it takes without filling it up to a segment.
     """
 
@@ -69,7 +72,7 @@ class NetSeparator:
         mix = np.ascontiguousarray(mix)
         if self.device != "cpu":
             return self._run(mix)
-        with ThreadPoolExecutor(len(mix), thread_name_prefix="net") as threads:
+        with Threads(len(mix), "net") as threads:
             own = partial(self._run, threads=max(1, machine.cores() // len(mix)))
             return np.concatenate([*threads.map(own, np.split(mix, len(mix)))])
 
@@ -204,7 +207,7 @@ def _open_graph(model: Installed) -> GraphSeparator:
 
     session = InferenceSession(model.weights.read_bytes(), providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
-    net = MdxNet(MdxConfig(**model.facts["sizes"]), lambda planes: np.asarray(session.run(None, {given: planes})[0]))
+    net = MdxNet(MdxConfig(**model.facts["sizes"]), lambda planes: answer(session, {given: planes}))
     return GraphSeparator(net, tuple(model.facts["stems"]), hop=model.facts["hop"])
 
 
@@ -244,6 +247,7 @@ def _lowered(net: nn.Module, precision: str) -> nn.Module:
 
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
     for module in net.modules():
+        module.register_forward_pre_hook(lambda *_: go_on())
         if isinstance(module, Dense):
             module.is_mapped = True
     return lowered(net, dtypes[precision]) if precision in dtypes else net

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,8 @@ from stemwright.errors import UnknownProfile
 from stemwright.zoo import catalog, installed, recipes
 from stemwright.zoo.published import names, published
 
-Once = Callable[[Separator, Iterable[Samples], int], Iterator[Samples]]
-Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Iterator[Samples]]
+Once = Callable[[Separator, Iterable[Samples], int], Generator[Samples]]
+Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Generator[Samples]]
 Blocks = Callable[[], Iterable[Samples]]
 
 
@@ -33,7 +33,7 @@ def running(profile: str, model: str, song: Blocks) -> Run:
 
     def run_it(
         separator: Separator | Tree, blocks: Iterable[Samples], rate: int, passing: Passing
-    ) -> Iterator[Samples]:
+    ) -> Generator[Samples]:
         if isinstance(separator, Tree):
             return separator.over(blocks, rate, passing)
         return once(separator, blocks, rate)

@@ -752,3 +752,19 @@ class UnequalStems(StemwrightError):
 
 class SilentSong(StemwrightError):
     """{name} is silent: there is nothing to measure."""
+
+
+class ShortSong(StemwrightError):
+    """{name} lasts {seconds} s: what is measured are whole seconds. Give a longer stretch of it."""
+
+
+class UnknownTitle(Misuse):
+    """No stem is called {title!r}, so --stem cannot say what it holds. There are: {choices}."""
+
+
+class NothingMeasured(StemwrightError):
+    """None of the {songs} songs could be measured."""
+
+
+class NotMeasurable(StemwrightError):
+    """{model} cannot be measured on these songs: its stems ({stems}) are not sums of theirs ({true})."""

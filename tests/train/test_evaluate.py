@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 
 from stemwright.audio.encode import open_stem
-from stemwright.errors import BadWeights, NoReferences, SilentSong, UnequalStems, UnknownReference
+from stemwright.errors import (
+    BadWeights,
+    NoReferences,
+    NotMeasurable,
+    ShortSong,
+    SilentSong,
+    StemwrightError,
+    UnequalStems,
+    UnknownTitle,
+)
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train import evaluate
 from stemwright.train.making import opened
-from stemwright.train.references import members, references
+from stemwright.train.references import references
 from tests.train.examples import write_data
 
 RATE = 44100
@@ -48,6 +57,7 @@ def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
     assert found["leakage_db"]["vocals"] == pytest.approx(-6, abs=0.1)
     assert found["confusion"]["bass"]["vocals"] == pytest.approx(0.5, abs=0.01)
     assert "oracle" in evaluate.table(report)
+    assert evaluate.table(report).splitlines()[-1].split()[:4] == ["synth", "50", "0", "50"]
 
 
 def test_the_musdb_layout(tmp_path: Path) -> None:
@@ -60,14 +70,65 @@ def test_the_musdb_layout(tmp_path: Path) -> None:
     np.testing.assert_allclose(song.mix, sum(song.stems.values()), atol=1e-6)
 
 
-def test_titles_tell_the_stems() -> None:
-    found = members(["Vocals30", "BassDrums30", "PianoSynth30", "backing_vocals 2"], {})
-    assert found["BassDrums30"] == ("bass", "drums", "percussion")
-    assert found["PianoSynth30"] == ("keyboard", "synth")
-    assert found["Vocals30"] == ("vocals",)
-    assert members(["Take 3"], {"Take 3": "drums+bass"})["Take 3"] == ("drums", "bass", "percussion")
-    with pytest.raises(UnknownReference, match="Take 3"):
-        members(["Take 3"], {})
+def test_files_that_hold_the_same_are_one_stem(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds=dict.fromkeys(("Kick", "Snare", "Bass Guitar", "instrumental", "Lead Vox"), 1.0))
+    (song,) = references(tmp_path)
+    assert song.sums["drums"] == ("drums", "percussion")
+    assert set(song.stems) == {"drums", "bass", "vocals"}
+    np.testing.assert_allclose(song.mix, song.stems["drums"] + song.stems["bass"] + song.stems["vocals"], atol=1e-6)
+
+
+def test_songs_are_called_by_where_they_lie(tmp_path: Path) -> None:
+    for album in ("One/Stems", "Two/Stems"):
+        write_stems(tmp_path / album, seconds={"vocals": 1.0, "._vocals": 0.0, "drums": 1.0})
+    assert [song.name for song in references(tmp_path)] == ["One/Stems", "Two/Stems"]
+
+
+class Quarters(Halves):
+    """A separator of four stems: all of the mix is `other`."""
+
+    stems = ("drums", "bass", "other", "vocals")
+
+    def __call__(self, mix: np.ndarray) -> np.ndarray:
+        return np.stack([mix * (stem == "other") for stem in self.stems], 1)
+
+
+def test_a_model_is_measured_on_what_its_stems_can_be_summed_to(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds=dict.fromkeys(("vocals", "drums", "guitar", "keyboard"), 2.0))
+    report = evaluate.evaluate(Quarters(), tmp_path)
+    found = {name: line.summary()["sdr"].get("model") for name, line in report.lines.items()}
+    assert found["guitar"] is None
+    assert found["rest"] == pytest.approx(0, abs=0.1)  # two of four noises beside two others
+    assert found["accompaniment"] == pytest.approx(4.8, abs=0.1)
+    assert set(report.leakage) == {"bass"}
+    assert "guitar" in evaluate.table(report)
+
+
+def test_a_model_of_other_stems_is_refused(tmp_path: Path) -> None:
+    class Dry(Halves):
+        stems = ("dry", "crowd")
+
+    with pytest.raises(NotMeasurable, match="dry, crowd"):
+        evaluate.evaluate(Dry(), write_stems(tmp_path, seconds={"vocals": 1.0}))
+
+
+def test_a_song_that_cannot_be_measured_does_not_stop_the_others(tmp_path: Path) -> None:
+    for name, seconds in (("a", 2.0), ("b", 0.5), ("c", 2.0)):
+        write_stems(tmp_path / name, seconds={"vocals": seconds, "drums": seconds})
+    problems: list[StemwrightError] = []
+    report = evaluate.evaluate(Halves(), tmp_path, on_problem=problems.append)
+    assert report.songs == 2
+    assert [str(error) for error in problems] == [str(ShortSong(name="b", seconds=0.5))]
+    with pytest.raises(ShortSong):
+        evaluate.evaluate(Halves(), tmp_path)
+
+
+def test_a_mapping_that_meets_no_file_is_refused(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds={"Take 3": 1.0, "vocals": 1.0})
+    (song,) = references(tmp_path, {"Take 3": "drums+bass"})
+    assert song.sums["drums+bass"] == ("drums", "bass", "percussion")
+    with pytest.raises(UnknownTitle, match="Take 4"):
+        list(references(tmp_path, {"Take 4": "drums"}))
 
 
 def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
@@ -81,6 +142,7 @@ def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
             for packet in [*stream.encode(frame), *stream.encode(None)]:
                 file.mux(packet)
     (song,) = references(tmp_path)
+    assert song.name == "song"
     assert set(song.stems) == {"drums", "bass", "other", "vocals"}
 
 

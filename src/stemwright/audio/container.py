@@ -65,9 +65,12 @@ class Chunk:
 
 
 class Container:
-    """An opened file's best audio stream. `chunks()` decodes it once; `tags` has the cover after the first chunk."""
+    """An opened file's best audio stream, or one by number.
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
+    `chunks()` decodes it once; `tags` has the cover after the first chunk.
+    """
+
+    def __init__(self, file: BinaryIO, path: str, number: int | None = None) -> None:
         self.path = path
         self.damaged = self.decoded = 0  # packets, frames
         self.notes: list[str] = []
@@ -76,7 +79,7 @@ class Container:
         self._reading, self._is_closed = Lock(), False
         self._container = open_container(file, path)
         try:
-            self._stream = self._choose_stream()
+            self._stream = self._choose_stream(number)
         except BaseException:
             self._container.close()
             raise
@@ -146,9 +149,10 @@ class Container:
     def _counts_mp3_frames(self) -> bool:
         return self.format == "mp3" and self._says_delay
 
-    def _choose_stream(self) -> AudioStream:
-        stream = self._container.streams.best("audio")
-        if stream is None and self._container.streams.audio:  # FFmpeg found neither a rate nor channels in it
+    def _choose_stream(self, number: int | None) -> AudioStream:
+        every = self._container.streams.audio
+        stream = self._container.streams.best("audio") if number is None else every[number]
+        if stream is None and every:  # FFmpeg found neither a rate nor channels in it
             raise errors.NotAudio(path=self.path, reason=_DAMAGED)
         if stream is None:
             raise errors.NoAudioStream(path=self.path)

@@ -154,12 +154,19 @@ class Song:
             self.warnings.append(f"{missing / self.rate:.1f} s are missing: the file is cut off or damaged")
 
 
-def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LIMITS, quality: str = "HQ") -> Song:
+def open_song(
+    source: Source,
+    *,
+    rate: int | None = None,
+    limits: Limits = NO_LIMITS,
+    quality: str = "HQ",
+    stream: int | None = None,
+) -> Song:
     """Opens a path, a binary file object (read from its start) or an `Audio`, to be streamed at `rate` (None: its own).
 
-    `quality` is soxr's: "HQ" (20-bit) or "VHQ" (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio,
-    NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge, BadSamples, BadRate. Whatever it opened is
-    closed by `Song.close`.
+    Of several audio streams the best one is heard, or number `stream`. `quality` is soxr's: "HQ" (20-bit) or "VHQ"
+    (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio, NoAudioStream, EmptyAudio, TooLong (when the header
+    tells), TooLarge, BadSamples, BadRate. Whatever it opened is closed by `Song.close`.
     """
     if rate is not None and rate not in SANE_RATES:
         raise errors.BadRate(rate=rate)
@@ -167,7 +174,7 @@ def open_song(source: Source, *, rate: int | None = None, limits: Limits = NO_LI
         return _from_array(source, rate=rate, limits=limits, quality=quality)
     with ExitStack() as cleanup:
         file, path = _opened(source, limits, cleanup)
-        container = Container(file, path)
+        container = Container(file, path, stream)
         cleanup.callback(container.close)
         song = _from_container(container, rate=rate, limits=limits, quality=quality)
         song._cleanup = cleanup.pop_all()

@@ -6,15 +6,19 @@ import json as jsons
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing
+from stemwright.errors import ExtraMissing, NothingMeasured, StemwrightError
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Seconds = Annotated[float, Parameter(validator=validators.Number(gte=1, lte=3600))]
+# Seeds of the splits lie so far apart.
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=200_000_000))]
 
 _told = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -24,11 +28,11 @@ def compose(
     folder: Path,
     /,
     *,
-    songs: int = 8,
-    seconds: float = 30.0,
-    split: str = "train",
-    seed: int = 0,
-    workers: int = 1,
+    songs: Count = 8,
+    seconds: Seconds = 30.0,
+    split: Literal["train", "val", "test"] = "train",
+    seed: Seed = 0,
+    workers: Count = 1,
 ) -> None:
     """Compose and render songs with their stems.
 
@@ -60,8 +64,8 @@ def song(
     folder: Path,
     /,
     *,
-    seed: int = 0,
-    seconds: float = 60.0,
+    seed: Seed = 0,
+    seconds: Seconds = 60.0,
     genre: str | None = None,
     format: str = "wav",
     gentle: Flag = False,
@@ -95,7 +99,7 @@ def song(
 
 
 @train.command
-def voices(folder: Path | None = None, /, *, workers: int = 1) -> None:
+def voices(folder: Path | None = None, /, *, workers: Count = 1) -> None:
     """Build the library of voices that sing in the training songs.
 
     Parameters
@@ -118,9 +122,9 @@ def run_recipe(
     *,
     recipe: str = "twelve",
     device: str = "cpu",
-    workers: int = 1,
-    until: int | None = None,
-    finish_steps: int | None = None,
+    workers: Count = 1,
+    until: Count | None = None,
+    finish_steps: Count | None = None,
 ) -> None:
     """Run a whole recipe: songs, training, measuring, the graph and its card. It goes on where it was stopped.
 
@@ -172,10 +176,10 @@ def evaluate(
     *,
     model: str = "twelve",
     stem: Annotated[list[str] | None, Parameter(negative=())] = None,
-    limit: int | None = None,
+    limit: Count | None = None,
     out: Path | None = None,
     json: Flag = False,
-) -> None:
+) -> int:
     """Measure a model on songs whose stems are known, beside what needs no training.
 
     Parameters
@@ -195,14 +199,28 @@ def evaluate(
     """
     with _needing_extra():
         from stemwright.train import evaluate as measuring
+        from stemwright.train import titles
     from stemwright.zoo.loading import load
 
-    mapping = {name: stems for name, _, stems in (entry.rpartition("=") for entry in stem or [])}
-    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, on_song=_told.print)
+    mapping = dict(titles.parsed(entry) for entry in stem or [])
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # told now, not after minutes of measuring
+    problems: list[StemwrightError] = []
+
+    def tell(error: StemwrightError) -> None:
+        problems.append(error)
+        _told.print(str(error), markup=False)
+
+    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, on_song=_told.print, on_problem=tell)
+    if not report.lines:
+        raise NothingMeasured(songs=len(problems))
     if out is not None:
         measuring.write(report, out)
     text: Any = jsons.dumps(report.as_json()) if json else measuring.table(report)
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    if problems:
+        _told.print(f"{len(problems)} of {len(problems) + report.songs} songs could not be measured")
+    return 1 if problems else 0
 
 
 @contextmanager

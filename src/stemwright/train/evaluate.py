@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
+from stemwright.errors import NotMeasurable, StemwrightError
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train import metrics
 from stemwright.train.baselines import Rivals
-from stemwright.train.references import Reference, Sum, references
+from stemwright.train.references import Reference, waiting
+from stemwright.train.titles import Sum, of_model
 
 SOLO_SECONDS, SOLO_SONGS = 8.0, 4  # how much of a stem is heard alone, in how many songs
 VOICES = ("vocals", "backing_vocals")
@@ -52,6 +54,7 @@ class Report:
     """All that was measured; `leakage` in dB below the mix, `confusion` as shares of the energy."""
 
     stems: tuple[str, ...]
+    songs: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
     leakage: dict[str, list[float]] = field(default_factory=dict)
     confusion: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
@@ -76,32 +79,45 @@ def evaluate(
     limit: int | None = None,
     rivals: bool = True,
     on_song: Callable[[str], None] = lambda _: None,
+    on_problem: Callable[[StemwrightError], None] | None = None,
 ) -> Report:
-    """Measures a separator on the songs of a folder (see `references`); its `rivals` take most of the time.
+    """Measures a separator on the songs of a folder (see `waiting`); its `rivals` take most of the time.
 
-    Raises NoReferences, UnknownReference, UnequalStems, SilentSong, and what decoding raises.
+    Raises NoReferences, UnknownTitle, and at a song that cannot be measured UnknownReference, UnequalStems, SilentSong,
+    ShortSong, NotMeasurable and what decoding raises. Where there are more, `on_problem` may hear of it instead.
     """
     report = Report(separator.stems)
-    for count, song in enumerate(references(folder, mapping)):
-        if limit is not None and count >= limit:
-            break
-        add(report, separator, song, rivals=rivals)
-        on_song(song.name)
+    songs = waiting(folder, mapping)[:limit]
+    for song in songs:
+        try:
+            add(report, separator, song.read(), rivals=rivals)
+        except StemwrightError as error:
+            if on_problem is None or len(songs) == 1:
+                raise
+            on_problem(error)
+        else:
+            on_song(song.name)
     return report
 
 
 def add(report: Report, separator: Separator, song: Reference, *, rivals: bool = True) -> None:
-    """Measures one song."""
+    """Measures one song; raises NotMeasurable."""
+    sums, views = of_model(separator.stems), _views(song)
+    found = {name: _reaching(sums, members, song.sounding) for name, (_, members) in views.items()}
+    if not any(found.values()):
+        true = ", ".join(song.stems)
+        raise NotMeasurable(model="The model", stems=", ".join(separator.stems), true=true)
+    report.songs += 1
     estimates = _estimates(separator, song.mix)
     others = Rivals(song.mix, separator.rate) if rivals else None
-    for name, (true, members) in _views(song).items():
+    for name, (true, members) in views.items():
         line = report.lines.setdefault(name, Line())
         line.songs += 1
-        estimate = np.sum([estimates[stem] for stem in members if stem in estimates], axis=0)
-        for method, found in {"model": estimate, **_others(others, true, members)}.items():
-            line.add(method, true, np.asarray(found), separator.rate)
+        own = {"model": np.sum([estimates[stem] for stem in found[name]], axis=0)} if found[name] else {}
+        for method, estimate in {**own, **_others(others, true, members)}.items():
+            line.add(method, true, np.asarray(estimate), separator.rate)
     for stem in separator.stems:
-        if stem not in song.sounding:
+        if sums[stem] and not set(sums[stem]) & song.sounding:
             report.leakage.setdefault(stem, []).append(metrics.level_db(estimates[stem], song.mix))
     for name, true in song.stems.items():
         if len(report.confusion.get(name, [])) >= SOLO_SONGS:
@@ -109,6 +125,13 @@ def add(report: Report, separator: Separator, song: Reference, *, rivals: bool =
         alone = _loudest(true, round(SOLO_SECONDS * separator.rate))
         shares = np.array([metrics.energy(found) for found in _estimates(separator, alone).values()])
         report.confusion.setdefault(name, []).append(shares / (shares.sum() + metrics.FLOOR))
+
+
+def _reaching(sums: dict[str, Sum], members: Sum, sounding: set[str]) -> tuple[str, ...]:
+    """The model's stems whose sum is that of these members, as far as they sound; none where its stems hold more."""
+    own = tuple(stem for stem, holds in sums.items() if set(holds) & set(members))
+    held = {each for stem in own for each in sums[stem]} & sounding
+    return own if held == set(members) & sounding else ()
 
 
 def _estimates(separator: Separator, mix: Samples) -> dict[str, Samples]:
@@ -162,11 +185,11 @@ def _loudest(samples: Samples, length: int) -> Samples:
 
 
 def table(report: Report) -> str:
-    """The report as text: median SDR of one second beside its rivals, SI-SDR and uSDR, leakage."""
+    """The report as text: median SDR of one second beside its rivals, SI-SDR and uSDR, leakage, confusion."""
     titles = ("songs", "SDR", *METHODS[1:], "SI-SDR", "uSDR")
     widths = (6, 8, 9, 10, 11, 8, 8, 8)
-    head = f"{'stem':<16}" + "".join(f"{title:>{width}}" for title, width in zip(titles, widths, strict=True))
-    rows = [head, "-" * len(head)]
+    rows = [f"{'stem':<16}" + "".join(f"{title:>{width}}" for title, width in zip(titles, widths, strict=True))]
+    rows.append("-" * len(rows[0]))
     for name, line in report.lines.items():
         found = line.summary()
         cells = [found["sdr"].get(method) for method in METHODS]
@@ -175,7 +198,12 @@ def table(report: Report) -> str:
         texts.insert(0, str(found["songs"]))
         rows.append(f"{name:<16}" + "".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)))
     leaks = ", ".join(f"{stem} {np.median(values):.0f}" for stem, values in report.leakage.items())
-    return "\n".join([*rows, "", f"leakage into absent stems, dB below the mix: {leaks or 'every stem sounds'}"])
+    rows += ["", f"leakage into absent stems, dB below the mix: {leaks or 'every stem sounds'}"]
+    rows += ["", "a stem heard alone, % of its energy in each estimate:"]
+    rows.append(f"{'':<16}" + "".join(f"{stem[:7]:>8}" for stem in report.stems))
+    for name, shares in report.confusion.items():
+        rows.append(f"{name:<16}" + "".join(f"{share:>8.0%}"[:-1].rjust(8) for share in np.mean(shares, 0)))
+    return "\n".join(rows)
 
 
 def write(report: Report, folder: Path) -> Iterable[Path]:

@@ -1,40 +1,31 @@
-"""Songs whose stems are known, from every layout people have them in, and what their stems are called."""
+"""Songs whose stems are known, from every layout people have them in."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from stemwright.audio.container import open_container
 from stemwright.audio.decode import open_song
 from stemwright.audio.signal import Samples
-from stemwright.errors import NoReferences, SilentSong, UnequalStems, UnknownReference
-from stemwright.nets.bandsplit import STEMS
-from stemwright.train.songs import RATE, complete_songs
-
-Sum = tuple[str, ...]
-"""The model's stems that a true stem is the sum of."""
+from stemwright.errors import NoReferences, ShortSong, SilentSong, UnequalStems, UnknownTitle
+from stemwright.train.songs import RATE, Song, complete_songs
+from stemwright.train.titles import Sum, told
 
 SOUNDS = {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".aif", ".aiff"}
 SLACK_SECONDS = 0.06  # an encoder's padding; a longer difference is a mistake
-OTHER = "other"
-# Words in file names, lower case and without plural, → stems; `other` is what no other file of the song claims.
-WORDS: dict[str, Sum] = {stem: (stem,) for stem in STEMS} | {
-    "vocal": ("vocals",), "vox": ("vocals",), "voice": ("vocals",), "lead": ("vocals",), "singer": ("vocals",),
-    "backing": ("backing_vocals",), "choir": ("backing_vocals",), "harmonie": ("backing_vocals",),
-    "drum": ("drums",), "kit": ("drums",), "perc": ("percussion",), "gtr": ("guitar",), "guitars": ("guitar",),
-    "piano": ("keyboard",), "key": ("keyboard",), "organ": ("keyboard",), "string": ("strings",), "horn": ("brass",),
-    "woodwind": ("woodwinds",), "synthesizer": ("synth",), "effect": ("fx",), "sfx": ("fx",),
-    "accompaniment": tuple(s for s in STEMS if "vocals" not in s),
-    "instrumental": tuple(s for s in STEMS if "vocals" not in s),
-    "other": (OTHER,), "rest": (OTHER,), "melody": (OTHER,), "music": (OTHER,),
-}  # fmt: skip
+AUDIBLE = 1e-4
 MIXES = {"mix", "mixture", "master"}
+
+
+Sounds = dict[str, tuple[Samples, int]]
+"""Decoded files or streams by title, each with the rate it had."""
 
 
 @dataclass(frozen=True)
@@ -52,91 +43,96 @@ class Reference:
         return {stem for members in self.sums.values() for stem in members}
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A song that has not been read yet; `read` raises what is wrong with it."""
+
+    name: str
+    titles: tuple[str, ...]
+    read: Callable[[], Reference]
+
+
 def references(folder: Path, mapping: Mapping[str, str] | None = None) -> Iterator[Reference]:
+    """The songs that `waiting` finds, read one after the other."""
+    return (song.read() for song in waiting(folder, mapping))
+
+
+def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Waiting]:
     """The songs of a folder: composed ones, `.stem.mp4`, folders of stems (also MUSDB18), or one song's stems.
 
-    `mapping` names what a file holds where its name does not tell: {"Take 3": "drums+bass"}. Raises NoReferences.
+    `mapping` names what a file holds where its name does not tell: {"Take 3": "drums+bass"}. Raises NoReferences, and
+    UnknownTitle where it names no file.
     """
-    if not folder.exists():
-        raise NoReferences(folder=folder)
     if any(folder.glob("*/song.json")):
-        yield from (_composed(song) for song in complete_songs(folder))
-        return
-    found = sorted(folder.rglob("*.stem.mp4")) if folder.is_dir() else [folder]
-    folders = sorted({path.parent for path in folder.rglob("*") if path.suffix.lower() in SOUNDS})
-    if not found and not folders:
+        return [Waiting(song.folder.name, song.stems, partial(_composed, song)) for song in complete_songs(folder)]
+    mapping = mapping or {}
+    files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.exists() else []
+    found = [_native(folder, path, mapping) for path in files if path.name.lower().endswith(".stem.mp4")]
+    parents = dict.fromkeys(path.parent for path in files if _is_stem(path))
+    found += [_folder(folder, parent, mapping) for parent in parents if folder.is_dir()]
+    if not found:
         raise NoReferences(folder=folder)
-    for path in found:
-        yield _reference(path.name.removesuffix(".stem.mp4"), _tracks(path), mapping or {})
-    for path in folders:
-        sounds = sorted(file for file in path.iterdir() if file.suffix.lower() in SOUNDS)
-        yield _reference(path.name, {file.stem: _whole(file) for file in sounds}, mapping or {})
+    titles = dict.fromkeys(title for song in found for title in song.titles)
+    for title in mapping:
+        if title not in titles:
+            raise UnknownTitle(title=title, choices=", ".join(titles))
+    return found
 
 
-def _composed(song: Any) -> Reference:
+def _is_stem(path: Path) -> bool:
+    """Whether it is the sound of one stem; copies that macOS leaves (`._vocals.wav`) and hidden files are none."""
+    is_sound = path.suffix.lower() in SOUNDS and not path.name.startswith(".")
+    return is_sound and path.stem.lower() not in MIXES and path.is_file()
+
+
+def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
+    paths = {path.stem: path for path in sorted(folder.iterdir()) if _is_stem(path)}
+    return Waiting(_name(root, folder), tuple(paths), partial(_files, _name(root, folder), paths, mapping))
+
+
+def _native(root: Path, path: Path, mapping: Mapping[str, str]) -> Waiting:
+    name, titles = _name(root, path)[: -len(".stem.mp4")], _titles(path)
+    return Waiting(name, tuple(titles), lambda: _reference(name, _tracks(path, titles), mapping))
+
+
+def _name(root: Path, path: Path) -> str:
+    """Where a song lies in the folder; its own name where it is the folder."""
+    return path.name if path == root else path.relative_to(root).as_posix()
+
+
+def _composed(song: Song) -> Reference:
     stems = {stem: song.stretch(stem, 0, song.samples) for stem in song.stems}
     return _finished(song.folder.name, stems, {stem: (stem,) for stem in stems})
 
 
-def _reference(name: str, sounds: dict[str, tuple[Samples, int]], mapping: Mapping[str, str]) -> Reference:
-    """From decoded files or streams by title; a mix among them is left out, for the mix is the sum of the stems."""
+def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str]) -> Reference:
+    told(list(paths), mapping)  # a name that tells nothing is told before minutes of decoding
+    return _reference(name, {title: _whole(path) for title, path in paths.items()}, mapping)
+
+
+def _reference(name: str, sounds: Sounds, mapping: Mapping[str, str]) -> Reference:
+    """The mix is the sum of the stems, so that a file of it is not needed; files that say the same are one stem."""
     kept = {title: sound for title, sound in sounds.items() if title.lower() not in MIXES}
     _refuse_unequal(name, kept)
     shortest = min(sound.shape[1] for sound, _ in kept.values())
-    stems = {title: sound[:, :shortest] for title, (sound, _) in kept.items()}
-    return _finished(name, stems, members(list(stems), mapping))
+    stems: dict[str, Samples] = {}
+    sums: dict[str, Sum] = {}
+    for title, said in told(list(kept), mapping).items():
+        sound = kept[title][0][:, :shortest]
+        stems[said.name] = stems[said.name] + sound if said.name in stems else sound
+        sums[said.name] = said.stems
+    return _finished(name, stems, sums)
 
 
 def _finished(name: str, stems: dict[str, Samples], sums: dict[str, Sum]) -> Reference:
     mix = np.stack(list(stems.values())).sum(0)
-    if not np.any(np.abs(mix) > 1e-4):
+    if mix.shape[1] < RATE:
+        raise ShortSong(name=name, seconds=round(mix.shape[1] / RATE, 2))
+    if not np.any(np.abs(mix) > AUDIBLE):
         raise SilentSong(name=name)
     # A stem that is silent throughout is not in the song.
-    sounding = {title: sound for title, sound in stems.items() if np.abs(sound).max() > 1e-4}
+    sounding = {title: sound for title, sound in stems.items() if np.abs(sound).max() > AUDIBLE}
     return Reference(name, mix, sounding, {title: sums[title] for title in sounding})
-
-
-def members(titles: list[str], mapping: Mapping[str, str]) -> dict[str, Sum]:
-    """The model's stems in each true stem; those nobody claims go to `other`, else to their nearest kin.
-
-    >>> members(["Lead Vocals", "BassDrums2"], {})
-    {'Lead Vocals': ('vocals', 'backing_vocals'), 'BassDrums2': ('bass', 'drums', 'percussion')}
-    """
-    sums = {title: _named(title, mapping) for title in titles}
-    claimed = {stem for sum_ in sums.values() for stem in sum_}
-    for title, sum_ in sums.items():
-        if OTHER in sum_:
-            sums[title] = tuple(stem for stem in sum_ if stem != OTHER) + _unclaimed(claimed)
-    claimed = {stem for sum_ in sums.values() for stem in sum_}
-    for kin, own in (("backing_vocals", "vocals"), ("percussion", "drums")):
-        for title, sum_ in sums.items():
-            if own in sum_ and kin not in claimed:
-                sums[title] = (*sum_, kin)
-    return sums
-
-
-def _unclaimed(claimed: set[str]) -> Sum:
-    kin = {"backing_vocals": "vocals", "percussion": "drums"}
-    return tuple(stem for stem in STEMS if stem not in claimed and kin.get(stem) not in claimed)
-
-
-def _named(title: str, mapping: Mapping[str, str]) -> Sum:
-    wanted = mapping.get(title)
-    if wanted is None:
-        flat = re.sub(r"[^a-z]+", "_", title.lower()).strip("_")
-        if flat in WORDS:
-            return WORDS[flat]
-        # "BassDrums30", "backing_vocals 2": words by capitals and by whatever is not a letter.
-        words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", title)]
-        found = [WORDS.get(word) or WORDS.get(word.removesuffix("s")) for word in words]
-        if "backing" in words:
-            return WORDS["backing"]
-    else:
-        found = [WORDS.get(word.strip().lower()) for word in wanted.split("+")]
-    sums = tuple(dict.fromkeys(stem for sum_ in found if sum_ for stem in sum_))
-    if not sums or (wanted is not None and None in found):
-        raise UnknownReference(title=title, choices=", ".join((*STEMS, OTHER)))
-    return sums
 
 
 def _refuse_unequal(name: str, sounds: dict[str, tuple[Samples, int]]) -> None:
@@ -150,37 +146,41 @@ def _refuse_unequal(name: str, sounds: dict[str, tuple[Samples, int]]) -> None:
         raise UnequalStems(name=name, what="sample rates", values=rates)
 
 
-def _whole(path: Path) -> tuple[Samples, int]:
-    with open_song(path, rate=RATE) as song:
+def _whole(path: Path, stream: int | None = None) -> tuple[Samples, int]:
+    with open_song(path, rate=RATE, stream=stream) as song:
         blocks = list(song.blocks())
         return np.concatenate(blocks, axis=1), song.source_rate
 
 
-def _tracks(path: Path) -> dict[str, tuple[Samples, int]]:
-    """The streams of an NI `.stem.mp4` by title: the first is the master, a JSON atom names the others."""
-    import av
-    import soxr
-
-    with av.open(str(path)) as container:
+def _tracks(path: Path, titles: list[str]) -> Sounds:
+    """The streams of an NI `.stem.mp4` by title: the first is the master, all others are stems."""
+    with path.open("rb") as file, open_container(file, str(path)) as container:
         count = len(container.streams.audio)
-    titles = ["mixture", *_titles(path)]
-    titles += [f"stem {i}" for i in range(len(titles), count)]
-    tracks = {}
-    for i in range(count):
-        with av.open(str(path)) as container:
-            stream = container.streams.audio[i]
-            frames = [frame.to_ndarray().astype(np.float32) for frame in container.decode(stream)]
-            sound = np.concatenate(frames, axis=1)
-            tracks[titles[i]] = (np.asarray(soxr.resample(sound.T, stream.rate, RATE).T, np.float32), stream.rate)
-    return tracks
+    if count < 2:
+        raise NoReferences(folder=path)
+    names = ["mixture", *titles, *(f"stem {i}" for i in range(len(titles) + 1, count))]
+    return {names[i]: _whole(path, stream=i) for i in range(1, count)}
 
 
 def _titles(path: Path) -> list[str]:
     """Names in the `stem` atom (moov/udta/stem, Native Instruments' Stem file specification), else MUSDB18's order."""
-    content = path.read_bytes()
+    content = _index(path)
     place = content.find(b"stem{")
     end = int.from_bytes(content[place - 4 : place], "big") + place - 4 if place >= 4 else 0
     try:
         return [str(stem["name"]) for stem in json.loads(content[place + 4 : end])["stems"]]
     except (ValueError, KeyError, TypeError):
         return ["drums", "bass", "other", "vocals"]
+
+
+def _index(path: Path) -> bytes:
+    """The `moov` atom of an mp4, without the sound beside it; nothing where there is none."""
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            size, kind, ahead = int.from_bytes(head[:4], "big"), head[4:], 8
+            if size == 1:  # a 64-bit size follows
+                size, ahead = int.from_bytes(file.read(8), "big"), 16
+            if kind == b"moov" or size < ahead:
+                return file.read(size - ahead) if kind == b"moov" else b""
+            file.seek(size - ahead, os.SEEK_CUR)
+    return b""

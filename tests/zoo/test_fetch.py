@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +187,28 @@ def test_several_are_fetched_at_once_and_one_failure_leaves_the_others(
     assert isinstance(done["c"], errors.NotFetched)
     assert installed.names() == ["a", "b"]
     assert server.most_together >= 2
+
+
+def test_who_leaves_waits_for_no_server_and_begins_no_other_file(
+    card: Published, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.behaviour["/w"] = "stalls"
+    monkeypatch.setattr(fetch, "LEAVING_SECONDS", 0.01)
+
+    once = threading.Lock()
+
+    def ctrl_c(_: Fetched) -> None:
+        if once.acquire(blocking=False):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch.pull_many(["a", "b", "c"], settings=replace(PATIENT, timeout_seconds=600), on_fetched=ctrl_c, at_once=1)
+    assert len(server.requests) == 1
+    server.is_over.set()
+    while threads := [thread for thread in threading.enumerate() if "one_after_another" in thread.name]:
+        threads[0].join()
+    assert len(server.requests) == 1
+    assert installed.names() == []
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 from upstream_files import CASES, architecture, filled, sizes, state, tones  # noqa: E402
 
 from stemwright import errors  # noqa: E402
+from stemwright.engine.progress import heeding  # noqa: E402
 from stemwright.zoo import converting, foreign, installed, networks, published  # noqa: E402
 
 
@@ -266,6 +267,13 @@ def test_a_name_that_would_hide_another_model_is_kept(name: str, tmp_path: Path)
             foreign.add(file, name=given)
     with pytest.raises(errors.NameKept if name in ("twelve", "Twelve", "recipes") else errors.UnreadableCheckpoint):
         foreign.add(file, name=name, facts={"licence": "as the catalogue says"})  # as `pull` takes in its own
+
+
+def test_taking_in_is_left_in_its_middle_and_leaves_nothing(tmp_path: Path) -> None:
+    torch.save(state("SCNet"), tmp_path / "net.ckpt")
+    with heeding(lambda: True), pytest.raises(errors.Cancelled):
+        foreign.add(tmp_path / "net.ckpt")
+    assert list(installed.folder().iterdir()) == []
 
 
 def test_a_files_name_becomes_a_models_and_one_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Server:
-    """Files by path; `behaviour` by path: slow, cut, lies, longer, wrong, no-range, busy, gone.
+    """Files by path; `behaviour` by path: slow, stalls, cut, lies, longer, wrong, no-range, busy, gone.
 
     `versions`: whether answers have an ETag and If-Range is kept, "ignored" (a 206 all the same), or there are "none".
     """
@@ -26,6 +26,7 @@ class Server:
     most_together: int = 0
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    is_over: threading.Event = field(default_factory=threading.Event)
 
     def asked(self, path: str) -> list[str | None]:
         return [range_ for asked, range_ in self.requests if asked == path]
@@ -77,13 +78,14 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 3]
             self.close_connection = True
         self.close_connection = self.close_connection or behaviour == "lies"
-        step = max(1, len(body) // 8) if behaviour == "slow" else max(1, len(body))
+        step = max(1, len(body) // 8) if behaviour in ("slow", "stalls") else max(1, len(body))
         for place in range(0, len(body), step):
             self.wfile.write(body[place : place + step])
             if behaviour == "slow":
                 time.sleep(0.03)
-        if behaviour == "stalls":
-            time.sleep(3)
+            if behaviour == "stalls":
+                self.state.is_over.wait()
+                return
 
 
 @contextmanager
@@ -97,6 +99,7 @@ def serving() -> Iterator[Server]:
     try:
         yield state
     finally:
+        state.is_over.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, TypeVar
 
+from stemwright.engine.progress import go_on, heed
 from stemwright.errors import BadSetting, LicenceForbids, NotFetched, NotRunnable, Offline
 from stemwright.zoo import catalog, foreign, installed, recipes
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     import httpx2
 
 RETRY_SECONDS = 0.5
+LEAVING_SECONDS = 1.0
+T = TypeVar("T")
 _ON, _OFF = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
 
 
@@ -100,12 +107,39 @@ def pull_many(
     One that fails leaves the others be and is returned as its error. Raises BadSetting, BadRecipe, UnknownModel.
     """
     settings = settings or Settings.from_environment()
-    with ThreadPoolExecutor(at_once) as threads:
-        jobs = {
-            name: threads.submit(pull, name, accepted=accepted, settings=settings, on_fetched=on_fetched)
-            for name in expanded(names)
-        }
-        return {name: job.exception() or job.result() for name, job in jobs.items()}  # type: ignore[misc]
+    work = partial(pull, accepted=accepted, settings=settings, on_fetched=on_fetched)
+    return _side_by_side(work, expanded(names), at_once)
+
+
+def _side_by_side(work: Callable[[str], T], names: Sequence[str], at_once: int) -> dict[str, T | Exception]:
+    """What the work gives or raises for each name, in that order.
+
+    Its threads end with the process: who leaves does not wait for one that waits for a server.
+    """
+    ends: SimpleQueue[tuple[str, T | Exception]] = SimpleQueue()
+    waiting, left = deque(names), Event()
+
+    def one_after_another() -> None:
+        heed(left.is_set)
+        with suppress(IndexError):
+            while not left.is_set():
+                name = waiting.popleft()
+                try:
+                    ends.put((name, work(name)))
+                except Exception as error:  # noqa: BLE001  it is told of this one, and the others go on
+                    ends.put((name, error))
+
+    each = [copy_context().run for _ in range(min(at_once, len(names)))]
+    threads = [Thread(target=run, args=(one_after_another,), daemon=True) for run in each]
+    for thread in threads:
+        thread.start()
+    try:
+        done = dict(ends.get() for _ in names)
+    finally:
+        left.set()
+        for thread in threads:  # long enough for what is converted to be given up
+            thread.join(LEAVING_SECONDS)
+    return {name: done[name] for name in names}
 
 
 def expanded(names: Sequence[str]) -> tuple[str, ...]:
@@ -196,6 +230,7 @@ def _complete(
     complaint = "nothing arrived"
     with httpx2.Client(follow_redirects=True, timeout=settings.timeout_seconds) as client:
         for attempt in range(settings.attempts):
+            go_on()
             before = part.stat().st_size if part.exists() else 0
             try:
                 whole = _more(client, url, part, wanted, progress)
@@ -247,6 +282,7 @@ def _more(
             raise _WrongAnswer(f"it offers {total} bytes, the card says {wanted.bytes}")
         with part.open("ab" if start else "wb") as file:
             for chunk in answer.iter_raw():
+                go_on()
                 file.write(chunk)
                 progress(file.tell(), wanted.bytes or total)
                 if file.tell() > (wanted.bytes or total or 1 << 36):

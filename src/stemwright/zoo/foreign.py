@@ -8,15 +8,18 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stemwright import errors
+from stemwright.engine.progress import go_on
 from stemwright.zoo import catalog, converting, installed, published, recipes
 
 SECONDS = 600
+ASK_SECONDS = 0.1
 _PLAINLY = {
     "normalized": "normalized (the scale of its spectrum)",
     "normalised": "whether songs are brought to one level before it (they are)",
@@ -126,25 +129,40 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
         "seconds": SECONDS,
     }
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PYTHON", "PATH", "SYSTEMROOT", "LANG"))}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "stemwright.zoo.converting"],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            env={**kept, "OPENBLAS_NUM_THREADS": "1"},
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise errors.ConversionStopped(path=source, limit=f"{SECONDS} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "stemwright.zoo.converting"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**kept, "OPENBLAS_NUM_THREADS": "1"},
+    ) as child:
+        try:
+            said, complaints = _heard(child, json.dumps(request))
+        except subprocess.TimeoutExpired:
+            raise errors.ConversionStopped(path=source, limit=f"{SECONDS} s") from None
+        finally:
+            child.kill()
+    if child.returncode:
+        last = (complaints.strip().splitlines() or ["no message"])[-1]
         raise errors.ConversionStopped(path=source, limit=f"it may, or broke the reader ({last})")
-    answer = json.loads(done.stdout)
+    answer = json.loads(said)
     if "error" in answer:
         raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
     return answer
+
+
+def _heard(child: subprocess.Popen[str], request: str) -> tuple[str, str]:
+    """What it said to the request; raises Cancelled, or TimeoutExpired after SECONDS."""
+    until, told = time.monotonic() + SECONDS, request
+    while True:
+        try:
+            return child.communicate(told, timeout=ASK_SECONDS)
+        except subprocess.TimeoutExpired:
+            go_on()
+            told = None
+            if time.monotonic() > until:
+                raise
 
 
 def notes(facts: dict[str, Any]) -> tuple[str, ...]:

@@ -145,7 +145,16 @@ class DiskFull(CannotWrite):
 
 
 class SoundSourceMissing(StemwrightError):
-    """The sounds of {name} are not at {path}. Install the Debian package {package}, or run `make train-system`."""
+    """The sounds of {name} are not at {path}. Install from Debian: {package}, or run `make train-system`."""
+
+
+class UnknownGenre(Misuse):
+    """There is no genre {genre!r}. Choose from: {choices}."""
+
+
+class FolderHasSounds(StemwrightError):
+    """{folder} has sounds already ({example}): a song written beside them could not be told from them. Give another
+    folder; nothing was written."""
 
 
 class FluidSynthMissing(StemwrightError):
@@ -159,7 +168,7 @@ class SpeechMissing(StemwrightError):
 
 
 class NoVoices(StemwrightError):
-    """There is no voice of {split} in {folder}. Build the voice library first: python -m stemwright.train.voices."""
+    """There is no voice of {split} in {folder}. Build the voice library first: `stemwright train voices`."""
 
 
 # ---- engine, zoo ----------------------------------------------------------------------------------------------------
@@ -299,7 +308,7 @@ class NotRunnable(FetchError):
 
 
 class NoSuchDevice(StemwrightError):
-    """STEMWRIGHT_DEVICE is {device!r}, which PyTorch cannot use here. It can use: {usable}."""
+    """{option} is {device!r}, which PyTorch cannot use here. It can use: {usable}."""
 
 
 class UnknownPrecision(Misuse):
@@ -729,6 +738,15 @@ class OtherRecipe(StemwrightError):
 class BadCheckpoint(StemwrightError):
     """The checkpoint {path} cannot be read: {reason}. Start the run again in another folder; nothing was
     overwritten."""
+
+
+class NoRun(StemwrightError):
+    """There is no run of the recipe {recipe} in {folder} yet. Begin one with `stemwright train run`, or name the recipe
+    of the run that is there with --recipe."""
+
+
+class RunBusy(StemwrightError):
+    """Another process trains in {folder}. Wait for its end, or give another folder; nothing was changed."""
 
 
 class Diverged(StemwrightError):

@@ -50,4 +50,4 @@ def build_library(folder: Path) -> list[str]:
         pytest.skip("needs stemwright[voices]")
     sounds = write_recordings(folder / "sounds")
     speakers = [speaker(f"{split}-voice", split, f"{sounds}/*.wav") for split in ("train", "test")]
-    return build(folder / "voices", speakers=speakers, workers=1)
+    return list(build(folder / "voices", speakers=speakers, workers=1))

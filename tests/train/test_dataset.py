@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemwright.errors import SoundSourceMissing
+from stemwright.errors import CannotWrite, SoundSourceMissing
 from stemwright.train import dataset, genres, kits, song, sources
 from stemwright.train.samples import freepats_file, play_patch
 from stemwright.train.sources import Source
@@ -21,6 +21,27 @@ def test_a_missing_soundfont_names_its_package(tmp_path):
     source = Source("Lost", "lost-soundfont", str(tmp_path / "lost.sf2"), "MIT", ("train",), "soundfont")
     with pytest.raises(SoundSourceMissing, match="lost-soundfont"):
         source.file()
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch):
+    lost = [Source(n, f"lost-{n}", str(tmp_path / n), "MIT", ("train",), "soundfont") for n in ("a", "b")]
+    monkeypatch.setattr(sources, "SOURCES", (*lost, Source("here", "h", str(tmp_path), "MIT", ("train",), "kit")))
+    with pytest.raises(SoundSourceMissing, match=r"a, b are not at .* Install from Debian: lost-a lost-b"):
+        dataset.compose(tmp_path / "data", 1, 1.0)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_full_disk_leaves_no_half_song(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    loud = song.Rendered({"drums": np.zeros((100_000, 2), np.float32)}, {"stems": ["drums"]})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(CannotWrite, match="song-1 could not be written"):
+            dataset.save_song(tmp_path / "song-1", loud)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_source_of_test_is_ever_trained_on():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stemwright.errors import BadCheckpoint, NoSongs, OtherRecipe
+from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe
 from stemwright.train import checkpoints, progress
 from stemwright.train.loop import Plan, Trainer, run
 from tests.train.examples import RECIPE, write_data
@@ -81,6 +81,21 @@ def test_a_spoiled_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"not safe, not tensors")
     with pytest.raises(BadCheckpoint, match="cannot be read"):
         checkpoints.facts_of(tmp_path / "checkpoint.safetensors")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    Trainer(RECIPE, CPU).save(checkpoint)
+    before, limits = checkpoint.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(CannotWrite, match="could not be written"):
+            Trainer(RECIPE, CPU).save(checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
 
 
 def test_half_rendered_songs_are_passed_over(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """The whole recipe on tiny songs: what comes out is a model that the engine can open, with an honest card."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from stemwright.errors import BadRecipe
-from stemwright.train.loop import Plan, run
-from stemwright.train.making import opened, ship
+from stemwright.audio.parts import hold
+from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy
+from stemwright.train.loop import Plan, Trainer, run
+from stemwright.train.making import Course, make, opened, plan_of, ship
 from stemwright.train.recipe import load_recipe
 from stemwright.zoo import catalog
 from tests.train.examples import RECIPE, write_data
+
+CPU = torch.device("cpu")
 
 
 def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
@@ -36,10 +42,91 @@ def test_the_recipes_of_the_package(name: str) -> None:
     assert recipe.net == load_recipe("twelve").net
 
 
-@pytest.mark.parametrize("text", ["no = [", 'name = "x"', "seed = 1\nunknown = 2"])
-def test_a_recipe_that_is_not_valid_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(BadRecipe, match=r"mine\.toml"):
-        load_recipe(tmp_path / "mine.toml")
-    with pytest.raises(BadRecipe):
+TINY = """
+name = "tiny"
+seed = 0
+steps = 6
+finish_steps = 2
+batch = 1
+frames = 16
+[songs]
+train = 1
+val = 1
+test = 1
+seconds = 2
+held_out_seconds = 2.0
+[rates]
+muon = 4e-3
+adamw = 2e-3
+warmup_steps = 2
+ema = 0.9
+clip = 1
+[net]
+width = 16
+dilations = [1, 2]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "told"),
+    [
+        ("seed = 0", "no = [", "Invalid value"),
+        ("finish_steps = 2", "finsh_steps = 2", "'finsh_steps' is not known; 'finish_steps' is"),
+        ("finish_steps = 2", "finish_steps = 7", "more than steps"),
+        ("steps = 6\n", "", "steps is missing"),
+        ("width = 16", "widht = 16", r"'widht' in \[net\] is not known"),
+        ("muon = 4e-3", 'muon = "4e-3"', r"muon in \[rates\] is '4e-3', which is no number"),
+        ("batch = 1", "batch = 0", "must be above 0"),
+        ("clip = 1", "clip = nan", "must be above 0"),
+        ('"tiny"', '"../tiny"', "files are named after it"),
+        ("[rates]", "[rate]", r"no table \[rates\]"),
+    ],
+)
+def test_a_recipe_that_is_not_valid_says_where(tmp_path: Path, line: str, instead: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TINY)
+    assert load_recipe(path).net.dilations == (1, 2)
+    path.write_text(TINY.replace(line, instead))
+    with pytest.raises(BadRecipe, match=rf"mine\.toml.*{told}"):
+        load_recipe(path)
+
+
+def test_a_recipe_that_is_not_there_says_which_are() -> None:
+    with pytest.raises(BadRecipe, match="twelve, twelve-gpu"):
         load_recipe("nothing")
+
+
+def test_a_run_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    plan = plan_of(RECIPE, tmp_path)
+    with pytest.raises(NoRun, match="tiny"):
+        ship(RECIPE, plan, tmp_path / "shipped")
+    with pytest.raises(NoSuchDevice, match="--device"):
+        make(RECIPE, tmp_path, Course(device="tpu"), on_row=print)
+    Trainer(replace(RECIPE, seed=4), CPU).save(plan.run / "checkpoint.safetensors")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OtherRecipe):
+        make(RECIPE, tmp_path, Course(), on_row=print)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    run_folder = plan_of(RECIPE, tmp_path).run
+    run_folder.mkdir(parents=True)
+    with (run_folder / "running").open("wb") as other:
+        hold(other)
+        with pytest.raises(RunBusy, match="Another process trains"):
+            make(RECIPE, tmp_path, Course(), on_row=print)
+    assert not (tmp_path / "train").exists()
+
+
+def test_what_was_shipped_stays_when_new_weights_cannot_be_measured(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path), tmp_path / "shipped"
+    plan = Plan(data, tmp_path / "run", stop_at=1)
+    run(RECIPE, plan)
+    out.mkdir()
+    (out / "tiny.toml").write_text("the card before")
+    shutil.rmtree(data / "test")
+    with pytest.raises(NoReferences):
+        ship(RECIPE, plan, out)
+    assert [path.name for path in out.iterdir()] == ["tiny.toml"]
+    assert (out / "tiny.toml").read_text() == "the card before"

@@ -35,7 +35,7 @@ def test_a_missing_program_names_its_debian_package() -> None:
 
 
 def test_missing_recordings_are_reported_and_nothing_is_written(tmp_path: Path) -> None:
-    report = voices.build(tmp_path, speakers=[speaker("gone", "train", f"{tmp_path}/*.ogg")], workers=1)
+    report = list(voices.build(tmp_path, speakers=[speaker("gone", "train", f"{tmp_path}/*.ogg")], workers=1))
     assert "the-tests" in report[0]
     assert not list(tmp_path.iterdir())
 

@@ -20,7 +20,7 @@ def open_part(path: Path) -> BinaryIO:
     """Starts the part of a file; it counts as being written until it is closed, or its process has ended somehow."""
     file = part_of(path).open("w+b")
     with suppress(OSError):  # a filesystem without locks: there nothing is swept either
-        _hold(file)
+        hold(file)
     return file
 
 
@@ -29,12 +29,12 @@ def sweep(path: Path) -> None:
     part = part_of(path)
     with suppress(OSError):
         with part.open("r+b") as file:
-            _hold(file)
+            hold(file)
             part.unlink()
         part.parent.rmdir()
 
 
-def _hold(file: BinaryIO) -> None:
+def hold(file: BinaryIO) -> None:
     """Locks it for this process; raises OSError where another has. Windows lets nobody delete an open file anyway."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

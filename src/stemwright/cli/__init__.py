@@ -94,6 +94,8 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("STEMWRIGHT_TRACEBACK"):
             raise
+        if isinstance(error, OSError) and error.filename and error.strerror:  # a folder, a disk: theirs, not ours
+            return _complain(f"{error.filename} cannot be used: {error.strerror}", FAILED)
         what = f"{type(error).__name__}: {error}"
         return _complain(f"an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where", UNEXPECTED)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing, NothingMeasured, StemwrightError
+from stemwright.errors import ExtraMissing, FolderHasSounds, NothingMeasured, StemwrightError
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -87,13 +87,19 @@ def song(
     gentle
         Mix it to please; songs to train with go to extremes.
     """
-    from stemwright.audio.encode import open_stem
+    from stemwright.audio.encode import Sound, open_stem
 
     with _needing_extra():
+        from stemwright.train import sources
         from stemwright.train.song import RATE, render_song
+    sound = Sound.of(format, dither=False)
+    sources.refuse_missing("test")
+    folder.mkdir(parents=True, exist_ok=True)
+    if there := sorted(path.name for path in folder.glob(f"*.{sound.format}")):
+        raise FolderHasSounds(folder=folder, example=there[0])
     rendered = render_song(seed, seconds, split="test", genre=genre, gentle=gentle)
     for name, samples in {**rendered.stems, "mix": rendered.mix}.items():
-        with open_stem(folder / f"{name}.{format}", rate=RATE, format=format) as writer:
+        with open_stem(folder / f"{name}.{sound.format}", rate=RATE, format=sound) as writer:
             writer.write(samples.T)
     _told.print(f"{len(rendered.stems)} stems and their mix are in {folder}")
 
@@ -147,7 +153,13 @@ def run_recipe(
         from stemwright.train import making
         from stemwright.train import recipe as recipes
     course = making.Course(device, workers, until, finish_steps)
-    made = making.make(recipes.load_recipe(recipe), folder, course, on_row=lambda row: _told.print(jsons.dumps(row)))
+    made = making.make(
+        recipes.load_recipe(recipe),
+        folder,
+        course,
+        on_row=lambda row: _told.print(jsons.dumps(row), markup=False),
+        on_step=_told.print,
+    )
     _told.print(f"The graph and its card are in {made}")
 
 

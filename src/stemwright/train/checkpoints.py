@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from stemwright.audio.encode import write_error
 from stemwright.errors import BadCheckpoint, OtherRecipe
 
 Parts = dict[str, nn.Module | Optimizer]
 
 
 def save(path: Path, parts: Parts, facts: dict[str, Any]) -> None:
-    """Writes modules, optimisers and facts (JSON)."""
+    """Writes modules, optimisers and facts (JSON). Raises CannotWrite, DiskFull: then the last checkpoint is kept."""
     tensors = {f"{name}/{key}": value for name, part in parts.items() for key, value in _tensors(part).items()}
     unfinished = path.with_name(path.name + ".part")
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.contiguous() for key, value in tensors.items()}, unfinished, {"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    try:
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        save_file({key: value.contiguous() for key, value in tensors.items()}, unfinished, {"facts": json.dumps(facts)})
+        unfinished.replace(path)
+    except (OSError, SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise write_error(path, error if isinstance(error, OSError) else OSError(_number(error), str(error))) from error
 
 
 def facts_of(path: Path, **expected: object) -> dict[str, Any]:
@@ -48,6 +54,12 @@ def load(path: Path, parts: Parts) -> None:
                 _restore(part, {key.removeprefix(f"{name}/"): file.get_tensor(key) for key in keys})
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise BadCheckpoint(path=path, reason=error) from error
+
+
+def _number(error: Exception) -> int:
+    """The system's number of an error that safetensors tells in words: `Os { code: 28, … }`."""
+    found = re.search(r"code: (\d+)", str(error))
+    return int(found[1]) if found else 0
 
 
 def _tensors(part: nn.Module | Optimizer) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stemwright.audio.encode import write_error
+from stemwright.train import sources, voices
 from stemwright.train.song import Rendered, render_song
 
 SPLITS = ("train", "val", "test")
@@ -22,12 +24,15 @@ def compose(
 ) -> int:  # fmt: skip
     """Renders songs `seed` to `seed + songs - 1` of a split into `folder`; whole ones are kept, halves done anew.
 
-    Returns how many were rendered. Raises SoundSourceMissing when a bank of sounds is not installed.
+    Returns how many were rendered. Raises SoundSourceMissing, with all that are missing, and NoVoices before the first.
     """
     root = Path(folder) / split
-    root.mkdir(parents=True, exist_ok=True)
     wanted = [FIRST_SEED[split] + seed + i for i in range(songs)]
     missing = [s for s in wanted if not (root / song_id(s) / "song.json").exists()]
+    if missing:
+        sources.refuse_missing(split)
+        voices.voice_names(split)
+    root.mkdir(parents=True, exist_ok=True)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
             for known in pool.map(_render_into, [(root, s, seconds, split) for s in missing]):
@@ -54,15 +59,22 @@ def _render_into(job: tuple[Path, int, float, str]) -> dict:
 
 
 def save_song(folder: Path, song: Rendered) -> dict:
-    """Writes the stems as int16 [samples, 2] and then song.json; returns what song.json says."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for stem, sound in song.stems.items():
-        np.save(folder / f"{stem}.npy", np.round(sound * 32767).astype(np.int16))
+    """Writes the stems as int16 [samples, 2] and then song.json; returns what song.json says.
+
+    Raises CannotWrite, DiskFull: then the folder is gone again.
+    """
     known = {"id": folder.name, **song.facts}
-    part = folder / "song.json.part"
-    part.write_text(json.dumps(known, indent=1) + "\n")
-    part.replace(folder / "song.json")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        for stem, sound in song.stems.items():
+            np.save(folder / f"{stem}.npy", np.round(sound * 32767).astype(np.int16))
+        part = folder / "song.json.part"
+        part.write_text(json.dumps(known, indent=1) + "\n")
+        part.replace(folder / "song.json")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise write_error(folder, error) from error
     return known
 
 

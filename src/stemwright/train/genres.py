@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from stemwright.errors import UnknownGenre
+
 STEMS = (
     "vocals", "backing_vocals", "drums", "bass", "guitar", "keyboard",
     "strings", "brass", "woodwinds", "percussion", "synth", "fx",
@@ -98,5 +100,8 @@ GENRES = (
 
 
 def by_name(name: str) -> Genre:
-    """The genre of a name; KeyError when there is none."""
-    return {genre.name: genre for genre in GENRES}[name]
+    """The genre of a name; raises UnknownGenre."""
+    known = {genre.name: genre for genre in GENRES}
+    if name not in known:
+        raise UnknownGenre(genre=name, choices=", ".join(known))
+    return known[name]

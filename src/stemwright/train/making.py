@@ -5,21 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
+from stemwright.audio.parts import hold
 from stemwright.engine.onnx import SpectralMaskSeparator, open_graph
+from stemwright.errors import NoRun, RunBusy
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train import evaluate, progress
+from stemwright.train import checkpoints, evaluate, progress
 from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Row, Trainer, run
 from stemwright.train.recipe import Recipe
 from stemwright.train.songs import complete_songs
-from stemwright.zoo import catalog, loading
+from stemwright.zoo import catalog, loading, machine
 
 Step = Callable[[str], None]
 
@@ -34,20 +39,49 @@ class Course:
     finish_steps: int | None = None
 
 
-def make(recipe: Recipe, folder: Path, course: Course, *, on_row: Callable[[Row], None]) -> Path:
+def make(
+    recipe: Recipe, folder: Path, course: Course, *, on_row: Callable[[Row], None], on_step: Step = lambda _: None
+) -> Path:
     """Composes the songs, trains, measures and exports into `folder`; every part goes on where a kill left it.
 
-    Returns the folder with graph, card, curve and evaluation. Raises what composing, training and measuring raise.
+    Returns the folder with graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe and RunBusy before hours
+    of composing, and what composing, training and measuring raise.
     """
     from stemwright.train.dataset import compose
 
-    songs = recipe.songs
-    compose(folder, songs.train, songs.seconds, split="train", workers=course.workers)
-    for split, count in (("val", songs.val), ("test", songs.test)):
-        compose(folder, count, songs.held_out_seconds, split=split, workers=course.workers)
-    plan = plan_of(recipe, folder, course)
-    run(recipe, plan, on_row)
-    return ship(recipe, plan, folder / "shipped")
+    plan, songs = plan_of(recipe, folder, course), recipe.songs
+    machine.refuse(course.device, "--device")
+    if _checkpoint(plan).exists():
+        checkpoints.facts_of(_checkpoint(plan), recipe=recipe.fingerprint)
+    with _alone(plan.run):
+        for split in ("train", "val", "test"):
+            seconds = songs.seconds if split == "train" else songs.held_out_seconds
+            count, told = getattr(songs, split), partial(_told, on_step, split)
+            compose(folder, count, seconds, split=split, workers=course.workers, on_song=told)
+        run(recipe, plan, on_row)
+        return ship(recipe, plan, folder / "shipped", on_step=on_step)
+
+
+def _checkpoint(plan: Plan) -> Path:
+    return plan.run / "checkpoint.safetensors"
+
+
+def _told(on_step: Step, split: str, song: dict[str, Any]) -> None:
+    on_step(f"{split}: {song['id']}, {song['genre']}")
+
+
+@contextmanager
+def _alone(run_folder: Path) -> Iterator[None]:
+    """Keeps two runs out of one folder, where each would overwrite the other's checkpoints; raises RunBusy."""
+    run_folder.mkdir(parents=True, exist_ok=True)
+    with (run_folder / "running").open("wb") as file:
+        try:
+            hold(file)
+        except BlockingIOError:
+            raise RunBusy(folder=run_folder) from None
+        except OSError:
+            pass  # a filesystem without locks
+        yield
 
 
 def plan_of(recipe: Recipe, folder: Path, course: Course | None = None) -> Plan:
@@ -56,11 +90,15 @@ def plan_of(recipe: Recipe, folder: Path, course: Course | None = None) -> Plan:
 
 
 def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: None) -> Path:
-    """Exports the averaged weights of a run, measures them on val and test, and writes the card with the scores."""
+    """Exports the averaged weights of a run, measures them on val and test, and writes the card with the scores.
+
+    Nothing in `out` is touched before all is measured. Raises NoRun, and what measuring raises.
+    """
+    if not _checkpoint(plan).exists():
+        raise NoRun(recipe=recipe.name, folder=plan.run)
     trainer = Trainer(recipe, torch.device("cpu"))
-    trainer.restore(plan.run / "checkpoint.safetensors")
+    trainer.restore(_checkpoint(plan))
     out.mkdir(parents=True, exist_ok=True)
-    graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
     facts: dict[str, Any] = {
         "recipe": recipe.name,
         "commit": _commit(),
@@ -70,16 +108,25 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
         "songs": len(complete_songs(plan.data / "train")),
         "heard": heard(plan.data / "train"),
     }
+    reports: dict[str, evaluate.Report] = {}
+    with TemporaryDirectory(prefix="unmeasured-", dir=out) as scratch:
+        graph, card = Path(scratch) / f"{recipe.name}.onnx", Path(scratch) / f"{recipe.name}.toml"
+        export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
+        for split in ("val", "test"):
+            on_step(f"measuring {split}")
+            reports[split] = evaluate.evaluate(opened(card, graph), plan.data / split, rivals=False)
+    facts["scores"] = {split: _scores(report) for split, report in reports.items()}
+    graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
     export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
-    scores = {}
-    for split in ("val", "test"):
-        on_step(f"measuring {split}")
-        report = evaluate.evaluate(opened(card, graph), plan.data / split, rivals=False)
+    for split, report in reports.items():
         evaluate.write(report, out / split)
-        scores[split] = {name: line.summary()["sdr"]["model"] for name, line in report.lines.items() if name in STEMS}
-    export(trainer.average, recipe.name, Provenance(**facts, scores=scores), graph=graph, card=card)
     progress.plot(plan.run / "curve.jsonl", out / "curve.png")
     return out
+
+
+def _scores(report: evaluate.Report) -> dict[str, float]:
+    found = {name: line.summary()["sdr"] for name, line in report.lines.items() if name in STEMS}
+    return {name: sdr["model"] for name, sdr in found.items() if "model" in sdr}
 
 
 def heard(folder: Path) -> list[str]:

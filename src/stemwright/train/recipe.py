@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -14,6 +16,8 @@ from typing import Any
 from stemwright.errors import BadRecipe
 from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.batches import Sizes
+
+MAY_BE_ZERO = ("seed", "finish_steps")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Recipe:
     rates: Rates
     net: BandSplitConfig = field(default_factory=BandSplitConfig)
 
+    def __post_init__(self) -> None:
+        if self.finish_steps > self.steps:
+            raise ValueError(f"finish_steps ({self.finish_steps}) are more than steps ({self.steps})")
+
     @property
     def sizes(self) -> Sizes:
         """The shape of a batch."""
@@ -68,17 +76,48 @@ class Recipe:
 
 def load_recipe(name: str | Path) -> Recipe:
     """A recipe of the package by name, or of a file by path. Raises BadRecipe."""
-    inside = resources.files("stemwright.train") / "recipes" / f"{name}.toml"
-    path = Path(str(name)) if str(name).endswith(".toml") else Path(str(inside))
+    folder = Path(str(resources.files("stemwright.train"))) / "recipes"
+    path = Path(name) if str(name).endswith(".toml") else folder / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        raise BadRecipe(path=name, reason=f"there is none; give the path of a .toml file, or one of: {known}")
     try:
-        return _parsed(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise BadRecipe(path=path, reason=error) from error
+        return _parsed(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise BadRecipe(path=path, reason=str(error).rstrip(".")) from error
 
 
 def _parsed(table: dict[str, Any]) -> Recipe:
-    net = dict(table.pop("net", {}))
-    if "dilations" in net:
-        net["dilations"] = tuple(net["dilations"])
-    songs, rates = Songs(**table.pop("songs")), Rates(**table.pop("rates"))
-    return Recipe(**table, songs=songs, rates=rates, net=BandSplitConfig(**net))
+    parts = {"songs": _made(Songs, table, "songs"), "rates": _made(Rates, table, "rates")}
+    return _filled(Recipe, {**table, **parts, "net": _made(BandSplitConfig, {"net": {}, **table}, "net")}, "")
+
+
+def _made(kind: type[Any], table: dict[str, Any], name: str) -> Any:
+    found = table.get(name)
+    if not isinstance(found, dict):
+        raise ValueError(f"it has no table [{name}]")  # noqa: TRY004 - all that is wrong with a recipe is a ValueError
+    return _filled(kind, found, f" in [{name}]")
+
+
+def _filled(kind: type[Any], table: dict[str, Any], where: str) -> Any:
+    """A table as a dataclass: no key too many, none too few, each of its kind, numbers above 0."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in table:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            raise ValueError(f"{key!r}{where} is not known" + (f"; {near[0]!r} is" if near else ""))
+    needed = {name for name, field in fields.items() if dataclasses.MISSING is field.default is field.default_factory}
+    if missing := sorted(needed - set(table)):
+        raise ValueError(f"{', '.join(missing)} is missing{where}")
+    return kind(**{key: _value(value, str(fields[key].type), f"{key}{where}") for key, value in table.items()})
+
+
+def _value(value: Any, kind: str, name: str) -> Any:
+    numbers = {"int": (int,), "float": (int, float)}.get(kind, ())
+    if numbers and (isinstance(value, bool) or not isinstance(value, numbers)):
+        raise ValueError(f"{name} is {value!r}, which is no {'whole ' if kind == 'int' else ''}number")
+    if numbers and not (0 if name in MAY_BE_ZERO else 1e-12) <= value < float("inf"):
+        raise ValueError(f"{name} is {value!r}, and must be above 0")
+    if kind == "str" and not re.fullmatch(r"\w[\w.+-]*", str(value)):
+        raise ValueError(f"{name} is {value!r}; use letters, digits and -_.+ alone: files are named after it")
+    return tuple(value) if isinstance(value, list) else value

@@ -68,6 +68,15 @@ SOURCES = (
 )  # fmt: skip
 
 
+def refuse_missing(split: str) -> None:
+    """Raises SoundSourceMissing, naming all banks that songs of a split may want and that are not installed."""
+    absent = [source for source in SOURCES if split in source.splits and not Path(source.path).exists()]
+    if absent:
+        names, paths = ", ".join(source.name for source in absent), ", ".join(source.path for source in absent)
+        packages = " ".join(dict.fromkeys(source.package for source in absent))
+        raise SoundSourceMissing(name=names, path=paths, package=packages)
+
+
 def usable(split: str, kind: str) -> tuple[Source, ...]:
     """The sources of a kind that a split may use, in the order of the table."""
     return tuple(source for source in SOURCES if split in source.splits and source.kind == kind)

@@ -1,6 +1,6 @@
 """The voice library: speech cut into syllables and analysed into pitch, envelope and noise, one file per voice.
 
-`python -m stemwright.train.voices [FOLDER]` builds it once; singers read it.
+`stemwright train voices [FOLDER]` builds it once; singers read it.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import tempfile
 import types
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -236,14 +236,15 @@ def _build_one(speaker: Speaker, folder: Path) -> str:
     return f"{speaker.name}: {len(arrays['hz']) * HOP / RATE:.0f} s, {len(arrays['syllables'])} syllables"
 
 
-def build(folder: Path, *, speakers: Sequence[Speaker] | None = None, workers: int = 2) -> list[str]:
-    """Build every voice that is not there yet; one line of report per voice. A missing program names its package."""
+def build(folder: Path, *, speakers: Sequence[Speaker] | None = None, workers: int = 2) -> Iterator[str]:
+    """Builds every voice that is not there yet; tells of each when it is done, or which package it needs."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = every_speaker() if speakers is None else list(speakers)
     if workers < 2:
-        return [_build_one(speaker, folder) for speaker in wanted]
+        yield from (_build_one(speaker, folder) for speaker in wanted)
+        return
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(_build_one, wanted, [folder] * len(wanted)))
+        yield from pool.map(_build_one, wanted, [folder] * len(wanted))
 
 
 @lru_cache(maxsize=256)
@@ -281,8 +282,3 @@ def load_voice(name: str, *, folder: Path | None = None) -> Voice:
     if not path.exists():
         raise NoVoices(split=name, folder=path.parent)
     return _load(path)
-
-
-if __name__ == "__main__":
-    lines = build(Path(sys.argv[1]) if len(sys.argv) > 1 else library_folder())
-    sys.stdout.write("\n".join(lines) + "\n")

@@ -17,15 +17,24 @@ GPU_FILES = (("/dev", "nvidia[0-9]*"), ("/dev", "kfd"))
 
 def device() -> str:
     """The torch device: STEMWRIGHT_DEVICE, else a GPU if there is one; raises NoSuchDevice for an unusable one."""
-    import torch
-
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     asked = _asked()
     if asked == "auto":
-        return next((name for name in ("cuda", "mps") if usable[name]), "cpu")
-    if not usable.get(asked.partition(":")[0]):
-        raise NoSuchDevice(device=asked, usable=", ".join(name for name, is_usable in usable.items() if is_usable))
+        return next((name for name in ("cuda", "mps") if name in _usable()), "cpu")
+    refuse(asked, "STEMWRIGHT_DEVICE")
     return asked
+
+
+def refuse(asked: str, option: str) -> None:
+    """Raises NoSuchDevice for a device that PyTorch cannot use here, with what asked for it."""
+    if asked.partition(":")[0] not in _usable():
+        raise NoSuchDevice(option=option, device=asked, usable=", ".join(_usable()))
+
+
+def _usable() -> list[str]:
+    import torch
+
+    known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, is_usable in known.items() if is_usable]
 
 
 def precision(asked: str = "auto") -> str:
@@ -88,6 +97,16 @@ def cores() -> int:
 def abreast(device: str) -> int:
     """Segments to run at once: on a CPU one for every core, but not so many that memory follows the machine's size."""
     return min(cores(), MOST_ABREAST) if device == "cpu" else MOST_ABREAST
+
+
+def mapped(path: Path) -> list[range]:
+    """Where in this process's memory pages of a file lie; none where no system tells."""
+    try:
+        number, lines = str(path.stat().st_ino), Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    found = [line.split(maxsplit=5) for line in lines]
+    return [range(*(int(end, 16) for end in line[0].split("-"))) for line in found if line[4] == number]
 
 
 @cache

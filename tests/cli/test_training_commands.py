@@ -1,0 +1,58 @@
+"""`stemwright train` and `evaluate` where something is wrong: one line, the right status, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemwright.cli import run
+
+pytest.importorskip("torch", reason="needs stemwright[train]")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["compose", "DATA", "--split", "tst"], "--split"),
+        (["compose", "DATA", "--songs", "0"], "--songs"),
+        (["compose", "DATA", "--seconds", "nan"], "--seconds"),
+        (["compose", "DATA", "--seed", "-5"], "--seed"),
+        (["compose", "DATA", "--workers", "0"], "--workers"),
+        (["run", "DATA", "--until", "0"], "--until"),
+        (["song", "DATA", "--format", "xyz"], "no output format"),
+    ],
+)
+def test_words_that_make_no_sense_are_a_misuse(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data"
+    assert run(["train", *(word.replace("DATA", str(folder)) for word in words)]) == 2
+    assert told in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "stems").mkdir()
+    assert run(["evaluate", str(tmp_path / "stems"), "--out", str(tmp_path / "file" / "report")]) == 1
+    assert "cannot be used: Not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--stem", "Take 3"], ["--stem", "a=bass+drms"], ["--limit", "0"]])
+def test_a_measurement_that_makes_no_sense(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", str(tmp_path), *words]) == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_a_song_is_not_written_among_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from stemwright.train import sources
+
+    if not all(Path(source.path).exists() for source in sources.SOURCES):
+        pytest.skip("the sound packages are not installed: make train-system")
+    (tmp_path / "vocals.wav").write_bytes(b"mine")
+    assert run(["train", "song", str(tmp_path)]) == 1
+    assert "vocals.wav" in capsys.readouterr().err
+    assert (tmp_path / "vocals.wav").read_bytes() == b"mine"

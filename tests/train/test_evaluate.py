@@ -117,7 +117,7 @@ def test_a_song_that_cannot_be_measured_does_not_stop_the_others(tmp_path: Path)
         write_stems(tmp_path / name, seconds={"vocals": seconds, "drums": seconds})
     problems: list[StemwrightError] = []
     report = evaluate.evaluate(Halves(), tmp_path, on_problem=problems.append)
-    assert report.songs == 2
+    assert (report.songs, report.spoiled) == (2, 1)
     assert [str(error) for error in problems] == [str(ShortSong(name="b", seconds=0.5))]
     with pytest.raises(ShortSong):
         evaluate.evaluate(Halves(), tmp_path)

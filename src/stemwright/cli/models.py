@@ -146,12 +146,13 @@ def prefetch(use: str, /, *, licences: Policy = "permissive") -> int:
 
 @models.command
 def add(file: Path, /, *, config: Path | None = None, name: str | None = None, stems: str | None = None) -> None:
-    """Take in a checkpoint of another project: .th, .ckpt, .chpt, .pth, .safetensors or .onnx. Nothing in it is run.
+    """Take in a checkpoint of another project (.th, .ckpt, .chpt, .pth, .safetensors, .onnx; no code in it is run) or a
+    model of your own: the card (.toml) that `stemwright train` wrote.
 
     Parameters
     ----------
     file
-        The checkpoint.
+        The checkpoint, or the card beside its graph.
     config
         The yaml that came with it.
     name
@@ -298,7 +299,9 @@ def _tell_models(
         table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
     for model in own:
         made = plain(_stems(tuple(model.facts["stems"]))), plain(model.facts["architecture"])
-        table.add_row(model.name, "", *made, _size(_bytes(model)), "unknown", "yes")
+        table.add_row(
+            model.name, "", *made, _size(_bytes(model)), plain(str(model.facts.get("licence", "unknown"))), "yes"
+        )
     if table.row_count:
         _print_table(table)
 
@@ -345,8 +348,12 @@ def _taken_in(stem: str | None) -> Iterator[Installed]:
 
 def _installed(model: Installed) -> dict[str, Any]:
     """A card's facts and what there is to know of a model that was taken in; how it was read is told in words."""
-    facts = {key: value for key, value in model.facts.items() if key not in ("assumed", "contradictions", "left_out")}
-    return {**facts, "licence": "unknown", "bytes": _bytes(model), "here": True, **_here(model)}
+    facts = {
+        key: value
+        for key, value in model.facts.items()
+        if key not in ("assumed", "contradictions", "left_out", "mask_bins", "stft")
+    }
+    return {"licence": "unknown", **facts, "bytes": _bytes(model), "here": True, **_here(model)}
 
 
 def _bytes(model: Installed) -> int | None:
@@ -376,7 +383,7 @@ def _published(card: published.Published) -> dict[str, Any]:
 
 def _facts(card: catalog.Card) -> dict[str, Any]:
     """What a person may want to know of a card: not the edges of 592 mask columns."""
-    facts = {field: value for field, value in asdict(card).items() if field not in ("mask_bins", "stft")}
+    facts = {field: value for field, value in asdict(card).items() if field not in ("mask_bins", "stft", "home")}
     return facts | {"segment_seconds": round(card.segment_seconds, 3)}
 
 

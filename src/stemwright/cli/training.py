@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing, FolderHasSounds, NothingMeasured, StemwrightError
+from stemwright.errors import ExtraMissing, FolderHasSounds
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -217,22 +217,15 @@ def evaluate(
     mapping = dict(titles.parsed(entry) for entry in stem or [])
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # told now, not after minutes of measuring
-    problems: list[StemwrightError] = []
-
-    def tell(error: StemwrightError) -> None:
-        problems.append(error)
-        _told.print(str(error), markup=False)
-
-    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, on_song=_told.print, on_problem=tell)
-    if not report.lines:
-        raise NothingMeasured(songs=len(problems))
+    heard = {"on_song": _told.print, "on_problem": lambda error: _told.print(str(error), markup=False)}
+    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, **heard)
     if out is not None:
         measuring.write(report, out)
     text: Any = jsons.dumps(report.as_json()) if json else measuring.table(report)
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
-    if problems:
-        _told.print(f"{len(problems)} of {len(problems) + report.songs} songs could not be measured")
-    return 1 if problems else 0
+    if report.spoiled:
+        _told.print(f"{report.spoiled} of {report.spoiled + report.songs} songs could not be measured")
+    return 1 if report.spoiled else 0
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
-from stemwright.errors import NotMeasurable, StemwrightError
+from stemwright.errors import NothingMeasured, NotMeasurable, StemwrightError
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train import metrics
 from stemwright.train.baselines import Rivals
@@ -55,6 +55,7 @@ class Report:
 
     stems: tuple[str, ...]
     songs: int = 0
+    spoiled: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
     leakage: dict[str, list[float]] = field(default_factory=dict)
     confusion: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
@@ -84,7 +85,8 @@ def evaluate(
     """Measures a separator on the songs of a folder (see `waiting`); its `rivals` take most of the time.
 
     Raises NoReferences, UnknownTitle, and at a song that cannot be measured UnknownReference, UnequalStems, SilentSong,
-    ShortSong, NotMeasurable and what decoding raises. Where there are more, `on_problem` may hear of it instead.
+    ShortSong, NotMeasurable and what decoding raises. Where there are more, `on_problem` may hear of it instead; where
+    none is left, NothingMeasured is raised.
     """
     report = Report(separator.stems)
     songs = waiting(folder, mapping)[:limit]
@@ -94,9 +96,12 @@ def evaluate(
         except StemwrightError as error:
             if on_problem is None or len(songs) == 1:
                 raise
+            report.spoiled += 1
             on_problem(error)
         else:
             on_song(song.name)
+    if not report.songs:
+        raise NothingMeasured(songs=report.spoiled)
     return report
 
 

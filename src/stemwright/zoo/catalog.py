@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from stemwright.errors import BadCard, UnknownModel
+from stemwright.zoo import installed
 
 CARDS = Path(str(files("stemwright"))) / "zoo" / "cards"
 WEIGHTS = Path(str(files("stemwright"))) / "weights"
 BUNDLED = "twelve"
+TRAINED = "bandsplit"
+"""The architecture that `stemwright train` makes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Card:
     experimental: tuple[str, ...] = ()
     scores: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
+    home: Path = WEIGHTS
 
     def __post_init__(self) -> None:
         _check(self.format == "onnx", f"format {self.format!r} is not known")
@@ -66,8 +70,8 @@ class Card:
 
     @property
     def weights_path(self) -> Path:
-        """The file with the weights, which is part of the installation."""
-        return WEIGHTS / self.weights
+        """The file with the weights."""
+        return self.home / self.weights
 
     @property
     def segment_seconds(self) -> float:
@@ -88,14 +92,24 @@ def names() -> list[str]:
     return sorted(path.stem for path in CARDS.glob("*.toml"))
 
 
-def read(path: Path) -> Card:
-    """A card from its file; raises BadCard with what is wrong with it."""
+def ours(name: str) -> Card | None:
+    """The card of a net of our own: the bundled one, or one that somebody trained and took in; raises BadCard."""
+    if name in names():
+        return card(name)
+    model = installed.find(name)
+    if model is None or model.facts["architecture"] != TRAINED:
+        return None
+    return read(model.folder / "card.toml", home=model.folder)
+
+
+def read(path: Path, *, home: Path = WEIGHTS) -> Card:
+    """A card from its file, with the folder of its weights; raises BadCard with what is wrong with it."""
     try:
         fields: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
         fields["stft"] = StftSizes(**fields["stft"])
-        return Card(**fields)
-    except (tomllib.TOMLDecodeError, TypeError, ValueError, KeyError) as error:
+        return Card(**fields, home=home)
+    except (OSError, tomllib.TOMLDecodeError, TypeError, ValueError, KeyError) as error:
         raise BadCard(path=path, reason=error) from error
 
 

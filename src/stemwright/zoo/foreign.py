@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +50,8 @@ def add(
 ) -> Added:
     """Installs a .th, .ckpt, .chpt, .pth, .safetensors or .onnx file as a model, once; raises ForeignError.
 
+    Or the card (.toml) of a model that `stemwright train` made, with the graph beside it; raises BadCard, BadWeights.
+
     `config` is the yaml that came with it, `stems` names its outputs where nothing in the files does, `facts` are
     what a catalogue knows (licence, source, what the files leave open) of its own model of that name. No code in the
     file is ever run.
@@ -55,6 +59,8 @@ def add(
     for path in (source, *([config] if config else [])):
         if not path.is_file():
             raise errors.FileMissing(path=path)
+    if source.suffix == ".toml":
+        return _trained(source, name)
     model = name or _safe(source.stem)
     _free(model, from_catalogue=facts is not None)
     with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
@@ -64,6 +70,24 @@ def add(
             found["stems"] = _given(source, stems, outputs=len(found["stems"]))
             found["assumed"] = [each for each in found["assumed"] if each != "stems"]
         return Added(installed.install(model, weights, {**_completed(found, facts or {}), "from_file": source.name}))
+
+
+def _trained(source: Path, name: str | None) -> Added:
+    card = catalog.read(source, home=source.parent)
+    model = name or card.name
+    _free(model, from_catalogue=False)
+    with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
+        weights = Path(scratch) / f"{model}.onnx"
+        found = "missing"
+        if card.weights_path.is_file():
+            shutil.copyfile(card.weights_path, weights)
+            found = installed.sha256(weights)
+        if found != card.sha256:
+            raise errors.BadWeights(path=card.weights_path, found=found, expected=card.sha256)
+        facts = tomllib.loads(source.read_text("utf-8"))
+        for made_anew in ("name", "weights", "sha256"):
+            del facts[made_anew]
+        return Added(installed.install(model, weights, facts))
 
 
 def _completed(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

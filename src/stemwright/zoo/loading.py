@@ -17,21 +17,21 @@ from stemwright.zoo import catalog, networks, recipes
 @lru_cache(maxsize=2)
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
     """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
-    if name not in catalog.names():
+    card = catalog.ours(name)
+    if card is None:
         return networks.load(name, precision)
-    card = catalog.card(name)
     verify(card.weights_path, card.sha256)
     return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
 
 
 def fresh(name: str, precision: str = "auto") -> Separator:
     """A separator that is let go when nobody holds it: of a recipe's models one is in memory at a time."""
-    return load(name) if name in catalog.names() else networks.load(name, precision)
+    return load(name) if catalog.ours(name) else networks.load(name, precision)
 
 
 def setup(name: str, precision: str = "auto", ran: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
     """The device and the precision that a model begins songs in here, or `ran` in; the bundled graph has one each."""
-    return ("cpu", "fp32") if name in catalog.names() else networks.setup(name, precision, ran)
+    return ("cpu", "fp32") if catalog.ours(name) else networks.setup(name, precision, ran)
 
 
 def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -42,17 +42,14 @@ def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if recipes.is_recipe(name):
         makers = recipes.recipe(name).origins
         return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
-    if name not in catalog.names():
-        return networks.offered(name), ()
-    card = catalog.card(name)
-    return card.stems, card.experimental
+    card = catalog.ours(name)
+    return (card.stems, card.experimental) if card else (networks.offered(name), ())
 
 
 def _doubtful(origins: recipes.Origins) -> bool:
     """Whether all that a stem is summed from is experimental in the model that gives it."""
-    return all(
-        model in catalog.names() and set(members) <= set(catalog.card(model).experimental) for model, members in origins
-    )
+    cards = [(catalog.ours(model), members) for model, members in origins]
+    return all(card is not None and set(members) <= set(card.experimental) for card, members in cards)
 
 
 def layout(card: catalog.Card) -> MaskLayout:

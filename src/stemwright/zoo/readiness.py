@@ -34,7 +34,10 @@ def _obstacle(name: str) -> StemwrightError | None:
         else:
             models = (name,)
         parts = [part for model in models if model not in catalog.names() for part in members(model)]
-        if any(part.facts["architecture"] != "mdx" for part in parts) and find_spec("torch") is None:
+        if (
+            any(part.facts["architecture"] not in ("mdx", catalog.TRAINED) for part in parts)
+            and find_spec("torch") is None
+        ):
             return ExtraMissing(extra="torch", missing=f"PyTorch (for the model {name})")
     except StemwrightError as error:
         return error

@@ -1,0 +1,60 @@
+"""A model that somebody trained: taken in by its card, and from then on a model like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemwright.errors import BadCard, BadWeights, NameKept
+from stemwright.zoo import catalog, foreign, installed, loading, readiness
+
+pytest.importorskip("onnx", reason="needs stemwright[train]")
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from tests.train.examples import SMALL
+
+    from stemwright.nets.bandsplit import BandSplit
+    from stemwright.train.export import Provenance, export
+
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
+    graph, card = tmp_path / "mine.onnx", tmp_path / "mine.toml"
+    made_by = Provenance(recipe="mine", commit="none", scores={"test": {"vocals": 3.0, "drums": 1.0}})
+    export(BandSplit(SMALL), "mine", made_by, graph=graph, card=card)
+    return card
+
+
+def test_it_is_a_model_like_any_other(card: Path) -> None:
+    foreign.add(card, name="my-own")
+    separator = loading.load("my-own")
+    mix = np.random.default_rng(0).standard_normal((1, 2, separator.segment)).astype(np.float32)
+    np.testing.assert_allclose(separator(mix).sum(1), mix, atol=1e-3)
+    stems, experimental = loading.offered("my-own")
+    assert set(stems) - set(experimental) == {"vocals"}
+    assert installed.verify("my-own").facts["licence"] == "MIT"
+    assert readiness.obstacles(["my-own"]) == {}
+    assert loading.setup("my-own") == ("cpu", "fp32")
+
+
+def test_weights_that_are_not_those_of_the_card_are_refused(card: Path) -> None:
+    (card.parent / "mine.onnx").write_bytes(b"another graph")
+    with pytest.raises(BadWeights, match="sha256"):
+        foreign.add(card)
+    (card.parent / "mine.onnx").unlink()
+    with pytest.raises(BadWeights, match="missing"):
+        foreign.add(card)
+    assert installed.names() == []
+
+
+def test_it_does_not_hide_the_bundled_model(card: Path) -> None:
+    with pytest.raises(NameKept, match="--name"):
+        foreign.add(card, name=catalog.BUNDLED)
+
+
+def test_a_toml_that_is_no_card_is_refused(card: Path) -> None:
+    card.write_text('name = "mine"\nhome = "/etc"\n')
+    with pytest.raises(BadCard, match=r"mine\.toml"):
+        foreign.add(card)

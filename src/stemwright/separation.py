@@ -128,20 +128,19 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     `format` to `dither` are those of `Sound.of`, `names` is a template, `silent` "skip" leaves out stems with nothing
     to hear, `mix` writes the song too, `also` what is in `extras.making.KINDS`; `listen` gets every file's blocks.
     """
-    more = Extras.of(also, source)
+    more, folder = Extras.of(also, source), Path(folder)
     sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
     choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
     every, tapped = (*choice.names, MIX) if mix else choice.names, [MIX] if mix or more.need_mix else []
     rate, run = _profile(profile, model, choice.separator.rate, source := _song(source, rate), rate)
     with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
-        paths = naming.paths(Path(folder), every, song.tags, **about)
-        places = [*paths.values(), *more.place(naming, Path(folder), song.tags, choice.names, **about)]
-        tidy.enter_context(leaving_no_empty_folder(Path(folder), *{path.parent for path in places}))
-        made = tidy.enter_context(all_or_none({}))
-        waiting = tidy.enter_context(spools(Path(folder), [*choice.every, *tapped], exact=sound.is_exact))
-        clock, tap = Clock(on_progress, cancelled), waiting.get(MIX)
-        work = Work(choice, song, clock, run=run, sound=sound, tap=tap, folder=Path(folder))
+        paths = naming.paths(folder, every, song.tags, **about)
+        places = [*paths.values(), *more.place(naming, folder, song.tags, choice.names, **about)]
+        tidy.enter_context(leaving_no_empty_folder(folder, *{path.parent for path in places}))
+        made, clock = tidy.enter_context(all_or_none({})), Clock(on_progress, cancelled)
+        waiting = tidy.enter_context(spools(folder, [*choice.every, *tapped], exact=sound.is_exact))
+        work = Work(choice, song, clock, run=run, sound=sound, tap=waiting.get(MIX), folder=folder)
         with closing(work.blocks()) as finished:
             for block in finished:
                 work.each(Spool.write, [waiting[name] for name in choice.every], block)

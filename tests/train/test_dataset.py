@@ -112,3 +112,15 @@ def test_a_patch_sounds_and_a_studio_remembers_its_sources():
     assert np.abs(play_patch(np.random.default_rng(1), file, notes, 44100)).max() > 0.01
     assert np.abs(studio.soundfont_part(np.random.default_rng(2), notes, "flute")).max() > 1e-3
     assert studio.used <= {source.name for source in sources.usable("train", "soundfont")}
+
+
+@needs_sounds
+def test_a_recorded_choir_sings_the_chords():
+    from stemwright.train.compose import write_plan
+    from stemwright.train.singers import choir_part
+
+    studio = Studio(write_plan(np.random.default_rng(0), 6.0), "train", 6 * 44100)
+    part = choir_part(np.random.default_rng(3), studio)
+    assert part.sound.shape == (6 * 44100, 2)
+    assert np.abs(part.sound).max() > 1e-3
+    assert studio.used <= {source.name for source in sources.usable("train", "soundfont")}

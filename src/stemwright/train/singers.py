@@ -11,6 +11,8 @@ from stemwright.train.parts import playing_bars, voice_chord, write_melody
 from stemwright.train.score import Note, Plan
 from stemwright.train.studio import RATE, Part, Studio
 
+SAMPLED_CHOIR_SHARE = 0.25
+
 
 def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) -> dict[str, list[Part]]:
     """Parts of the vocal stems that are in the cast; the backing knows the lead."""
@@ -22,6 +24,8 @@ def sing_all(rng: np.random.Generator, studio: Studio, cast: tuple[str, ...]) ->
         parts["vocals"] = [_lead_part(rng, studio, lead)]
     if "backing_vocals" in cast:
         parts["backing_vocals"] = [_backing_part(rng, studio, lead)]
+        if studio.varied and rng.random() < SAMPLED_CHOIR_SHARE:
+            parts["backing_vocals"].append(choir_part(rng, studio))
     return parts
 
 
@@ -48,6 +52,12 @@ def _backing_part(rng: np.random.Generator, studio: Studio, lead: list[Note]) ->
     chords = chord_notes(rng, studio.plan)
     sound = singing.backing(rng, lead, chords, studio.samples / RATE, split=studio.split)
     return Part(_fitted(sound, studio.samples), "sung")
+
+
+def choir_part(rng: np.random.Generator, studio: Studio) -> Part:
+    """Recorded choirs of the soundfonts, on the chords."""
+    sound = studio.soundfont_part(rng, chord_notes(rng, studio.plan), "choir")
+    return Part(sound, "sung", level_db=float(rng.uniform(-12, 3)), width=float(rng.uniform(0.7, 1.3)))
 
 
 def chord_notes(rng: np.random.Generator, plan: Plan) -> list[Note]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemwright.train import genres, players, singers
+from stemwright.train import codec, genres, players, singers
 from stemwright.train.compose import choose_cast, write_plan
 from stemwright.train.effects import insert
 from stemwright.train.effectsounds import fx
@@ -13,7 +13,8 @@ from stemwright.train.mixing import Room, build_room, compress, loudness_db, mas
 from stemwright.train.sources import facts
 from stemwright.train.studio import RATE, Part, Studio
 
-RECIPE_VERSION = 5
+RECIPE_VERSION = 6
+CODEC_SHARE = 0.15
 
 # Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
 LEVELS = {
@@ -69,11 +70,14 @@ def render_song(
     stems = _duck(rng, plan.genre, _balance(stems))
     target = rng.uniform(*genres.by_name(plan.genre).loudness_dbfs)
     stems = master(stems, loudness_dbfs=target, glue=float(rng.uniform(0, 1)) if rng.random() < 0.7 else 0.0)
+    late = np.random.default_rng([seed, 98])
+    is_coded = studio.varied and late.random() < CODEC_SHARE
+    stems = codec.damage(late, stems) if is_coded else stems
     stems = {stem: sound for stem, sound in stems.items() if loudness_db(sound) > -60}
     speech = singers.speech_sources(split) if {"vocals", "backing_vocals"} & set(stems) else []
     return Rendered(stems, {
         "seed": seed, "seconds": seconds, "stems": list(stems), "genre": plan.genre, "bpm": round(plan.bpm, 2),
-        "key": plan.key, "sources": facts(studio.used) + speech, "recipe_version": RECIPE_VERSION,
+        "key": plan.key, "coded": is_coded, "sources": facts(studio.used) + speech, "recipe_version": RECIPE_VERSION,
     })  # fmt: skip
 
 

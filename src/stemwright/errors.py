@@ -12,9 +12,18 @@ class StemwrightError(Exception):
         self.fields = fields
         super().__init__(fields)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """From one process to another; what caused it goes along as text."""
+        fields = {key: str(value) if isinstance(value, Exception) else value for key, value in self.fields.items()}
+        return _again, (type(self), fields)
+
     def __str__(self) -> str:
         template = " ".join((self.__doc__ or "").split())
         return _Formatter().format(template, **self.fields)
+
+
+def _again(kind: type[StemwrightError], fields: dict[str, object]) -> StemwrightError:
+    return kind(**fields)
 
 
 class Misuse(StemwrightError):

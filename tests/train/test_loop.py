@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe
+from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe, SpoiledSong
 from stemwright.train import checkpoints, progress
 from stemwright.train.loop import Plan, Trainer, run
 from tests.train.examples import RECIPE, write_data
@@ -103,6 +103,13 @@ def test_half_rendered_songs_are_passed_over(tmp_path: Path) -> None:
     with pytest.raises(NoSongs, match="1 half rendered"):
         run(RECIPE, Plan(tmp_path, tmp_path / "run"))
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_a_spoiled_song_is_told_by_the_process_that_meets_it(tmp_path: Path) -> None:
+    spoiled = write_data(tmp_path) / "train" / "a" / "drums.npy"
+    spoiled.write_bytes(b"cut off")
+    with pytest.raises(SpoiledSong, match=r"drums\.npy cannot be used"):
+        run(RECIPE, Plan(tmp_path, tmp_path / "run"))
 
 
 def test_rates_rise_stay_and_fall() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import tiny  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 from upstream_files import CASES as NETS  # noqa: E402
 from upstream_files import filled, state, tones  # noqa: E402
 
@@ -17,6 +20,7 @@ from stemwright import errors  # noqa: E402
 from stemwright.engine import manners  # noqa: E402
 from stemwright.engine.separator import batch_of  # noqa: E402
 from stemwright.engine.whole import Passing  # noqa: E402
+from stemwright.nets.precision import Dense  # noqa: E402
 from stemwright.zoo import (  # noqa: E402
     converting,
     foreign,
@@ -107,6 +111,31 @@ def test_half_the_weights_give_the_same_net(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = filled(NETS["Mel-Band RoFormer"][0])(torch.from_numpy(mix)).numpy()
     assert np.allclose(networks.open_installed(model)(mix), expected, atol=1e-5)
+
+
+def resident(path: Path) -> int:
+    """Bytes of a file's pages that are in this process."""
+    parts = Path("/proc/self/smaps").read_text().split("VmFlags")
+    return sum(1024 * int(part.split("Rss:")[1].split()[0]) for part in parts if f" {path}\n" in part)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no system here tells which pages are in memory")
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16])
+def test_a_roformer_in_full_precision_gives_a_files_pages_back_and_keeps_what_is_its_own(
+    kind: torch.dtype, tmp_path: Path
+) -> None:
+    wide = replace(tiny.BS, dim=128)
+    tensors = {name: tensor.to(kind) for name, tensor in filled(wide).state_dict().items()}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    card = {"architecture": "roformer", "sizes": asdict(wide), "stems": ["vocals"], "segment": 8820}
+    model = installed.install("wide", tmp_path / "weights.safetensors", card)
+    separator = networks.open_installed(model, precision="fp32")
+    mix = tones(8820).numpy()
+    first = separator(mix)
+    assert resident(model.weights) < model.weights.stat().st_size / 4
+    assert {layer.is_mapped for layer in separator.net.modules() if isinstance(layer, Dense)} == {kind == torch.float32}
+    assert np.array_equal(separator(mix), first)
+    assert np.abs(first).max() > 0.01
 
 
 def test_a_graph_is_known_by_the_end_of_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ class Dense(nn.Linear):
     """A linear map and the activation that follows it ("none", "gelu", "tanh"): [..., inputs] → [..., outputs].
 
     In bf16 on a CPU its weights are packed for oneDNN and the activation is done inside the product. `parts` are the
-    sizes of pieces of the output that can be had alone. `is_mapped` says that nobody else holds the weights: once they
-    are packed, their pages may go.
+    sizes of pieces of the output that can be had alone. `is_mapped` says that the weights are a file's own pages, which
+    may go at any time: they come back when they are read.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class Dense(nn.Linear):
         """Packing waits for the first use: it reads all weights, and a song may need few of them."""
         self.dtype = dtype
         self._shall_pack = dtype == torch.bfloat16 and self.weight.device.type == "cpu" and _packs()
-        if not self._shall_pack:
+        if not self._shall_pack and dtype != torch.float32:
             self.to(dtype)
+            self.is_mapped = False
 
     def _pack(self) -> None:
         with _PACKING:
@@ -61,6 +62,7 @@ class Dense(nn.Linear):
             self._packed = [torch.ops.mkldnn._reorder_linear_weight(piece) for piece in pieces]
             if self.is_mapped:
                 _unmapped(self.weight)
+            self.is_mapped = False
             self.weight = nn.Parameter(torch.empty(0, dtype=self.dtype), requires_grad=False)
             self.bias = self.bias if self.bias is None else nn.Parameter(self.bias.to(self.dtype), requires_grad=False)
             self._shall_pack = False
@@ -73,6 +75,13 @@ class Dense(nn.Linear):
         if self._packed:
             return torch.ops.mkldnn._linear_pointwise(x, self._packed[part], bias, self.activation, [], "none")
         return _PLAIN[self.activation](F.linear(x, self.weight.split(self.parts)[part], bias))
+
+
+def let_go(part: nn.Module) -> None:
+    """Gives back the pages of weights that a net has done with for now: of all of them it needs a part at a time."""
+    for module in part.modules():
+        if isinstance(module, Dense) and module.is_mapped:
+            _unmapped(module.weight)
 
 
 def lowered(net: nn.Module, dtype: torch.dtype) -> nn.Module:

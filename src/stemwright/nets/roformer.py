@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stemwright.nets.precision import Dense, attend
+from stemwright.nets.precision import Dense, attend, let_go
 
 FRAMES = 16
 """Frames that a CPU works on at once where it goes over the bands."""
@@ -128,6 +128,7 @@ class Block(nn.Module):
             columns = song.transpose(0, 1)
             for frames in columns.split(FRAMES if x.device.type == "cpu" else len(columns)):
                 frames.copy_(self.band(frames.contiguous(), over_bands))
+        let_go(self)
         return x
 
 
@@ -152,7 +153,9 @@ class MaskHead(nn.Module):
         self.bands = nn.ModuleList(_mlp([config.dim, *hidden, 2 * width]) for width in widths)
 
     def forward(self, x: Tensor) -> Iterator[Tensor]:
-        return (F.glu(mlp(x[:, band]), dim=-1) for band, mlp in enumerate(self.bands))
+        for band, mlp in enumerate(self.bands):
+            yield F.glu(mlp(x[:, band]), dim=-1)
+            let_go(mlp)
 
 
 def _mlp(sizes: list[int]) -> nn.Sequential:

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import fields
 from functools import lru_cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,20 +237,30 @@ def _open_net(model: Installed, heads: list[int], precision: str) -> NetSeparato
     shortest = segment // 4 if model.facts["architecture"] in _TAKE_LESS else segment
     device, rate = machine.device(), model.facts.get("rate", 44100)
     machine.keep_pages()
-    net = _lowered(net.eval().to(device), precision)
+    _told_what_is_mapped(net.eval().to(device), model.weights)
+    net = _lowered(net, precision)
     return NetSeparator(net, chosen, rate=rate, segment=segment, hop=hop, shortest=shortest, device=device)
+
+
+def _told_what_is_mapped(net: nn.Module, weights: Path) -> None:
+    """Marks the layers whose weights are pages of this file, as the system says: those of fp16, widened, are not."""
+    from stemwright.nets.precision import Dense
+
+    pages = machine.mapped(weights)
+    for module in net.modules():
+        if isinstance(module, Dense) and module.weight.device.type == "cpu":
+            first, last = module.weight.data_ptr(), module.weight.data_ptr() + module.weight.nbytes - 1
+            module.is_mapped = any(first in part and last in part for part in pages)
 
 
 def _lowered(net: nn.Module, precision: str) -> nn.Module:
     import torch
 
-    from stemwright.nets.precision import Dense, lowered
+    from stemwright.nets.precision import lowered
 
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
     for module in net.modules():
         module.register_forward_pre_hook(lambda *_: go_on())
-        if isinstance(module, Dense):
-            module.is_mapped = True
     return lowered(net, dtypes[precision]) if precision in dtypes else net
 
 

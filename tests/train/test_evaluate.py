@@ -16,12 +16,14 @@ from stemwright.errors import (
     SilentSong,
     StemwrightError,
     UnequalStems,
+    UnknownModel,
     UnknownTitle,
 )
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train import evaluate
 from stemwright.train.making import opened
 from stemwright.train.references import references
+from stemwright.train.report import table, write
 from tests.train.examples import write_data
 
 RATE = 44100
@@ -49,15 +51,15 @@ def write_stems(folder: Path, *, seconds: dict[str, float], rate: int = RATE, le
 
 def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
     report = evaluate.evaluate(Halves(), write_data(tmp_path) / "test")
-    files = list(evaluate.write(report, tmp_path / "out"))
+    files = list(write(report, tmp_path / "out"))
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert all(path.stat().st_size > 0 for path in files)
     assert set(found["stems"]["drums"]["sdr"]) == {"model", "mixture", "constant", "classical", "oracle"}
     assert found["stems"]["drums"]["songs"] == 2
     assert found["leakage_db"]["vocals"] == pytest.approx(-6, abs=0.1)
     assert found["confusion"]["bass"]["vocals"] == pytest.approx(0.5, abs=0.01)
-    assert "oracle" in evaluate.table(report)
-    assert evaluate.table(report).splitlines()[-1].split()[:4] == ["synth", "50", "0", "50"]
+    assert "oracle" in table(report)
+    assert table(report).splitlines()[-1].split()[:4] == ["synth", "50", "0", "50"]
 
 
 def test_the_musdb_layout(tmp_path: Path) -> None:
@@ -101,7 +103,18 @@ def test_a_model_is_measured_on_what_its_stems_can_be_summed_to(tmp_path: Path) 
     assert found["rest"] == pytest.approx(0, abs=0.1)  # two of four noises beside two others
     assert found["accompaniment"] == pytest.approx(4.8, abs=0.1)
     assert set(report.leakage) == {"bass"}
-    assert "guitar" in evaluate.table(report)
+    assert "guitar" in table(report)
+
+
+def test_models_and_recipes_are_measured_by_name(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds=dict.fromkeys(("vocals", "drums"), 1.5))
+    model, recipe = (
+        evaluate.evaluate(evaluate.Named.of(name), tmp_path, rivals=False).as_json() for name in ("twelve", "fast")
+    )
+    assert set(model["stems"]["vocals"]["sdr"]) == {"model"}
+    assert model == recipe
+    with pytest.raises(UnknownModel, match="none"):
+        evaluate.Named.of("none")
 
 
 def test_a_model_of_other_stems_is_refused(tmp_path: Path) -> None:

@@ -121,11 +121,11 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_what_was_shipped_stays_when_new_weights_cannot_be_measured(tmp_path: Path) -> None:
     data, out = write_data(tmp_path), tmp_path / "shipped"
-    plan = Plan(data, tmp_path / "run", stop_at=1)
-    run(RECIPE, plan)
+    plan = Plan(data, tmp_path / "run")
+    Trainer(RECIPE, CPU).save(plan.run / "checkpoint.safetensors")
     out.mkdir()
     (out / "tiny.toml").write_text("the card before")
-    shutil.rmtree(data / "test")
+    shutil.rmtree(data / "val")
     with pytest.raises(NoReferences):
         ship(RECIPE, plan, out)
     assert [path.name for path in out.iterdir()] == ["tiny.toml"]

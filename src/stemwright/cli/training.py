@@ -199,7 +199,7 @@ def evaluate(
     folder
         Folders of stems, one for each song (MUSDB18 too), `.stem.mp4` files, or a composed data set.
     model
-        One of those that `stemwright models list` shows.
+        A model or recipe that `stemwright models list` shows.
     stem
         What a file holds whose name does not tell, as in `--stem "Take 3=drums+bass"`; may be repeated.
     limit
@@ -211,17 +211,17 @@ def evaluate(
     """
     with _needing_extra():
         from stemwright.train import evaluate as measuring
+        from stemwright.train import report as reports
         from stemwright.train import titles
-    from stemwright.zoo.loading import load
 
     mapping = dict(titles.parsed(entry) for entry in stem or [])
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # told now, not after minutes of measuring
     heard = {"on_song": _told.print, "on_problem": lambda error: _told.print(str(error), markup=False)}
-    report = measuring.evaluate(load(model), folder, mapping=mapping, limit=limit, **heard)
+    report = measuring.evaluate(measuring.Named.of(model), folder, mapping=mapping, limit=limit, **heard)
     if out is not None:
-        measuring.write(report, out)
-    text: Any = jsons.dumps(report.as_json()) if json else measuring.table(report)
+        reports.write(report, out)
+    text: Any = jsons.dumps(report.as_json()) if json else reports.table(report)
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
     if report.spoiled:
         _told.print(f"{report.spoiled} of {report.spoiled + report.songs} songs could not be measured")

@@ -23,6 +23,7 @@ from stemwright.train import checkpoints, evaluate, progress
 from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Row, Trainer, run
 from stemwright.train.recipe import Recipe
+from stemwright.train.report import Report, write
 from stemwright.train.songs import complete_songs
 from stemwright.zoo import catalog, loading, machine
 
@@ -108,7 +109,7 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
         "songs": len(complete_songs(plan.data / "train")),
         "heard": heard(plan.data / "train"),
     }
-    reports: dict[str, evaluate.Report] = {}
+    reports: dict[str, Report] = {}
     with TemporaryDirectory(prefix="unmeasured-", dir=out) as scratch:
         graph, card = Path(scratch) / f"{recipe.name}.onnx", Path(scratch) / f"{recipe.name}.toml"
         export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
@@ -119,12 +120,12 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
     graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
     export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
     for split, report in reports.items():
-        evaluate.write(report, out / split)
+        write(report, out / split)
     progress.plot(plan.run / "curve.jsonl", out / "curve.png")
     return out
 
 
-def _scores(report: evaluate.Report) -> dict[str, float]:
+def _scores(report: Report) -> dict[str, float]:
     found = {name: line.summary()["sdr"] for name, line in report.lines.items() if name in STEMS}
     return {name: sdr["model"] for name, sdr in found.items() if "model" in sdr}
 

@@ -56,3 +56,18 @@ def test_a_song_is_not_written_among_others(tmp_path: Path, capsys: pytest.Captu
     assert run(["train", "song", str(tmp_path)]) == 1
     assert "vocals.wav" in capsys.readouterr().err
     assert (tmp_path / "vocals.wav").read_bytes() == b"mine"
+
+
+def test_no_voice_at_all_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyworld", reason="needs stemwright[voices]")
+    from stemwright.train import voices
+    from stemwright.train.speakers import Speaker
+
+    mute = Speaker("none", "flite", "en", "CMU", "flite", "train", 1, ("no-such-program-here", "{file}", "{wav}"))
+    monkeypatch.setattr(voices, "every_speaker", lambda: [mute])
+    assert run(["train", "voices", str(tmp_path / "voices")]) == 1
+    told = capsys.readouterr().err
+    assert "Debian package flite" in told
+    assert "0 voices" in told

@@ -105,7 +105,7 @@ def song(
 
 
 @train.command
-def voices(folder: Path | None = None, /, *, workers: Count = 1) -> None:
+def voices(folder: Path | None = None, /, *, workers: Count = 1) -> int:
     """Build the library of voices that sing in the training songs.
 
     Parameters
@@ -117,8 +117,12 @@ def voices(folder: Path | None = None, /, *, workers: Count = 1) -> None:
     """
     with _needing_extra():
         from stemwright.train import voices as library
-    for line in library.build(folder or library.library_folder(), workers=workers):
-        _told.print(line)
+    place = folder or library.library_folder()
+    for line in library.build(place, workers=workers):
+        _told.print(line, markup=False)
+    built = sum(1 for _ in place.glob("*.npz"))
+    _told.print(f"{built} voices are in {place}")
+    return 0 if built else 1
 
 
 @train.command(name="run")

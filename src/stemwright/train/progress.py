@@ -138,7 +138,8 @@ def plot(curve: Path, picture: Path) -> None:
         for i, name in enumerate(VIEWS_OF_STEMS):
             points = [(row["step"], row[split][name]) for row in rows if name in row[split]]
             if points:
-                axis.plot(*zip(*points, strict=True), label=name, color=f"C{i % 10}", linestyle="-:"[i // 10])
+                style = {"color": f"C{i % 10}", "linestyle": "-:"[i // 10], "marker": "."}  # one point is no line
+                axis.plot(*zip(*points, strict=True), label=name, **style)
         axis.set(title=f"{split}: median SDR of 1 s, dB", xlabel="step")
         axis.grid(alpha=0.3)
     axes[1].legend()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+
+pytest.importorskip("torch")
+
+import tiny
 
 from stemwright import errors
 from stemwright.zoo import machine
-
-pytest.importorskip("torch")
 
 
 def test_a_device_that_is_asked_for_and_not_usable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +23,33 @@ def test_a_device_that_is_asked_for_and_not_usable_is_an_error(monkeypatch: pyte
         machine.device()
     monkeypatch.setenv("STEMWRIGHT_DEVICE", "cpu")
     assert machine.device() == "cpu"
+
+
+LOOK = """
+import os, sys
+from stemwright.zoo import loading, machine
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"))
+
+sys.meta_path.insert(0, Finder())
+machine.cores = lambda: int(sys.argv[1])
+loading.load("net")
+"""
+
+
+@pytest.mark.parametrize(("cores", "asked", "found"), [(2, None, "1000"), (2, "7", "7"), (64, None, "None")])
+def test_threads_of_a_small_machine_do_not_spin(
+    cores: int, asked: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path))
+    tiny.install("net", "scnet", ("vocals", "other"))
+    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command, own = [sys.executable, "-c", LOOK, str(cores)], {"GOMP_SPINCOUNT": asked} if asked else {}
+    told = subprocess.run(command, env={**kept, **own}, capture_output=True, text=True, check=True)
+    assert told.stdout == f"{found}\n"
 
 
 def test_the_precision_asked_for_comes_before_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ GPU_FILES = (("/dev", "nvidia[0-9]*"), ("/dev", "kfd"))
 
 def device() -> str:
     """The torch device: STEMWRIGHT_DEVICE, else a GPU if there is one; raises NoSuchDevice for an unusable one."""
+    _wait_briefly()
     asked = _asked()
     if asked == "auto":
         return next((name for name in ("cuda", "mps") if name in _usable()), "cpu")
@@ -35,6 +36,15 @@ def _usable() -> list[str]:
 
     known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     return [name for name, is_usable in known.items() if is_usable]
+
+
+def _wait_briefly() -> None:
+    """Before torch is loaded: its threads shall not spin for milliseconds while another process has their core.
+
+    So do those of libgomp itself where they outnumber the cores. On a larger machine a segment has several, kept hot.
+    """
+    if cores() <= MOST_ABREAST and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def precision(asked: str = "auto") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -274,6 +275,16 @@ def test_taking_in_is_left_in_its_middle_and_leaves_nothing(tmp_path: Path) -> N
     with heeding(lambda: True), pytest.raises(errors.Cancelled):
         foreign.add(tmp_path / "net.ckpt")
     assert list(installed.folder().iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_being_taken_in_stays(tmp_path: Path) -> None:
+    old, new = (installed.folder(create=True) / name for name in (".adding-old", ".adding-new"))
+    for left in (old, new):
+        left.mkdir()
+        (left / "weights.safetensors").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    foreign.add(saved(tmp_path / "net.ckpt", state("SCNet")))
+    assert sorted(path.name for path in installed.folder().iterdir()) == [".adding-new", "net"]
 
 
 def test_a_files_name_becomes_a_models_and_one_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:

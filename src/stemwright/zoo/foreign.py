@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from stemwright.zoo import catalog, converting, installed, published, recipes
 
 SECONDS = 600
 ASK_SECONDS = 0.1
+_ADDING = ".adding-"
 _PLAINLY = {
     "normalized": "normalized (the scale of its spectrum)",
     "normalised": "whether songs are brought to one level before it (they are)",
@@ -63,7 +65,7 @@ def add(
         return _trained(source, name)
     model = name or _safe(source.stem)
     _free(model, from_catalogue=facts is not None)
-    with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
+    with _scratch() as scratch:
         weights = Path(scratch) / ("weights.onnx" if converting.is_graph(source) else "weights.safetensors")
         found = convert(source, weights, config=config)
         if stems:
@@ -76,7 +78,7 @@ def _trained(source: Path, name: str | None) -> Added:
     card = catalog.read(source, home=source.parent)
     model = name or card.name
     _free(model, from_catalogue=False)
-    with tempfile.TemporaryDirectory(dir=installed.folder(create=True), prefix=".adding-") as scratch:
+    with _scratch() as scratch:
         weights = Path(scratch) / f"{model}.onnx"
         found = "missing"
         if card.weights_path.is_file():
@@ -88,6 +90,16 @@ def _trained(source: Path, name: str | None) -> Added:
         for made_anew in ("name", "weights", "sha256"):
             del facts[made_anew]
         return Added(installed.install(model, weights, facts))
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder beside the models for one conversion; those that killed processes left, older than any may be, go."""
+    models = installed.folder(create=True)
+    for left in models.glob(f"{_ADDING}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > 2 * SECONDS:
+                shutil.rmtree(left)
+    return tempfile.TemporaryDirectory(dir=models, prefix=_ADDING)
 
 
 def _completed(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The net we ship: masks that sum to one, at any level, for any number of frames."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,12 +9,16 @@ from stemwright.nets.bandsplit import STEMS, BandSplit, BandSplitConfig, two_lev
 from stemwright.nets.layers import shift
 
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
+DETAILED = replace(SMALL, details=4, learned=3)
 
 
-@pytest.fixture(scope="module")
-def net() -> BandSplit:
+@pytest.fixture(scope="module", params=[SMALL, DETAILED], ids=["plain", "details"])
+def net(request: pytest.FixtureRequest) -> BandSplit:
     torch.manual_seed(0)
-    return BandSplit(SMALL).eval()
+    net = BandSplit(request.param).eval()
+    if request.param.details:
+        torch.nn.init.normal_(net.learned.weight, std=0.2)  # it begins at zero, which would hide what it adds
+    return net
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7])
@@ -29,6 +35,15 @@ def test_level_does_not_matter(net: BandSplit) -> None:
 
 def test_silence_is_no_special_case(net: BandSplit) -> None:
     assert net(torch.zeros(1, 2, 4, 2049, 2)).isfinite().all()
+
+
+def test_learned_cues_begin_at_nothing_and_reach_the_masks() -> None:
+    net, spectrum = BandSplit(DETAILED).eval(), torch.randn(1, 2, 5, 2049, 2)
+    before = net(spectrum)
+    torch.nn.init.normal_(net.details.leave.weight)
+    torch.testing.assert_close(net(spectrum), before)
+    torch.nn.init.normal_(net.learned.weight)
+    assert (net(spectrum) - before).abs().max() > 0.01
 
 
 def test_members_of_a_family_share_it() -> None:

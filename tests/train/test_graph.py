@@ -1,5 +1,6 @@
 """The exported graph is the net, and the net can be had back from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from stemwright.train.graph import band_split_graph, read_weights
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 
 
-@pytest.fixture(scope="module")
-def both() -> tuple[BandSplit, ort.InferenceSession]:
+@pytest.fixture(scope="module", params=[SMALL, replace(SMALL, details=4, learned=3)], ids=["plain", "details"])
+def both(request: pytest.FixtureRequest) -> tuple[BandSplit, ort.InferenceSession]:
     torch.manual_seed(1)
-    net = BandSplit(SMALL).eval()
+    net = BandSplit(request.param).eval()
     for parameter in net.parameters():
         filled = parameter + 0.05 * torch.randn_like(parameter)  # layers that start at zero would hide an error
         parameter.data = filled.half().float()
@@ -39,7 +40,7 @@ def test_graph_equals_net(both: tuple[BandSplit, ort.InferenceSession], batch: i
 
 def test_a_graph_gives_its_weights_back(both: tuple[BandSplit, ort.InferenceSession], tmp_path: Path) -> None:
     onnx.save(band_split_graph(both[0]), str(tmp_path / "net.onnx"))
-    other = BandSplit(SMALL)
+    other = BandSplit(both[0].config)
     read_weights(other, tmp_path / "net.onnx")
     for one, same in zip(both[0].parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, same)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stemwright.nets.layers import BandLinear, GlobalBlock, LocalBlock
+from stemwright.nets.layers import BandLinear, Details, GlobalBlock, LocalBlock
 
 STEMS = (
     "vocals", "backing_vocals", "drums", "bass", "guitar", "keyboard",
@@ -22,6 +22,7 @@ FAMILIES = (
 )  # fmt: skip
 VIEWS = 3  # level, balance, width
 CUES = 6  # balance, its square, width; how far a column stands out of its band and of its time; how it rises
+HEARD = CUES + 2  # what the convolutions over columns hear: level, width and the cues
 EPSILON = 1e-4
 TINY = 1e-10
 
@@ -51,7 +52,10 @@ ZONES = (Zone(0, 8, 16, 1), Zone(128, 16, 16, 1), Zone(384, 64, 6, 4), Zone(768,
 
 @dataclass(frozen=True)
 class BandSplitConfig:
-    """Sizes: `width` and `head` per band and frame, `squeezed` × bands into LSTMs of `hidden`."""
+    """Sizes: `width` and `head` per band and frame, `squeezed` × bands into LSTMs of `hidden`.
+
+    `details` is the width of the convolutions over columns that find `learned` more cues; with 0 there are none.
+    """
 
     rate: int = 44100
     n_fft: int = 4096
@@ -63,6 +67,8 @@ class BandSplitConfig:
     squeezed: int = 12
     hidden: int = 192
     dilations: tuple[int, ...] = (1, 2, 4, 1)
+    details: int = 0
+    learned: int = 0
 
     @property
     def bands(self) -> int:
@@ -121,6 +127,9 @@ class BandSplit(nn.Module):
         self.skip = nn.Linear(c.width, c.head)
         self.heads = nn.ModuleList(BandLinear(z.bands, c.head, 2 * LOGITS * z.columns, gain=0.2) for z in zones)
         self.cues = BandLinear(c.bands, c.head, LOGITS * CUES, gain=0.2)
+        if c.details:
+            self.details = Details(HEARD, c.details, c.learned)
+            self.learned = BandLinear(c.bands, c.head, LOGITS * c.learned, gain=0.0)
         self.presence = nn.Linear(2 * c.hidden, LOGITS)
         nn.init.zeros_(self.presence.weight)
         self.register_buffer("slope", loudness_slope(config), persistent=False)
@@ -162,12 +171,24 @@ class BandSplit(nn.Module):
         y = F.relu(self.last(self.leave(x)) + self.skip(e))
         bands = [zone.bands for zone in self.config.zones]
         present = self.presence(heard).transpose(0, 1)[None, :, :, None, :, None]
-        weights = self.cues(y).unflatten(-1, (LOGITS, CUES)).split(bands)
-        parts = zip(self.heads, y.split(bands), weights, features, strict=True)
+        cues = [self.cue(f) for f in features]
+        weights = self.cues(y).unflatten(-1, (LOGITS, CUES))
+        if self.config.details:
+            weights = torch.cat((weights, self.learned(y).unflatten(-1, (LOGITS, self.config.learned))), -1)
+            cues = [torch.cat(pair, 3) for pair in zip(cues, self._learned_cues(features, cues), strict=True)]
+        parts = zip(self.heads, y.split(bands), weights.split(bands), cues, strict=True)
         return [
-            head(part).unflatten(-1, (2, LOGITS, -1)) + (present + (w @ self.cue(f).to(w.dtype)).unsqueeze(3))
-            for head, part, w, f in parts
+            head(part).unflatten(-1, (2, LOGITS, -1)) + (present + (w @ c.to(w.dtype)).unsqueeze(3))
+            for head, part, w, c in parts
         ]
+
+    def _learned_cues(self, features: list[Tensor], cues: list[Tensor]) -> list[Tensor]:
+        """Per zone [bands, batch, frames, learned, columns], found where all columns lie side by side."""
+        heard = [torch.cat((f.movedim(-1, 3)[:, :, :, ::2], c), 3) for f, c in zip(features, cues, strict=True)]
+        found = self.details(torch.cat([h.permute(1, 3, 2, 0, 4).flatten(3) for h in heard], -1))
+        shapes = [(zone.bands, zone.columns) for zone in self.config.zones]
+        zones = zip(found.split([bands * columns for bands, columns in shapes], 3), shapes, strict=True)
+        return [part.unflatten(3, shape).permute(3, 0, 2, 1, 4).float() for part, shape in zones]
 
     @staticmethod
     def cue(features: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Layers on a field of bands [bands, batch, time, width]: one weight per band, local shifts, a path over all bands."""
+"""Layers on a field of bands [bands, batch, time, width]: one weight per band, local shifts, a path over all bands.
+
+Beside them `Details`, which sees the columns themselves.
+"""
 
 from __future__ import annotations
 
@@ -74,3 +77,20 @@ class GlobalBlock(nn.Module):
         heard = self.lstm(self.level(y))[0]
         y = F.relu(self.spread(heard))
         return x + self.unsqueeze(y.view(time, batch, bands, -1).permute(2, 1, 0, 3)), heard
+
+
+class Details(nn.Module):
+    """Convolutions over time and columns: [batch, heard, time, columns] → [batch, learned, time, columns]."""
+
+    def __init__(self, heard: int, width: int, learned: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(heard, width, 3, padding=1)
+        steps = ((2, 1), (4, 2))  # in time and columns
+        self.deeper = nn.ModuleList(nn.Conv2d(width, width, 3, padding=step, dilation=step) for step in steps)
+        self.leave = nn.Conv2d(width, learned, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
+        for convolution in self.deeper:
+            x = x + F.relu(convolution(x))
+        return self.leave(x)

@@ -16,9 +16,9 @@ from torch import nn
 
 from stemwright.errors import BadCheckpoint
 from stemwright.nets.bandsplit import (
-    CUES,
     EPSILON,
     FAMILIES,
+    HEARD,
     LOGITS,
     SHARING,
     STEMS,
@@ -134,12 +134,14 @@ def _write(g: GraphWriter, net: BandSplit) -> None:
     y = g.op("Add", _linear(g, net.last, _norm(g, net.leave, x)), _linear(g, net.skip, e))
     y = g.op("Relu", y)
     sizes = [zone.bands for zone in zones]
-    parts = zip(g.split(y, sizes, 0), g.split(_band_linear(g, net.cues, y), sizes, 0), strict=True)
     present = _presence(g, net.presence, heard)
-    logits = [
-        _logits(g, zone, _band_linear(g, head, part), _cued(g, weights, view, present))
-        for zone, head, (part, weights), view in zip(zones, _bands(net.heads), parts, views, strict=True)
-    ]
+    cues = [_cues(g, view) for view in views]
+    added = [g.op("Add", cued, present) for cued in _weighed(g, net, _band_linear(g, net.cues, y), cues)]
+    if net.config.details:
+        found = _weighed(g, net, _band_linear(g, net.learned, y), _learned_cues(g, net, views, cues))
+        added = [g.op("Add", *pair) for pair in zip(added, found, strict=True)]
+    parts = zip(zones, _bands(net.heads), g.split(y, sizes, 0), added, strict=True)
+    logits = [_logits(g, zone, _band_linear(g, head, part), cued) for zone, head, part, cued in parts]
     _masks(g, g.op("Concat", *logits, axis=4))
 
 
@@ -202,8 +204,8 @@ def _presence(g: GraphWriter, layer: nn.Linear, heard: str) -> str:
     return g.op("Unsqueeze", present, g.integers([0]))
 
 
-def _cued(g: GraphWriter, weights: str, views: Names, present: str) -> str:
-    """What the cues of every column add to its logits: [bands, batch, frames, LOGITS, columns]."""
+def _cues(g: GraphWriter, views: Names) -> str:
+    """The cues of every column: [bands, batch, frames, CUES, columns]."""
     level, balance, width = views
     first, last = g.slice(level, 0, 1, 2), g.slice(level, -1, 2**31, 2)
     before = g.op("Concat", first, g.slice(level, 0, -1, 2), axis=2)
@@ -212,9 +214,42 @@ def _cued(g: GraphWriter, weights: str, views: Names, present: str) -> str:
     cues = [balance, g.op("Mul", balance, balance), g.op("Sub", width, g.constant(0.5))]
     cues += [g.op("Sub", level, g.op("ReduceMean", level, axes=[3], keepdims=1))]
     cues += [g.op("Sub", level, around), g.op("Sub", after, before)]
-    stacked = g.op("Concat", *(g.op("Unsqueeze", cue, g.integers([3])) for cue in cues), axis=3)
-    shape = g.op("Concat", g.slice(g.op("Shape", weights), 0, 3, 0), g.integers([LOGITS, CUES]), axis=0)
-    return g.op("Add", g.op("MatMul", g.op("Reshape", weights, shape), stacked), present)
+    return g.op("Concat", *(g.op("Unsqueeze", cue, g.integers([3])) for cue in cues), axis=3)
+
+
+def _weighed(g: GraphWriter, net: BandSplit, weights: str, cues: Names) -> Names:
+    """What cues add to the logits of their columns, per zone: [bands, batch, frames, LOGITS, columns]."""
+    zones = net.config.zones
+    lead = g.slice(g.op("Shape", weights), 1, 3, 0)
+    parts = zip(zones, g.split(weights, [zone.bands for zone in zones], 0), cues, strict=True)
+    found = []
+    for zone, part, cue in parts:
+        shape = g.op("Concat", g.integers([zone.bands]), lead, g.integers([LOGITS, -1]), axis=0)
+        found.append(g.op("MatMul", g.op("Reshape", part, shape), cue))
+    return found
+
+
+def _learned_cues(g: GraphWriter, net: BandSplit, views: list[Names], cues: Names) -> Names:
+    """Cues found by convolutions over time and columns, per zone: [bands, batch, frames, learned, columns]."""
+    zones, layers, grids = net.config.zones, net.details, []
+    for zone, (level, _, width), cue in zip(zones, views, cues, strict=True):
+        own = [g.op("Unsqueeze", view, g.integers([3])) for view in (level, width)]
+        grid = g.op("Transpose", g.op("Concat", *own, cue, axis=3), perm=[1, 3, 2, 0, 4])
+        grids.append(g.reshape(grid, 0, HEARD, 0, zone.bands * zone.columns))
+    x = g.op("Relu", _convolution(g, layers.first, g.op("Concat", *grids, axis=3)))
+    for layer in layers.deeper:
+        assert isinstance(layer, nn.Conv2d)
+        x = g.op("Add", x, g.op("Relu", _convolution(g, layer, x)))
+    found = g.split(_convolution(g, layers.leave, x), [zone.bands * zone.columns for zone in zones], 3)
+    apart = [g.reshape(f, 0, net.config.learned, 0, z.bands, z.columns) for f, z in zip(found, zones, strict=True)]
+    return [g.op("Transpose", part, perm=[3, 0, 2, 1, 4]) for part in apart]
+
+
+def _convolution(g: GraphWriter, layer: nn.Conv2d, x: str) -> str:
+    assert layer.bias is not None
+    pads = [int(pad) for pad in (*layer.padding, *layer.padding)]
+    weights = (g.weight(layer.weight), g.weight(layer.bias))
+    return g.op("Conv", x, *weights, pads=pads, dilations=list(layer.dilation), kernel_shape=list(layer.kernel_size))
 
 
 def _band_linear(g: GraphWriter, layer: BandLinear, x: str) -> str:

@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import os
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def pytest_configure() -> None:
-    """Started in the background by a shell, we would hand our ignored SIGINT on to every command under test."""
+    """What is wrong with how we were started.
+
+    In the background of a shell we would hand our ignored SIGINT on to every command under test, and beside other work
+    the threads of torch, which is loaded before `machine.device` is asked, would spin for their cores.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -63,9 +63,9 @@ def open_graph(path: Path, *, threads: int | None = None) -> Graph:
 
 def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:
     """The first output of a graph, which stops within itself where `go_on` says so, or an interrupt."""
-    from onnxruntime import RunOptions
+    import onnxruntime
 
-    options = RunOptions()
+    options = onnxruntime.RunOptions()
     with ThreadPoolExecutor(1, thread_name_prefix="graph") as thread:
         running = thread.submit(session.run, None, given, options)
         try:

@@ -25,6 +25,17 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield fleet
 
 
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """What a command that runs in this process does with signals ends with its test: a worker's are for good."""
+    before = {n: handler for n in (signal.SIGINT, signal.SIGTERM) if (handler := signal.getsignal(n)) is not None}
+    signal.set_wakeup_fd(woken := signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+
+
 def pytest_configure() -> None:
     """What is wrong with how we were started.
 

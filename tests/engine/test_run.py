@@ -1,6 +1,7 @@
 """A whole song through a separator, at any rate, in a pipeline."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
@@ -95,6 +96,30 @@ def test_what_asks_whether_it_shall_stop_is_heard_within_a_segment() -> None:
     with heeding(lambda: next(asked, True)), pytest.raises(Cancelled):
         joined(run(Toy(for_ever, **LOSSY), [noise(10000)]))
     go_on()
+
+
+def test_an_interrupt_into_the_start_of_a_thread_leaves_nobody_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool does not know of such a thread."""
+    begun, ended, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def endless() -> Iterator[int]:
+        try:
+            begun.set()
+            while True:
+                go_on()
+                yield from ()
+        finally:
+            ended.set()
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        begun.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead(endless()))
+    assert ended.is_set()
 
 
 @given(st.lists(st.integers(), max_size=20))

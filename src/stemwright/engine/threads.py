@@ -5,31 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from threading import Event
+from threading import Condition
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from stemwright.engine.progress import heed
+from stemwright.errors import Cancelled
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool whose work heeds what the one who submits it heeds, and ends at its next `go_on` once the pool is left."""
+    """A pool whose work heeds what the one who submits it heeds, and ends at its next `go_on` once the pool is left.
+
+    Who leaves waits for all work that has begun; none begins after that. The pool itself does not know of a thread
+    whose start an interrupt broke into.
+    """
 
     def __init__(self, most: int, name: str) -> None:
         super().__init__(most, thread_name_prefix=name)
-        self._left = Event()
+        self._is_left, self._at_work, self._change = False, 0, Condition()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Calls fn in a thread, in a copy of this context."""
         context = copy_context()
-        context.run(heed, self._left.is_set)
-        return super().submit(context.run, fn, *args, **kwargs)
+        context.run(heed, lambda: self._is_left)
+        return super().submit(self._work, lambda: context.run(fn, *args, **kwargs))
+
+    def _work(self, call: Callable[[], T]) -> T:
+        with self._change:
+            if self._is_left:
+                raise Cancelled
+            self._at_work += 1
+        try:
+            return call()
+        finally:
+            with self._change:
+                self._at_work -= 1
+                self._change.notify_all()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        self._left.set()
+        with self._change:
+            self._is_left = True
+            self._change.wait_for(lambda: not self._at_work)
         return super().__exit__(kind, error, trace)

@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp
+WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp tests/zoo
 
 .DEFAULT_GOAL := help
 
@@ -70,7 +70,7 @@ test: $(VENV)/.dev console  ## the whole suite
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	@# Killing is mostly waiting: it runs beside the rest, and tells at the end. The player is real time, and runs alone.
+	@# Killing is mostly waiting: it runs beside the rest, with what needs no service, and tells at the end. The player is real time, and runs alone.
 	@$(BIN)/pytest $(WAITING) >.waiting.log 2>&1 & waiting=$$!; \
 	$(BIN)/pytest $(WAITING:%=--ignore=%) --ignore=tests/browser; rest=$$?; \
 	wait $$waiting; waited=$$?; cat .waiting.log; \

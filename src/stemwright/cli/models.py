@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
+
+_UNTOLD = ("mask_bins", "stft", "home")
+"""Facts of a card that nobody wants to read, such as the edges of 592 mask columns."""
+
 Flag = Annotated[bool, Parameter(negative=())]
 AtOnce = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Sorting = Literal["name", "use", "size", "licence", "score"]
@@ -351,7 +355,7 @@ def _installed(model: Installed) -> dict[str, Any]:
     facts = {
         key: value
         for key, value in model.facts.items()
-        if key not in ("assumed", "contradictions", "left_out", "mask_bins", "stft")
+        if key not in ("assumed", "contradictions", "left_out", *_UNTOLD)
     }
     return {"licence": "unknown", **facts, "bytes": _bytes(model), "here": True, **_here(model)}
 
@@ -382,8 +386,8 @@ def _published(card: published.Published) -> dict[str, Any]:
 
 
 def _facts(card: catalog.Card) -> dict[str, Any]:
-    """What a person may want to know of a card: not the edges of 592 mask columns."""
-    facts = {field: value for field, value in asdict(card).items() if field not in ("mask_bins", "stft", "home")}
+    """What a person may want to know of a card."""
+    facts = {field: value for field, value in asdict(card).items() if field not in _UNTOLD}
     return facts | {"segment_seconds": round(card.segment_seconds, 3)}
 
 

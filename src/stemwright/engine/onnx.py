@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.progress import go_on
+from stemwright.engine.progress import ASK_SECONDS, go_on
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Stft
+from stemwright.engine.threads import Threads
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-ASK_SECONDS = 0.1
 
 
 class Graph(Protocol):
@@ -66,9 +65,9 @@ def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:
     import onnxruntime
 
     options = onnxruntime.RunOptions()
-    with ThreadPoolExecutor(1, thread_name_prefix="graph") as thread:
-        running = thread.submit(session.run, None, given, options)
+    with Threads(1, "graph") as thread:
         try:
+            running = thread.submit(session.run, None, given, options)
             while not wait([running], ASK_SECONDS).done:
                 go_on()
         except BaseException:

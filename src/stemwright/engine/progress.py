@@ -23,6 +23,9 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
 
+ASK_SECONDS = 0.1
+"""How often who waits for work that cannot ask asks in its place."""
+
 _HEEDED: ContextVar[tuple[IsCancelled, ...]] = ContextVar("heeded", default=())
 
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from stemwright.engine.spectrum import Stft
-from stemwright.train.mixing import RATE
+from stemwright.train.mixing import RATE, under_ceiling
 
 STFT = Stft(2048, 512)
 BANDS = 24  # about as many as the ear has, equally wide in Bark
-CEILING = 0.97
 
 
 def damage(rng: np.random.Generator, stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -20,9 +19,7 @@ def damage(rng: np.random.Generator, stems: dict[str, np.ndarray]) -> dict[str, 
     spectra = {name: STFT.forward(np.pad(sound.T, padding)) for name, sound in stems.items()}
     gains = _gains(rng, np.asarray(sum(spectra.values())))
     damaged = {name: _samples(spectrum * gains)[:, :samples].T for name, spectrum in spectra.items()}
-    loudest = [*damaged.values(), np.asarray(sum(damaged.values()))]
-    top = max(float(np.abs(sound).max(initial=0)) for sound in loudest)
-    return {name: np.ascontiguousarray(sound * min(1.0, CEILING / max(top, 1e-9))) for name, sound in damaged.items()}
+    return under_ceiling(damaged, np.asarray(sum(damaged.values())))
 
 
 def _gains(rng: np.random.Generator, mix: np.ndarray) -> np.ndarray:

@@ -52,6 +52,11 @@ class Plan:
     finish_steps: int | None = None
     start: Path | None = None
 
+    @property
+    def checkpoint(self) -> Path:
+        """All that the run needs to go on."""
+        return self.run / "checkpoint.safetensors"
+
 
 class Trainer:
     """Net, average and optimisers, and the step they are at."""
@@ -137,10 +142,9 @@ def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:
 
 def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: None) -> BandSplit:
     """Trains to the end of the recipe (or of the plan) and returns the averaged net; `on_row` sees the curve grow."""
-    device, checkpoint = torch.device(plan.device), plan.run / "checkpoint.safetensors"
-    trainer = Trainer(recipe, device)
-    if checkpoint.exists():
-        trainer.restore(checkpoint)
+    trainer = Trainer(recipe, torch.device(plan.device))
+    if plan.checkpoint.exists():
+        trainer.restore(plan.checkpoint)
     elif plan.start is not None:
         for net in (trainer.net, trainer.average):
             read_weights(net, plan.start)
@@ -151,7 +155,7 @@ def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: No
     feed = Feed(plan.data / "train", recipe.sizes, recipe.net, recipe.seed, plan.workers)
     with batches(feed, trainer.step) as stream:
         _steps(trainer, plan, stream, end, on_row)
-    trainer.save(checkpoint)
+    trainer.save(plan.checkpoint)
     return trainer.average
 
 
@@ -166,7 +170,7 @@ def _steps(trainer: Trainer, plan: Plan, stream: Iterator[Targets], end: int, on
         losses.append(trainer.train(to_torch(next(stream), trainer.device)))
         trainer.seconds += time.monotonic() - started
         if trainer.step % plan.save_every == 0:
-            trainer.save(plan.run / "checkpoint.safetensors")
+            trainer.save(plan.checkpoint)
         if trainer.step % 50 == 0 or trainer.step == end:
             row: Row = {"step": trainer.step, "seconds": round(trainer.seconds, 1), "loss": sum(losses) / len(losses)}
             row["rate"] = trainer.rate()

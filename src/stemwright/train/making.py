@@ -52,8 +52,8 @@ def make(
 
     plan, songs = plan_of(recipe, folder, course), recipe.songs
     machine.refuse(course.device, "--device")
-    if _checkpoint(plan).exists():
-        checkpoints.facts_of(_checkpoint(plan), recipe=recipe.fingerprint)
+    if plan.checkpoint.exists():
+        checkpoints.facts_of(plan.checkpoint, recipe=recipe.fingerprint)
     with _alone(plan.run):
         for split in ("train", "val", "test"):
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
@@ -61,10 +61,6 @@ def make(
             compose(folder, count, seconds, split=split, workers=course.workers, on_song=told)
         run(recipe, plan, on_row)
         return ship(recipe, plan, folder / "shipped", on_step=on_step)
-
-
-def _checkpoint(plan: Plan) -> Path:
-    return plan.run / "checkpoint.safetensors"
 
 
 def _told(on_step: Step, split: str, song: dict[str, Any]) -> None:
@@ -95,10 +91,10 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
 
     Nothing in `out` is touched before all is measured. Raises NoRun, and what measuring raises.
     """
-    if not _checkpoint(plan).exists():
+    if not plan.checkpoint.exists():
         raise NoRun(recipe=recipe.name, folder=plan.run)
     trainer = Trainer(recipe, torch.device("cpu"))
-    trainer.restore(_checkpoint(plan))
+    trainer.restore(plan.checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {
         "recipe": recipe.name,

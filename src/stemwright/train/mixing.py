@@ -9,6 +9,7 @@ import scipy.fft
 import scipy.signal
 
 RATE = 44100
+CEILING = 0.97
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -228,7 +229,7 @@ def _limit_curve(peak, ceiling, hold, release):  # type: ignore[no-untyped-def]
 
 
 def master(
-    stems: dict[str, np.ndarray], *, loudness_dbfs: float, glue: float = 0.0, ceiling: float = 0.97
+    stems: dict[str, np.ndarray], *, loudness_dbfs: float, glue: float = 0.0, ceiling: float = CEILING
 ) -> dict[str, np.ndarray]:
     """Bus compressor and limiter as ONE gain curve for all stems, so that they still sum to the mix.
 
@@ -244,5 +245,11 @@ def master(
         gain = gain * pressed[:, 0] * np.float32(makeup)
     gain = gain * _limit_curve(np.abs(mix).max(1) * gain, ceiling, 200.0, 0.08)
     mastered = {name: stem * gain[:, None] for name, stem in stems.items()}
-    top = max(float(np.abs(stem).max()) for stem in [*mastered.values(), mix * gain[:, None]])
-    return {name: (stem * min(1.0, ceiling / top)).astype(np.float32) for name, stem in mastered.items()}
+    return under_ceiling(mastered, mix * gain[:, None], ceiling)
+
+
+def under_ceiling(stems: dict[str, np.ndarray], mix: np.ndarray, ceiling: float = CEILING) -> dict[str, np.ndarray]:
+    """Stems [n, 2], all turned down alike where one of them, or their mix, exceeds the ceiling."""
+    top = max(float(np.abs(sound).max(initial=0)) for sound in [*stems.values(), mix])
+    factor = min(1.0, ceiling / max(top, 1e-9))
+    return {name: np.ascontiguousarray(stem * factor, np.float32) for name, stem in stems.items()}

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from stemwright import errors
-from stemwright.engine.progress import go_on
+from stemwright.engine.progress import ASK_SECONDS, go_on
 from stemwright.zoo import catalog, converting, installed, published, recipes
 
 SECONDS = 600
-ASK_SECONDS = 0.1
 _ADDING = ".adding-"
 _PLAINLY = {
     "normalized": "normalized (the scale of its spectrum)",

@@ -44,7 +44,7 @@ def test_a_checkpoint_is_taken_in_verified_and_removed(tmp_path: Path, capsys: p
 def test_the_public_models_are_listed_by_use_stem_and_licence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list", "--stem", "vocals", "--licences", "permissive", "--sort", "size", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["models"]
-    assert [model["name"] for model in listed[:3]] == ["twelve", "scnet-small", "kim-mel-vocals"]
+    assert [model["name"] for model in listed[:3]] == ["twelve", "scnet-small", "scnet-large"]
 
 
 def test_a_use_that_no_model_has_is_said(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,8 +77,8 @@ def test_pulling_a_recipe_pulls_what_the_policy_allows_and_says_what_it_does_not
     monkeypatch.setenv("STEMWRIGHT_OFFLINE", "1")
     assert run(["models", "pull", "vocals"]) == 1
     said = capsys.readouterr().err
-    assert "kim-mel-vocals: licence MIT" in said
-    assert "resurrection-vocals" in said
+    assert "becruily-deux: licence CC-BY-NC-4.0" in said
+    assert "leap-xe: licence none stated" in said
     assert not list(models.glob("*/card.toml"))
 
 
@@ -208,18 +208,18 @@ def test_pulling_tells_what_was_assumed_and_contradicted_and_the_card_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save(state("SCNet"), tmp_path / "net.ckpt")
-    card = published.published("scnet-large")
+    card = published.published("scnet-xl")
     assert card.weights
     assert card.config
     with serving() as server:
-        server.files[f"/scnet-large/{card.weights.file}"] = (tmp_path / "net.ckpt").read_bytes()
-        server.files[f"/scnet-large/{card.config.file}"] = b"model: {num_dplayer: 6}"
+        server.files[f"/scnet-xl/{card.weights.file}"] = (tmp_path / "net.ckpt").read_bytes()
+        server.files[f"/scnet-xl/{card.config.file}"] = b"model: {num_dplayer: 6}"
         monkeypatch.setenv("STEMWRIGHT_MIRROR", server.url)
-        assert run(["models", "pull", "scnet-large"]) == 0
+        assert run(["models", "pull", "scnet-xl", "--yes"]) == 0
     said = capsys.readouterr().out
     assert "dual_paths: the tensors say 4, the configuration 6" in said
     assert "nothing in the files states shares" in said
-    assert run(["models", "show", "scnet-large", "--json"]) == 0
+    assert run(["models", "show", "scnet-xl", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [note in said for note in shown["read"]] == [True, True]
     assert shown["normalised"]
@@ -239,4 +239,4 @@ def test_a_model_that_was_taken_in_is_listed_with_its_stems(capsys: pytest.Captu
     assert run(["models", "list", "--here"]) == 0
     assert "harp, rest  scnet" in capsys.readouterr().out
     assert run(["models", "list", "--use", "four"]) == 0
-    assert "resurrection-vocals" in capsys.readouterr().out  # nothing is cut off where there is no terminal
+    assert "becruily-deux" in capsys.readouterr().out  # nothing is cut off where there is no terminal

@@ -13,7 +13,7 @@ import pytest
 from unreliable import Server, serving
 
 from stemwright import errors
-from stemwright.zoo import fetch, foreign, installed, published
+from stemwright.zoo import fetch, foreign, installed, networks, published
 from stemwright.zoo.fetch import Fetched, Settings
 from stemwright.zoo.published import Download, Published
 
@@ -249,7 +249,11 @@ def test_every_published_card_is_sound() -> None:
     cards = published.listing()
     assert len(cards) >= 45
     for each in cards:
-        assert each.members or each.weights is None or all(url.startswith("https://") for url in each.weights.urls)
+        for part in filter(None, (each.weights, each.config)):
+            assert all(url.startswith("https://") for url in part.urls)
+            assert part.sha256 is None or len(part.sha256) == 64
+        assert each.members or (each.weights and each.weights.urls)
+        assert each.members or each.architecture in (*networks.NETS, "mdx")
         assert all(score.metric for score in each.scores)
         assert set(each.members) <= set(published.names())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from stemwright.zoo import (  # noqa: E402
     mdx_nets,
     networks,
     profiles,
+    published,
 )
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -58,6 +60,22 @@ def test_what_a_model_of_one_stem_leaves_is_the_other(tmp_path: Path) -> None:
     done = stemwright.separate(SONG, rate=44100, model="one", two=True)
     assert list(done.stems) == ["vocals", "instrumental"]
     assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
+
+
+@pytest.mark.parametrize("stem", ["other", "Other"])
+def test_what_a_model_of_the_rest_leaves_has_a_name_of_its_own(stem: str, tmp_path: Path) -> None:
+    add(tmp_path, "BS-RoFormer, skips, 2 deep", "one", (stem,))
+    done = stemwright.separate(SONG, rate=44100, model="one")
+    assert list(done.stems) == [stem, "no_other"]
+    assert np.abs(sum(done.stems.values()) - SONG).max() < 1e-5
+
+
+def test_the_table_has_every_graph_that_a_card_knows_by_its_bytes() -> None:
+    table = tomllib.loads(mdx_nets.TABLE.read_text("utf-8"))
+    cards = [card for card in published.listing() if card.architecture == "mdx"]
+    assert cards
+    for card in cards:
+        assert table[card.md5_tail or ""]["stem"] == card.stems[0]
 
 
 def test_of_many_heads_only_those_asked_for_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,8 +130,8 @@ def test_a_recipe_whose_models_are_missing_says_what_to_pull() -> None:
     with pytest.raises(errors.RecipeIncomplete) as raised:
         stemwright.separate(SONG, rate=44100, model="four-permissive")
     said = str(raised.value)
-    assert "kim-mel-vocals (913 MB, licence MIT), scnet-large (of unknown size, licence MIT)" in said
-    assert "913 MB and 1 of unknown size in all" in said
+    assert "kim-mel-vocals (913 MB, licence MIT), scnet-large (169 MB, licence MIT)" in said
+    assert "1082 MB in all" in said
     assert "stemwright models pull four-permissive" in said
 
 

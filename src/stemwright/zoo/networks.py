@@ -122,7 +122,8 @@ def covering(stems: tuple[str, ...]) -> tuple[str, ...]:
     """A net's stems, and one for what they leave of the mix where they do not cover it."""
     if 1 < len(stems) <= MOST_THAT_COVER:
         return stems
-    return (*stems, OPPOSITES.get(stems[0], "other") if len(stems) == 1 else "other")
+    rest = OPPOSITES.get(stems[0].casefold(), "other") if len(stems) == 1 else "other"
+    return (*stems, f"no_{rest}" if rest in map(str.casefold, stems) else rest)
 
 
 class WithRest:

@@ -176,16 +176,18 @@ _ORDERS: dict[str, Callable[[Published], Any]] = {
     "size": lambda card: (card.bytes is None, card.bytes, card.name),
     "licence": lambda card: (list(ALLOWED["any"]).index(card.licence_class), card.name),
 }
-_TELLING = ("vocals", "average")
-"""Stems whose scores say most of a model, best first."""
 
 
 def measure(cards: Sequence[Published], stem: str | None = None) -> tuple[str, str] | None:
-    """The metric and stem in which most of these cards have a score, of `stem` if there is one: only those compare."""
+    """The metric and stem in which most of these cards have a score, of `stem` if there is one: only those compare.
+
+    Without one, the average of a model's stems is it where most of those that have a score have that.
+    """
     found = [(each.metric, each.stem) for card in cards for each in card.scores]
     counts = Counter([each for each in found if each[1] == stem] or found)
-    ranks = {name: len(_TELLING) - place for place, name in enumerate(_TELLING)}
-    return max(sorted(counts), key=lambda each: (counts[each], ranks.get(each[1], 0)), default=None)
+    most = sum(1 for card in cards if card.scores) / 2
+    averages = [each for each in counts if each[1] == "average" and counts[each] > most]
+    return max(averages or sorted(counts), key=lambda each: (counts[each], each[1] == "vocals"), default=None)
 
 
 def score(card: Published, chosen: tuple[str, str] | None) -> float | None:

@@ -535,6 +535,10 @@ class FetchTimeout(AddressError):
     """The address did not answer in full within {seconds:.0f} s."""
 
 
+class FetchCutOff(AddressError):
+    """The connection broke off after {size} bytes, before the file's end. Try again."""
+
+
 class FetchTooLarge(AddressError):
     """The address gives more than the limit of {max_bytes} bytes."""
 

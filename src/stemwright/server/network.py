@@ -113,7 +113,7 @@ class Client:
 
         Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` after a
         failure. Raises an AddressError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects,
-        BadStatus, FetchedPage, Unreachable.
+        BadStatus, FetchedPage, FetchCutOff, Unreachable; OSError where it cannot be written here.
         """
         deadline = time.monotonic() + seconds
         for _ in range(_REDIRECTS + 1):
@@ -262,8 +262,17 @@ def _told(seconds: float) -> Iterator[None]:
         yield
     except httpcore2.TimeoutException:
         raise errors.FetchTimeout(seconds=seconds) from None
-    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as fault:
-        raise errors.Unreachable(reason=type(fault).__name__) from None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ConnectionError) as fault:
+        raise errors.Unreachable(reason=_reason(fault)) from None
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault.__context__, ssl.SSLError):
+        return "no TLS connection that can be trusted"
+    if isinstance(fault, httpcore2.ConnectError):
+        return "no connection"
+    is_nonsense = isinstance(fault, (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol))
+    return "it does not answer as HTTP does" if is_nonsense else "the connection broke off"
 
 
 def _resolve(host: str, port: int) -> Iterable[str]:
@@ -386,9 +395,12 @@ def _store(answer: httpcore2.Response, url: str, path: Path, *, max_bytes: int) 
 def _written(answer: httpcore2.Response, path: Path, max_bytes: int) -> int:
     size = 0
     with path.open("wb") as file:
-        for chunk in answer.iter_stream():
-            size += len(chunk)
-            if size > max_bytes:
-                raise errors.FetchTooLarge(max_bytes=max_bytes)
-            file.write(chunk)
+        try:
+            for chunk in answer.iter_stream():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise errors.FetchTooLarge(max_bytes=max_bytes)
+                file.write(chunk)
+        except (httpcore2.NetworkError, httpcore2.ProtocolError):
+            raise errors.FetchCutOff(size=size) from None
     return size

@@ -79,6 +79,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.BadUrl: Meaning.INVALID,
     errors.BlockedAddress: Meaning.INVALID,
     errors.Unreachable: Meaning.INVALID,
+    errors.FetchCutOff: Meaning.INVALID,
     errors.FetchTimeout: Meaning.INVALID,
     errors.FetchTooLarge: Meaning.TOO_LARGE,
     errors.TooManyRedirects: Meaning.INVALID,

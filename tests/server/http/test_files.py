@@ -124,6 +124,15 @@ def test_a_download_link_for_a_file_of_ones_own(caller: Caller, url: str) -> Non
     assert caller.http.post("/api/v1/common/download-url", json={"url": url}).json()["data"] == url
 
 
+def test_there_is_no_link_for_a_file_whose_time_is_over(house: House, dialect: str) -> None:
+    caller = house.caller(dialect=dialect)
+    task_id = caller.created()
+    house.finish(task_id)
+    url = caller.record(task_id)["response"]["vocalUrl"]
+    house.execute(f"UPDATE tasks SET expires = 1 WHERE id = '{task_id}'")
+    assert caller.http.post("/api/v1/common/download-url", json={"url": url}).json()["code"] == 410
+
+
 @pytest.mark.parametrize("wrong", ["https://example.com/x.mp3", "nonsense", "{house}/s/nothing.mp3", "{house}/docs"])
 def test_a_link_for_anything_else_is_wrong(house: House, dialect: str, wrong: str) -> None:
     caller = house.caller(dialect=dialect)

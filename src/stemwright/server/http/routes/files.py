@@ -75,9 +75,10 @@ def download_url(call: Call) -> ASGIApp:
         raise errors.WrongUrl
     with call.api.database.read() as tx:
         track, stem = tracks.by_blob(tx, blob), tasks.by_stem(tx, blob)
-    owner = track.account_id if track else stem[0].account_id if stem else None
-    if owner != call.caller.account_id:
+    kept = track or (stem[0] if stem else None)
+    if kept is None or kept.account_id != call.caller.account_id:
         raise errors.WrongUrl
+    _refuse_gone(kept, blob, call.now)
     return answers.success(f"{call.base_url.rstrip('/')}/s/{blob}")
 
 
@@ -90,9 +91,13 @@ def _kept(call: Call, name: str) -> tuple[int | None, int | None]:
         size = found[1].bytes if found else kept.bytes if isinstance(kept, tracks.Track) else None
     if kept is None:
         raise errors.BlobNotFound(name=name)
-    if kept.gone is not None or (kept.expires is not None and kept.expires <= call.now):
-        raise errors.FileGone(name=name)
+    _refuse_gone(kept, name, call.now)
     return size, kept.expires
+
+
+def _refuse_gone(kept: tasks.Task | tracks.Track, name: str, now: int) -> None:
+    if kept.gone is not None or (kept.expires is not None and kept.expires <= now):
+        raise errors.FileGone(name=name)
 
 
 def _caching(expires: int | None, now: int) -> str:

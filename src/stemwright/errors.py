@@ -452,8 +452,7 @@ class BadSetting(ServiceError):
 
 
 class PortInUse(ServiceError):
-    """{host}:{port} could not be listened on: {reason}. Choose another --port, 0 for any free one, or another
-    --host."""
+    """{host}:{port} could not be listened on: {reason}. Choose another {option}."""
 
 
 class LedgerBroken(ServiceError):

@@ -140,7 +140,8 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
         *(("PORT", "abc"), ("PORT", "99999"), ("COST_SPLIT_STEM", "-5"), ("FORMATS", "mp3,exe")),
         *(("DATABASE_URL", "mysql://host/stems"), ("DATABASE_URL", "stems.db"), ("PUBLIC_URL", "stems.example.com")),
         *(("ALLOW_NETWORKS", "10.0.0.0/8,home"), ("TRUSTED_PROXIES", "proxy"), ("RETENTION_CRON", "hourly")),
-        ("DEAD_AFTER_SECONDS", "15"),
+        *(("DEAD_AFTER_SECONDS", "15"), ("DEVICE", "gpu"), ("COST_FACTORS", "four"), ("COST_FACTORS", "four:much")),
+        *(("CALLBACK_DELAYS_SECONDS", "0,-5"), ("CALLBACK_DELAYS_SECONDS", "nan")),
     ],
 )
 def test_a_bad_setting_is_named(

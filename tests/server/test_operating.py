@@ -215,6 +215,15 @@ def test_a_mistyped_name_is_told_at_the_start(
     assert "nothing reads STEMWRIGHT_LOG_LEVL (did you mean STEMWRIGHT_LOG_LEVEL?)" in capsys.readouterr().err
 
 
+def test_a_price_that_no_task_pays_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_ALLOWED_MODELS", "four,fast")
+    monkeypatch.setenv("STEMWRIGHT_COST_FACTORS", "foru:2,fast:3")
+    assert run(["worker", "--data", str(tmp_path / "none")]) == 1
+    assert "nothing reads foru in STEMWRIGHT_COST_FACTORS: it is not among" in capsys.readouterr().err
+
+
 def test_every_name_in_the_code_is_known() -> None:
     source = Path(settings_module.__file__).parents[1]
     whole = re.compile(r"STEMWRIGHT_[A-Z][A-Z_]*[A-Z](?![A-Z_])")  # what ends in _ is the beginning of several names

@@ -1,12 +1,15 @@
 """One real worker process on either database: tasks in, files, callbacks and refunds out."""
 
+import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from stemwright.errors import TaskEnded
 from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
+from stemwright.server.api import WORKER
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
@@ -74,6 +77,16 @@ def test_what_is_not_committed_is_never_started(
         assert turns.due(tx).turn
         table = "workflow_status" if database.sqlite else "dbos.workflow_status"
         assert tx.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_a_worker_that_cannot_start_says_why_in_a_line(tmp_path: Path) -> None:
+    told = {"STEMWRIGHT_DATA": str(tmp_path / "none"), "STEMWRIGHT_PARENT_PID": str(os.getpid())}
+    pipe = subprocess.PIPE  # its input ends with us
+    with subprocess.Popen(WORKER, env=os.environ | told, text=True, stdin=pipe, stderr=pipe) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert (process.returncode, said.count("\n")) == (1, 1)
+    assert f"There is no Stemwright data in {tmp_path / 'none'}" in said
 
 
 def test_a_worker_ends_with_the_one_that_started_it(worker: subprocess.Popen[bytes]) -> None:

@@ -12,9 +12,10 @@ sys.path.append(str(Path(__file__).parent))
 
 from tiny import install, install_all
 
+from stemwright.cli import run
 from stemwright.errors import ModelsNotReady
 from stemwright.server.settings import Settings
-from stemwright.server.worker import require_models
+from stemwright.server.worker import require_device, require_models
 from stemwright.zoo import readiness, recipes
 
 
@@ -51,6 +52,19 @@ def test_without_pytorch_only_graphs_run(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(readiness, "find_spec", lambda _: None)
     assert "PyTorch (for the model mine)" in str(readiness.obstacles(["mine"])["mine"])
     assert readiness.obstacles(["twelve", "fast"]) == {}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="mps may be there")
+def test_a_device_that_models_cannot_use_is_told_before_any_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("mine", "roformer", ("vocals",))
+    require_device(Settings(device="mps", allowed_models=("fast",)))  # which has none that runs there
+    monkeypatch.setenv("STEMWRIGHT_ALLOWED_MODELS", "mine")
+    monkeypatch.setenv("STEMWRIGHT_DEVICE", "mps")
+    assert run(["serve", "--data", str(tmp_path / "data")]) == 1
+    assert "STEMWRIGHT_DEVICE is 'mps', which PyTorch cannot use here." in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_worker_that_would_fail_tasks_does_not_start() -> None:

@@ -158,7 +158,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise PortInUse(host=host, port=port, reason=error.strerror) from error
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        option = "--port, 0 for any free one, or another --host"
+        raise PortInUse(host=host, port=port, reason=reason, option=option) from error
 
 
 def _address(settings: Settings) -> str:

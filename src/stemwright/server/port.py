@@ -22,7 +22,7 @@ def listen(shop: Workshop) -> str:
     try:
         server = kind((host, number), type("Handler", (_Handler,), {"shop": shop}))
     except OSError as error:
-        raise PortInUse(host=host, port=number, reason=error.strerror) from error
+        raise PortInUse(host=host, port=number, reason=error.strerror, option="STEMWRIGHT_WORKER_PORT") from error
     threading.Thread(target=server.serve_forever, name="port", daemon=True).start()
     return f"http://{host}:{server.server_address[1]}"
 

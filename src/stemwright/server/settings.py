@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
 FORMATS = ("mp3", "wav", "flac", "opus", "m4a")
+_FACTORS = "give models and what their prices are multiplied by, such as four:2,karaoke:1.5"
 
 
 # What other parts of the program read, and what its processes tell each other.
@@ -132,14 +134,31 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         pairs = [part.partition(":") for part in value.split(",") if part.strip()]
-        return {model.strip(): factor.strip() for model, _, factor in pairs}
+        try:
+            return {model.strip(): Decimal(factor.strip()) for model, _, factor in pairs}
+        except InvalidOperation:
+            raise ValueError(_FACTORS) from None
 
     @field_validator("cost_factors")
     @classmethod
     def _costs(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
         if not all(factor.is_finite() and factor >= 0 for factor in value.values()):
-            raise ValueError("give models and what their prices are multiplied by, such as four:2,karaoke:1.5")
+            raise ValueError(_FACTORS)
         return value
+
+    @field_validator("callback_delays_seconds")
+    @classmethod
+    def _delays(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or not all(math.isfinite(delay) and delay >= 0 for delay in value):
+            raise ValueError("give the seconds to wait before each attempt, one or more, such as 0,60,300,900")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value.lower()):
+            raise ValueError("choose one of auto, cpu, cuda and mps")
+        return value.lower()
 
     @field_validator("database_url")
     @classmethod
@@ -215,9 +234,23 @@ class Settings(BaseSettings):
         """The models and recipes that a create may name."""
         return tuple(dict.fromkeys((self.model, *self.allowed_models)))
 
+    @property
+    def unused_factors(self) -> list[str]:
+        """The models that have a price of their own, and that no task gets."""
+        return sorted(set(self.cost_factors) - set(self.models))
+
     def cost(self, kind: str, model: str | None = None) -> int:
         """Credits that one task of `kind` costs with that model, the operator's if none is named: rounded up."""
         return math.ceil(getattr(self, f"cost_{kind}") * self.cost_factors.get(model or self.model, Decimal(1)))
+
+
+def idle(settings: Settings, environment: Iterable[str]) -> list[str]:
+    """What is set to no effect: names in the environment that nothing reads, prices of models that no task gets."""
+    priced = [
+        f"{model} in STEMWRIGHT_COST_FACTORS: it is not among STEMWRIGHT_ALLOWED_MODELS"
+        for model in settings.unused_factors
+    ]
+    return unknown(environment) + priced
 
 
 def unknown(environment: Iterable[str]) -> list[str]:

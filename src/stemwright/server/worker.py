@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from importlib.metadata import version
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemwright.errors import ModelsNotReady
+from stemwright.errors import ModelsNotReady, StemwrightError
 from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
@@ -38,6 +39,8 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server decides
     opening.require(settings)
     require_models(settings)
+    if not supervised:  # else the server has looked
+        require_device(settings)
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         migrations.check(database)
@@ -70,12 +73,32 @@ def require_models(settings: Settings) -> None:
         if unused := machine.unused_gpu("cpu"):
             log.warning("%s", unused)
         return
-    from stemwright.zoo import readiness
+    from stemwright.zoo import published, readiness
 
     if found := readiness.obstacles(settings.models):
         raise ModelsNotReady(reasons=" ".join(map(str, found.values())))
     for card in readiness.not_allowed(settings.models):
-        log.warning("%s has the licence %s, which the policy does not allow", card.name, card.licence)
+        told = (card.name, card.licence, card.licence_stated, published.policy())
+        log.warning("%s has the licence %s (%s); the policy is %r (STEMWRIGHT_LICENCES)", *told)
+
+
+def require_device(settings: Settings) -> None:
+    """Raises ModelsNotReady where public models cannot run on the device that the settings name.
+
+    PyTorch knows, in a process of its own: it stays out of this one.
+    """
+    if settings.device in ("auto", "cpu") or settings.separator_command:
+        return
+    from stemwright.zoo import readiness
+
+    if not any(readiness.needs_torch(name) for name in settings.models):
+        return
+    look = (sys.executable, "-c", "from stemwright.zoo import machine; machine.device()")
+    found = subprocess.run(
+        look, env=os.environ | {"STEMWRIGHT_DEVICE": settings.device}, capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        raise ModelsNotReady(reasons=found.stderr.strip().splitlines()[-1].partition(": ")[2])
 
 
 def open_workshop(settings: Settings, database: Database) -> Workshop:
@@ -210,7 +233,11 @@ def main() -> None:
     """The worker that `stemwright serve` starts: settings from the environment."""
     settings = Settings()
     logs.configure(settings.log_level, form=settings.log_format)
-    run(settings, supervised=True)
+    try:
+        run(settings, supervised=True)
+    except StemwrightError as error:
+        log.critical("%s", error)  # a line: what it says is all that there is to know
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -26,18 +26,20 @@ def not_allowed(names: Iterable[str]) -> list[Published]:
     return [card for card in cards.values() if card.licence_class not in ALLOWED[policy()]]
 
 
+def needs_torch(name: str) -> bool:
+    """Whether PyTorch runs this model, or one of this recipe's; raises what keeps it from running."""
+    if recipes.is_recipe(name):
+        recipes.recipe(name).check()
+        models = recipes.recipe(name).split.models
+    else:
+        models = (name,)
+    parts = [part for model in models if model not in catalog.names() for part in members(model)]
+    return any(part.facts["architecture"] not in ("mdx", catalog.TRAINED) for part in parts)
+
+
 def _obstacle(name: str) -> StemwrightError | None:
     try:
-        if recipes.is_recipe(name):
-            recipes.recipe(name).check()
-            models = recipes.recipe(name).split.models
-        else:
-            models = (name,)
-        parts = [part for model in models if model not in catalog.names() for part in members(model)]
-        if (
-            any(part.facts["architecture"] not in ("mdx", catalog.TRAINED) for part in parts)
-            and find_spec("torch") is None
-        ):
+        if needs_torch(name) and find_spec("torch") is None:
             return ExtraMissing(extra="torch", missing=f"PyTorch (for the model {name})")
     except StemwrightError as error:
         return error

@@ -144,10 +144,10 @@ def _allowed_models(settings: Settings) -> Iterator[Finding]:
 
 
 def _settings(data: Path | None, into: list[Settings]) -> Iterator[Finding]:
-    from stemwright.server.settings import unknown
+    from stemwright.server.settings import idle
 
     into.append(read_settings(data))
-    strangers = unknown(os.environ)
+    strangers = idle(into[0], os.environ)
     yield from (Finding("settings", "warning", f"nothing reads {name}") for name in strangers)
     if not strangers:
         yield Finding("settings", "ok", "all STEMWRIGHT_… variables are known")

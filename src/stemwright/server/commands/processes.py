@@ -46,6 +46,7 @@ def serve(
     begin_to_log(settings)
     if not no_worker:
         worker_process.require_models(settings)  # before the address is told; the worker would say so again and again
+        worker_process.require_device(settings)
     api.serve(settings, worker=not no_worker, on_ready=ready)
 
 

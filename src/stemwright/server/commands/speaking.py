@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from stemwright.errors import BadSetting
 from stemwright.server.logs import cleaned
-from stemwright.server.settings import Settings, unknown
+from stemwright.server.settings import Settings, idle
 
 if TYPE_CHECKING:
     from stemwright.server.store.database import Database
@@ -46,11 +46,11 @@ def read_settings(data: Path | None, **given: Any) -> Settings:
 
 
 def begin_to_log(settings: Settings) -> None:
-    """Logs as the settings say; the first line tells what the environment sets and nothing reads."""
+    """Logs as the settings say; the first line tells what the environment sets to no effect."""
     from stemwright.server import logs
 
     logs.configure(settings.log_level, form=settings.log_format)
-    if strangers := unknown(os.environ):
+    if strangers := idle(settings, os.environ):
         logging.getLogger("stemwright.settings").warning("nothing reads %s", ", ".join(strangers))
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from upstream_files import CASES, architecture, filled, sizes, state, tones  # noqa: E402
 
 from stemwright import errors  # noqa: E402
@@ -97,6 +99,89 @@ def test_a_checkpoint_gives_the_same_numbers_however_it_is_wrapped(wrapping: str
         expected = filled(CASES[case][0])(mix).numpy()
     assert np.allclose(networks.open_installed(model)(mix.numpy()), expected, atol=1e-5)
     assert installed.verify("mine").facts["stems"] == ["drums", "bass", "other", "vocals"]
+
+
+def beside(tensors: dict[str, Any]) -> dict[str, Any]:
+    """What a Lightning trainer writes beside the weights."""
+    paths = {"data": Path("/songs"), "config": PureWindowsPath("C:\\nets\\a.yaml")}
+    loss = {"loss.window": torch.ones(4)}
+    return {"state_dict": tensors | loss, "hyper_parameters": paths, "optimizer_states": [{"state": {0: tensors}}]}
+
+
+TRAINERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "compiled, then parallel": lambda tensors: {f"module._orig_mod.{k}": v for k, v in tensors.items()},
+    "parallel, then compiled": lambda tensors: {f"_orig_mod.module.{k}": v for k, v in tensors.items()},
+    "lightning": lambda tensors: beside({f"net.{k}": v for k, v in tensors.items()}),
+    "in a table of its own": lambda tensors: {
+        "state": {"epoch": 3},
+        "best": tensors,
+        "optim": {"a": tensors, "b": tensors},
+    },
+    "profiled": lambda tensors: tensors | {"layers.0.total_ops": torch.zeros(1), "stft_window": torch.ones(4)},
+    "with its average": lambda tensors: {
+        f"{of}.{k}": v + (of == "ema_model") for k, v in tensors.items() for of in ("ema_model", "model")
+    },
+}
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_whatever_trainers_put_around_a_net_it_is_the_same_net(trainer: str, tmp_path: Path) -> None:
+    tensors = state("BS-RoFormer")
+    converting.convert(saved(tmp_path / "plain.ckpt", tensors), tmp_path / "plain", None)
+    found = converting.convert(saved(tmp_path / "a b é.ckpt", TRAINERS[trainer](tensors)), tmp_path / "out", None)
+    taken, plain = load_file(tmp_path / "out"), load_file(tmp_path / "plain")
+    assert taken.keys() == plain.keys()
+    assert all(torch.equal(taken[name], plain[name]) for name in plain)
+    told = " ".join(foreign.notes(found))
+    assert ("it is there as model. and as ema_model." in told) == (trainer == "with its average")
+    assert ("no part of the net: loss.window, pathlib" in told) == (trainer == "lightning")
+
+
+@pytest.mark.parametrize("case", ["BS-RoFormer", "SCNet", "TFC-TDF v3", "HTDemucs"])
+def test_a_net_that_is_not_whole_is_refused_when_it_is_taken_in(case: str, tmp_path: Path) -> None:
+    tensors = state(case)
+    name = list(tensors)[-3]
+    with pytest.raises(errors.UnreadableCheckpoint, match=f"{architecture(case)} lacks 1 of its tensors, such as"):
+        foreign.add(saved(tmp_path / "a.ckpt", {key: tensor for key, tensor in tensors.items() if key != name}))
+    with pytest.raises(errors.UnreadableCheckpoint, match=r"in the shape \(7, .*, not \("):
+        foreign.add(saved(tmp_path / "b.ckpt", tensors | {name: torch.zeros(7, *tensors[name].shape)}))
+    assert installed.names() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"\n<!DOCTYPE html><title>404</title>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"ID3 a song", "neither a PyTorch archive nor safetensors"),
+    ],
+)
+def test_what_people_take_for_a_checkpoint_is_told_for_what_it_is(data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "net.ckpt").write_bytes(data)
+    with pytest.raises(errors.UnreadableCheckpoint, match=told):
+        converting.convert(tmp_path / "net.ckpt", tmp_path / "out", None)
+
+
+def test_a_zip_that_is_not_pytorchs_is_no_attack(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net.ckpt", b"0" * 1000)
+    with pytest.raises(
+        errors.UnreadableCheckpoint, match="not one that PyTorch writes; if a checkpoint is in it, unpack"
+    ):
+        converting.convert(tmp_path / "net.zip", tmp_path / "out", None)
+
+
+def test_a_yaml_may_refer_to_a_short_list_again(tmp_path: Path) -> None:
+    names = ["Vocals", "Other"]
+    written = yaml.dump(
+        {"training": {"instruments": names, "others": names}, "model": {"dim": 32, "unheard of": (1, 2)}}
+    )
+    assert "*id001" in written
+    (tmp_path / "its own.yaml").write_text(written, "utf-8-sig")
+    found = converting.convert(
+        saved(tmp_path / "a.ckpt", state("BS-RoFormer")), tmp_path / "o", tmp_path / "its own.yaml"
+    )
+    assert found["stems"] == ["vocals", "other"]
 
 
 def test_half_precision_is_kept_on_disk_and_widened_to_run(tmp_path: Path) -> None:

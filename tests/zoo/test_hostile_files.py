@@ -119,7 +119,7 @@ HOSTILE: dict[str, tuple[Made, type[Exception], str]] = {
     "two pickles": (twice, H, "two entries"),
     "cut off": (lambda c: archive(ONE)[:-40], U, "damaged"),
     "cut off in the pickle": (lambda c: archive(ONE[:-9]), U, "pickle"),
-    "zip of something else": (lambda c: archive(b"", name="a/readme"), U, "without a checkpoint"),
+    "zip of something else": (lambda c: archive(b"", name="a/readme"), U, "not one that PyTorch writes"),
     "keys without end": (lambda c: archive(deep_key()), U, "key of type tuple"),
     "fraction without end": (lambda c: archive(b"(dVkwargs\ncfractions\nFraction\n(V1e999999999\ntRs."), U, "fraction"),
     "whole pickled model": (lambda c: archive(b"cdemucs.htdemucs\nHTDemucs\n)R."), U, "no table"),
@@ -130,8 +130,8 @@ HOSTILE: dict[str, tuple[Made, type[Exception], str]] = {
         lambda c: header({f"w{i}": SECTION for i in range(999)}, bytes(4096)),
         H, "tensors in a file"),
     "header nested without end": (lambda c: struct.pack("<Q", 99998) + b'{"w":' + b"[" * 99993 + bytes(8), U, "header"),
-    "text": (lambda c: b"<html>404 not found</html>" * 9, U, "neither"),
-    "empty": (lambda c: b"", U, "neither"),
+    "text": (lambda c: b"<html>404 not found</html>" * 9, U, "a web page"),
+    "empty": (lambda c: b"", U, "it is empty"),
 }  # fmt: skip
 
 

@@ -20,6 +20,13 @@ from stemwright.zoo import pickled
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 NESTED = ("state", "state_dict", "model_state_dict", "model", "module", "ema", "net")
 MAX_HEADER = 64 << 20
+_PAGE = "it is a web page: what was fetched is not the file itself"
+_NOT_ONE = {
+    b"<!doctype": _PAGE,
+    b"<html": _PAGE,
+    b"version https://": "it is Git LFS's note of where the file is; fetch that with `git lfs pull`",
+}
+"""What other files begin with that people take for checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +62,19 @@ def read(path: Path) -> Checkpoint:
         raise UnreadableCheckpoint(
             reason="it is a bare pickle, or older than PyTorch 1.6's format; save it again with a newer one"
         )
-    raise UnreadableCheckpoint(reason="it is neither a PyTorch archive nor safetensors")
+    begun = (words for begin, words in _NOT_ONE.items() if start.lstrip().lower().startswith(begin))
+    raise UnreadableCheckpoint(
+        reason=next(begun, "it is neither a PyTorch archive nor safetensors") if start else "it is empty"
+    )
 
 
 def _torch(path: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(path) as archive:
+            root = next(
+                name.removesuffix("data.pkl") for name in archive.namelist() if name.split("/")[-1] == "data.pkl"
+            )
             entries = _entries(archive, path.stat().st_size)
-            root = next(name.removesuffix("data.pkl") for name in entries if name.split("/")[-1] == "data.pkl")
             if root + "byteorder" in entries and archive.read(root + "byteorder") != b"little":
                 raise UnreadableCheckpoint(reason="its numbers are stored big end first")
             if any(name.startswith(root + "code/") for name in entries):
@@ -71,7 +83,9 @@ def _torch(path: Path) -> Checkpoint:
                 raise UnreadableCheckpoint(reason="its pickle is too large to be a description of tensors")
             value, stubs = pickled.read(archive.read(root + "data.pkl"))
     except StopIteration:
-        raise UnreadableCheckpoint(reason="it is a zip file without a checkpoint in it") from None
+        raise UnreadableCheckpoint(
+            reason="it is a zip file, and not one that PyTorch writes; if a checkpoint is in it, unpack that"
+        ) from None
     except (zipfile.BadZipFile, struct.error, OSError, NotImplementedError, RuntimeError) as error:
         raise UnreadableCheckpoint(reason=f"its archive is damaged ({error})") from error
     views, facts = _unwrapped(value)
@@ -143,27 +157,29 @@ def _unwrapped(value: Any) -> tuple[list[tuple[str, pickled.TensorView]], dict[s
         if not isinstance(value, dict):
             raise UnreadableCheckpoint(reason="it holds no table of tensors; whole pickled models are not taken")
         facts |= {str(key): each for key, each in value.items() if _plain(each)}
-        inner = next((value[key] for key in NESTED if isinstance(value.get(key), dict)), None)
-        if inner is None:
+        if (inner := _inner(value)) is None:
             break
         value = inner
     if value.get("__quantized"):
         raise UnreadableCheckpoint(reason="its weights are quantised with diffq; take the full-size checkpoint")
-    tensors = [
-        (_named(key), each)
-        for key, each in value.items()
-        if isinstance(each, pickled.TensorView) and isinstance(key, str)
-    ]
-    if not tensors:
+    if not (tensors := _views(value)):
         raise UnreadableCheckpoint(reason="it holds no tensors")
     return tensors, facts
 
 
-def _named(name: str) -> str:
-    """Names as they were in training on one device and without compilation."""
-    for prefix in ("module.", "_orig_mod.", "model."):
-        name = name.removeprefix(prefix)
-    return name
+def _inner(table: Mapping[Any, Any], deep: int = 3) -> dict[Any, Any] | None:
+    """The table in this one that the weights are in: under one of its usual names, else the one with most tensors."""
+    tables = {key: each for key, each in table.items() if isinstance(each, dict) and deep}
+    within = deep - 1
+    usual = [tables[key] for key in NESTED if key in tables and (_views(tables[key]) or _inner(tables[key], within))]
+    if usual or _views(table):
+        return usual[0] if usual else None
+    others = [each for key, each in tables.items() if _views(each) and "optim" not in str(key)]
+    return max(others, key=lambda each: len(_views(each)), default=None)
+
+
+def _views(table: Mapping[Any, Any]) -> list[tuple[str, pickled.TensorView]]:
+    return [(k, each) for k, each in table.items() if isinstance(each, pickled.TensorView) and isinstance(k, str)]
 
 
 def _plain(value: Any) -> bool:

@@ -30,11 +30,12 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     if is_graph(source):
         return _graph(source, out)
     checkpoint = archive.read(source)
-    shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    tensors, copies, strangers = _own(checkpoint.tensors)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     found = recognition.recognise(shapes)
     table = renaming.renamed(found.architecture, shapes)
     for name in renaming.silent(shapes):
-        if (checkpoint.tensors[name].bits << 1).any():  # the highest bit is the sign of a zero
+        if (tensors[name].bits << 1).any():  # the highest bit is the sign of a zero
             raise UnknownArchitecture(reason=f"it is a RoFormer whose attention has biases ({name})")
         del table[name]
     left = sorted(theirs for theirs, ours in table.items() if not _ours(found.architecture, ours))
@@ -49,7 +50,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
     segment = sizes.get("segment") or said.segment or found.segment
     if config and (misfit := fitting.misfit(found.architecture, sizes, segment)):
         raise BadConfig(path=config, reason=misfit)
-    archive.write(out, {ours: checkpoint.tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
+    archive.write(out, {ours: tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
     stems, others_assumed = _stems(found, said.stems, checkpoint.facts)
     stated = {*told, *said.sizes, *(["segment"] if said.segment else [])}
     normalised = said.normalised
@@ -63,10 +64,21 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "normalised": bool(normalised),
         "overlap": None if told else said.overlap,  # a file of Demucs' own is not run by the project of the yaml
         "assumed": [name for name in (*found.assumed, *others_assumed) if name not in stated],
-        "contradictions": contradictions,
-        "left_out": sorted(checkpoint.stubs),
-        "dtype": next(iter(checkpoint.tensors.values())).dtype,
+        "contradictions": [*copies, *contradictions],
+        "left_out": sorted({*checkpoint.stubs, *strangers}),
+        "dtype": next(iter(tensors.values())).dtype,
     }
+
+
+def _own(tensors: Mapping[str, archive.Tensor]) -> tuple[dict[str, archive.Tensor], list[str], list[str]]:
+    """The net's tensors without what its trainer put before their names; what that leaves out, in words and names."""
+    first, *others = recognition.prefixes(tensors) or [""]
+    taken = [
+        name for name in tensors if name.startswith(first) and not (first == "" and name.startswith(tuple(others)))
+    ]
+    strangers = [name for name in tensors if not name.startswith((first, *others))]
+    copies = [f"the net: it is there as {first or '(no name)'} and as {other}" for other in others[:3]]
+    return {name.removeprefix(first): tensors[name] for name in taken}, copies, strangers[:50]
 
 
 def is_graph(source: Path) -> bool:

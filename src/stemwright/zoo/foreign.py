@@ -19,7 +19,7 @@ from typing import Any
 
 from stemwright import errors
 from stemwright.engine.progress import ASK_SECONDS, go_on
-from stemwright.zoo import catalog, converting, installed, published, recipes
+from stemwright.zoo import catalog, converting, installed, networks, published, recipes
 
 SECONDS = 600
 _ADDING = ".adding-"
@@ -184,6 +184,9 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
     answer = json.loads(said)
     if "error" in answer:
         raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
+    kind = answer["architecture"]
+    if kind in networks.NETS and (complaint := networks.incomplete(kind, answer["sizes"], out)):
+        raise errors.UnreadableCheckpoint(path=source, reason=f"its {kind} {complaint}")
     return answer
 
 
@@ -206,5 +209,5 @@ def notes(facts: dict[str, Any]) -> tuple[str, ...]:
     if assumed := [_PLAINLY.get(name) or str(name) for name in facts.get("assumed", ())]:
         told.append(f"nothing in the files states {', '.join(assumed)}: the usual values were taken")
     if left_out := facts.get("left_out"):
-        told.append(f"not read, being objects and not tensors: {', '.join(left_out[:5])}")
+        told.append(f"not read, being no part of the net: {', '.join(left_out[:5])}")
     return tuple(told)

@@ -64,13 +64,13 @@ DTYPES = {
 _DANGEROUS = re.compile(
     r"^(os|posix|nt|subprocess|builtins|__builtin__|sys|importlib|imp|runpy|pty|shutil|socket|ctypes|pickle|_pickle|dill"
     r"|cloudpickle|joblib|code|codeop|marshal|types|operator|functools|webbrowser|asyncio|multiprocessing|signal"
-    r"|threading|tempfile|pathlib|io|http|urllib|requests|torch\.hub|torch\.jit|torch\.serialization)(\.|$)"
+    r"|threading|tempfile|io|http|urllib|requests|torch\.hub|torch\.jit|torch\.serialization)(\.|$)"
 )
 _HARMLESS = {
     f"{module}.{name}"
     for module in ("builtins", "__builtin__")
     for name in ("set", "frozenset", "slice", "complex", "object", "dict", "list", "tuple", "int", "float", "bytearray")
-} | {"types.SimpleNamespace", "pathlib.PosixPath", "pathlib.Path", "pathlib.WindowsPath", "functools.partial"}
+} | {"types.SimpleNamespace", "functools.partial"}
 
 
 @dataclass
@@ -278,6 +278,7 @@ _BUILDERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_parameter": lambda arguments: arguments[0],
+    "torch._tensor._rebuild_from_type_v2": lambda arguments: _tensor(arguments[2]),
     "torch.Size": lambda arguments: tuple(*arguments[:1]),
     "fractions.Fraction": _fraction,
     "builtins.set": lambda arguments: set(*arguments[:1]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count as counting
 from typing import Any
@@ -35,6 +35,16 @@ def recognise(shapes: Shapes) -> Recognised:
                 raise UnknownArchitecture(reason=f"it looks like {family.__name__[1:]} but lacks {error}") from error
     seen = ", ".join(sorted({".".join(name.split(".")[:2]) for name in shapes})[:6])
     raise UnknownArchitecture(reason=f"its tensors are named {seen} …")
+
+
+def prefixes(names: Iterable[str]) -> list[str]:
+    """What stands before the names of each net in a file (`module.`, `ema_model.`): whose weights to take first.
+
+    >>> prefixes(["ema_model.first_conv.weight", "model.first_conv.weight", "model.loss.window"])
+    ['model.', 'ema_model.']
+    """
+    found = {name.removesuffix(mark): None for name in names for mark in _FAMILIES if f".{name}".endswith(f".{mark}")}
+    return sorted(found, key=lambda prefix: (prefix != "", "ema" in prefix))
 
 
 def count(shapes: Shapes, pattern: str) -> int:

@@ -77,6 +77,9 @@ _HTDEMUCS = [
 _TABLES = {"roformer": _ROFORMER, "scnet": _SCNET, "tfc_tdf": _TFC_TDF, "htdemucs": _HTDEMUCS}
 _UNUSED = {"roformer": r".*rotary_embed\.freqs$"}  # every layer repeats the same angles; block 0's are kept
 
+_IDLE = re.compile(r"(.*\.)?(total_ops|total_params|(stft_)?window|freq_indices|num_(freqs|bands)_per_(freq|band))")
+"""What profilers leave at every layer, and what a net works out anew."""
+
 # BS-RoFormer-SW registers biases for its attention, which are zero in the weights that were published.
 _SILENT = re.compile(r"linear_6[24]_bias_0|layers\.\d+\.[01]\.layers\.\d+\.0\.(to_qkv|to_out\.0)\.bias")
 
@@ -96,7 +99,7 @@ def renamed(architecture: str, names: Iterable[str]) -> dict[str, str]:
         ours = name
         for pattern, replacement in compiled:
             ours = pattern.sub(replacement, ours)
-        if not unused.match(ours):
+        if not unused.match(ours) and not _IDLE.fullmatch(name):
             table[name] = ours
     return _norms_of_demucs(table) if architecture == "htdemucs" else table
 

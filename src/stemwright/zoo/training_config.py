@@ -121,7 +121,7 @@ def stated(path: Path | None, architecture: str, kind: str) -> Stated:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A yaml file as plain values: the safe loader, the tuple tag, no aliases; raises BadConfig."""
+    """A yaml file as plain values: the safe loader, the tuple tag, aliases of short lists; raises BadConfig."""
     try:
         import yaml
     except ImportError as error:
@@ -129,9 +129,13 @@ def read(path: Path) -> dict[str, Any]:
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise BadConfig(path=path, reason="it uses aliases, which can grow without end")
-            return super().compose_node(parent, index)
+            is_alias = self.check_event(yaml.AliasEvent)
+            node = super().compose_node(parent, index)
+            if is_alias and not _is_short(node):
+                raise BadConfig(
+                    path=path, reason="it uses aliases of more than short lists, which can grow without end"
+                )
+            return node
 
     def as_tuple(loader: yaml.SafeLoader, node: Any) -> tuple[Any, ...]:
         return tuple(loader.construct_sequence(node, deep=True))
@@ -146,6 +150,12 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadConfig(path=path, reason="it is not a table of settings")
     return value
+
+
+def _is_short(node: Any) -> bool:
+    """Whether a yaml node is a value or a list of them, of little text: PyYAML refers to such instead of repeating."""
+    texts = [getattr(each, "value", None) for each in (node.value if isinstance(node.value, list) else [node])]
+    return all(isinstance(text, str) for text in texts) and sum(len(str(text)) + 4 for text in texts) < 1024
 
 
 def sizes(architecture: str, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,12 @@ export const KINDS: Record<Kind, string> = {
   split_stem_advanced: "One instrument",
 };
 
+/** Whether a model gives our twelve stems; what others give is told with the result. */
+export const givesTwelve = (model: string): boolean => model === "fast" || model.startsWith("twelve");
+
+/** What a kind of task makes; by which model is not known of a task before it is done, unless one was asked for. */
+export const made = (kind: Kind, model: string | null): string => (kind === "split_stem" && model && !givesTwelve(model) ? "All stems" : KINDS[kind]);
+
 /** What one song costs with that model; "" is the operator's. */
 export const price = ({ prices, models }: Service, kind: Kind, model: string): number => (prices[model] ?? prices[models[0] as string])?.[kind] ?? 0;
 

@@ -29,6 +29,12 @@ console._folder = lambda: build
 sys.argv = ["stemwright", "serve", "--json", "--data", sys.argv[2], "--port", sys.argv[3]]
 main()
 """
+DUO = """about = "A recipe of the operator's: what it gives are not twelve stems"
+[split]
+model = "twelve"
+stems = { vocals = ["vocals", "backing_vocals"] }
+rest = "band"
+"""
 
 
 @dataclass
@@ -48,6 +54,8 @@ class Served:
         environment = os.environ | {
             "STEMWRIGHT_ALLOW_NETWORKS": "127.0.0.0/8",
             "STEMWRIGHT_CALLBACK_DELAYS_SECONDS": "0",
+            "STEMWRIGHT_MODELS": str(self.data.parent / "models"),
+            "STEMWRIGHT_ALLOWED_MODELS": "duo",
         }
         log = (self.data.parent / "log").open("ab")
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
@@ -79,6 +87,9 @@ class Served:
 def served(build: Path, folder: Path) -> Iterator[Served]:
     """The service for as long as the context lasts."""
     service = Served(build, folder / "data")
+    recipes = folder / "models" / "recipes"
+    recipes.mkdir(parents=True)
+    (recipes / "duo.toml").write_text(DUO)
     try:
         service.start()
         yield service

@@ -193,6 +193,19 @@ def test_a_song_that_is_here_by_its_ids(page: Any, service: Served, finished: st
     until(page, "document.querySelector('.song .badge.good')")
 
 
+def test_another_model_promises_no_twelve_stems(visit: Visit, songs: list[Path]) -> None:
+    page = visit.sign_in().choose(songs[0], kind="One instrument")
+    page.get_by_text("Taken from our stem “vocals”").wait_for()
+    page.get_by_label("Model").select_option("duo")
+    page.get_by_text("The nearest that the model has").wait_for()
+    page.get_by_role("radio", name=re.compile("All stems.*All that the model duo gives")).check()
+    page.get_by_role("button", name="Separate", exact=True).click()
+    until(page, "document.querySelector('.song .badge.good')")
+    page.get_by_role("link", name=songs[0].name).click()
+    page.get_by_role("heading", name="2 stems").wait_for()
+    assert "All stems, mp3" in page.locator(".lead").inner_text()
+
+
 def test_what_cannot_be_decoded_fails_with_a_reason_and_gives_its_price_back(visit: Visit, tmp_path: Path) -> None:
     (tmp_path / "notes.mp3").write_text("no sound at all")
     page = visit.sign_in().choose(tmp_path / "notes.mp3")

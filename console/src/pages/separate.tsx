@@ -7,7 +7,7 @@ import { useStore } from "../store";
 import type { Kind, Progress, Service, Session } from "../types";
 import { add, drop, type Options, retry, type Song, songs, start } from "../uploads";
 import { Badge, Bar, Button, Choice, Field, Icon, StateBadge, Title } from "../ui";
-import { bytes, credits, isEnded, KINDS, number, plural, price, span, stage } from "../words";
+import { bytes, credits, givesTwelve, isEnded, KINDS, made, number, plural, price, span, stage } from "../words";
 
 const IDS = /^([0-9a-f]{32})[\s,/]+([0-9a-f-]{36})$/i;
 const KEPT = "stemwright.options";
@@ -131,9 +131,12 @@ function decoded(address: string): string {
 }
 
 function Kinds({ service, options, change }: { service: Service; options: Options; change: (values: Partial<Options>) => void }): JSX.Element {
+  const model = options.model || (service.models[0] as string);
+  const ours = givesTwelve(model);
+  const exact = ours && (options.model !== "" || !service.models.includes("mega53")); // else its heads come first
   const about: Record<Kind, string> = {
     separate_vocal: "Karaoke and a cappella.",
-    split_stem: service.stems.map((name) => name.replace("_", " ")).join(", ").replace("fx", "FX") + ".",
+    split_stem: !ours ? `All that the model ${model} gives.` : service.stems.map((name) => name.replace("_", " ")).join(", ").replace("fx", "FX") + ".",
     split_stem_advanced: "The one you name, and everything but it.",
   };
   return (
@@ -142,12 +145,12 @@ function Kinds({ service, options, change }: { service: Service; options: Option
       {(Object.keys(KINDS) as Kind[]).map((kind) => (
         <label key={kind} class="kind">
           <input type="radio" name="kind" value={kind} checked={options.kind === kind} onChange={() => change({ kind })} />
-          <span><strong>{KINDS[kind]}</strong><span class="soft">{about[kind]}</span></span>
+          <span><strong>{made(kind, model)}</strong><span class="soft">{about[kind]}</span></span>
           <span class="price">{credits(price(service, kind, options.model))}</span>
         </label>
       ))}
       {options.kind === "split_stem_advanced" && (
-        <Field label="Instrument" hint={`Taken from our stem “${service.instruments[options.stemName]?.replace("_", " ")}”, the nearest there is.`}>
+        <Field label="Instrument" hint={exact ? `Taken from our stem “${service.instruments[options.stemName]?.replace("_", " ")}”, the nearest there is.` : "The nearest that the model has, which is told with the result."}>
           {(attributes) => <select {...attributes} value={options.stemName} onChange={(event) => change({ stemName: event.currentTarget.value })}>{Object.keys(service.instruments).sort().map((name) => <option key={name}>{name}</option>)}</select>}
         </Field>
       )}
@@ -220,7 +223,7 @@ function told(song: Song, progress: Progress | undefined): string {
     const left = song.sent > 0 && seconds > 1 ? `, about ${span(Math.max(1, Math.round(((song.size - song.sent) * seconds) / song.sent)))} left` : "";
     return song.sent >= song.size ? "all of it is there; the server is storing it" : `${bytes(song.sent)} of ${bytes(song.size)}${left}`;
   }
-  const what = song.options ? `${KINDS[song.options.kind]} as ${song.options.format}` : "";
+  const what = song.options ? `${made(song.options.kind, song.options.model)} as ${song.options.format}` : "";
   if (song.step === "made") {
     if (!progress) return `${what}: waiting for a worker`;
     return progress.error ?? `${what}: ${stage(progress.state, progress.progress, progress.secondsLeft, progress.ahead)}`;

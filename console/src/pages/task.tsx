@@ -8,7 +8,7 @@ import { go } from "../router";
 import { tell } from "../say";
 import type { Callback, Stem, Task as Whole } from "../types";
 import { Act, Ago, Badge, Bar, Button, Confirm, Copy, Icon, Pending, StateBadge, Table, Title } from "../ui";
-import { ago, bytes, credits, fullTime, isEnded, KINDS, length, plural, span, stage } from "../words";
+import { ago, bytes, credits, fullTime, isEnded, length, made, plural, span, stage } from "../words";
 import { again } from "./tasks";
 
 export function Task({ rest: taskId }: { rest: string }): JSX.Element {
@@ -29,7 +29,7 @@ export function Task({ rest: taskId }: { rest: string }): JSX.Element {
       <p class="crumb"><a href="/console/tasks">Tasks</a></p>
       <Title beside={<Actions task={task} reload={reload} />}>{task.song}</Title>
       <p class="lead">
-        <StateBadge state={task.state} /> <span>{task.kind === "split_stem_advanced" ? `${task.stemName} and the rest` : KINDS[task.kind]}, {task.format}</span>
+        <StateBadge state={task.state} /> <span>{task.kind === "split_stem_advanced" ? `${task.stemName} and the rest` : made(task.kind, task.model)}, {task.format}</span>
         <span class="soft"><Ago time={task.createTime} /> · {credits(task.cost)}</span>
       </p>
       {!isEnded(task.state) && <Now task={task} />}
@@ -96,18 +96,19 @@ function Made({ task }: { task: Whole }): JSX.Element {
         <div class="title"><h2 id="files">{plural(task.stems.length, "stem")}</h2>{task.expireTime && <span class="soft">kept until <time dateTime={new Date(task.expireTime).toISOString()}>{fullTime(task.expireTime)}</time></span>}</div>
         {silent.length > 0 && <p class="soft">Nothing was heard of {list(silent.map((stem) => stem.label))}: {silent.length === 1 ? "this file is" : "these files are"} silent.</p>}
         <Table class="stems" caption="Stems" head={["Stem", "Level", "Length", "Size", <span class="hidden">Download</span>]}>
-          {task.stems.map((stem) => <StemRow key={stem.id} stem={stem} model={task.model} loudest={loudest} />)}
+          {task.stems.map((stem) => <StemRow key={stem.id} stem={stem} task={task} loudest={loudest} />)}
         </Table>
       </section>
     </>
   );
 }
 
-function StemRow({ stem, model, loudest }: { stem: Stem; model: string | null; loudest: number }): JSX.Element {
+function StemRow({ stem, task, loudest }: { stem: Stem; task: Whole; loudest: number }): JSX.Element {
   const share = stem.loudnessDbfs === null || stem.silent ? 0 : Math.max(2, 100 * (1 - (loudest - stem.loudnessDbfs) / 50));
+  const from = task.kind === "split_stem_advanced" && stem.label === task.stemName ? `from “${stem.name.replace("_", " ")}” ` : "";
   return (
     <tr>
-      <th scope="row"><span class={`dot stem-${stem.name}`} />{stem.label} {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}{stem.model !== model && <span class="soft">{stem.model}</span>}</th>
+      <th scope="row"><span class={`dot stem-${stem.name}`} />{stem.label} {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}<span class="soft">{from}{stem.model !== task.model && stem.model}</span></th>
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>

@@ -7,7 +7,7 @@ import { go, useRoute } from "../router";
 import { tell } from "../say";
 import type { Progress, TaskLine } from "../types";
 import { Act, Ago, Bar, Button, Choice, Confirm, Empty, Pending, StateBadge, Table, Title } from "../ui";
-import { credits, isEnded, KINDS, length, stage } from "../words";
+import { credits, isEnded, KINDS, length, made, stage } from "../words";
 
 const GROUPS: [string, string][] = [["", "All"], ["running", "Running"], ["finished", "Finished"], ["failed", "Failed"], ["cancelled", "Cancelled"]];
 
@@ -80,7 +80,7 @@ function Row({ task, now, onCancel }: { task: TaskLine; now: Progress | undefine
   return (
     <tr>
       <th scope="row"><a href={`/console/task/${task.taskId}`} title={task.song}>{task.song}</a></th>
-      <td data-label="What">{task.kind === "split_stem_advanced" ? task.stemName : KINDS[task.kind]} <span class="soft">{task.format}</span></td>
+      <td data-label="What">{task.kind === "split_stem_advanced" ? task.stemName : made(task.kind, task.model)} <span class="soft">{task.format}</span></td>
       <td data-label="State">
         <StateBadge state={state} /> {task.gone && task.state === "finished" && <span class="soft">files gone</span>}
         {!isEnded(state) && <div class="mini"><Bar value={progress} label={`Separation of ${task.song}`} /><span class="soft">{stage(state, progress, now?.secondsLeft ?? null, now?.ahead ?? null)}</span></div>}

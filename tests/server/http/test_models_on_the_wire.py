@@ -91,6 +91,17 @@ def test_again_takes_the_same_model(allowing: House) -> None:
     assert caller.record(answer.json()["data"]["taskId"])["model"] == "four"
 
 
+def test_again_costs_what_it_did_where_the_mega_model_came_by_itself(serve: Serve) -> None:
+    house = serve(allowed_models=("mega53",), cost_factors="mega53:3")
+    caller = house.caller()
+    for model, cost in ((None, 5), ("mega53", 15)):
+        task_id = caller.created(type="split_stem_advanced", stemName="Violin", model=model)
+        house.finish(task_id, stems=("violin", "rest"), model="mega53")
+        before = caller.balance()
+        caller.signed_in().post(f"/console/api/tasks/{task_id}/again")
+        assert before - caller.balance() == cost
+
+
 def test_the_setting_is_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMWRIGHT_ALLOWED_MODELS", "four, mega53,twelve")
     assert Settings().models == ("twelve", "four", "mega53")

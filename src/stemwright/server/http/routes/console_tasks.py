@@ -17,6 +17,8 @@ from stemwright.server.http.calls import Call
 from stemwright.server.http.events import TaskEvents
 from stemwright.server.http.routes import separation
 from stemwright.server.overview import Cursor
+from stemwright.server.settings import Settings
+from stemwright.server.stem_names import MEGA
 from stemwright.server.tasks import Stem, Task
 from stemwright.server.tracks import Track
 
@@ -86,11 +88,18 @@ def again(call: Call) -> Answer:
             "format": old.format,
             "callBackUrl": old.callback_url,
             "audioUrl": old.audio_url,
-            "model": old.model if old.model in call.api.settings.models else None,
+            "model": _asked_model(call.api.settings, old),
         }
     )
     call.api.creates.refuse_closed(old.account_id, now=call.now)
     return call.api.database.together(lambda tx: separation.submit(call, tx, asked, lambda: track))
+
+
+def _asked_model(settings: Settings, old: Task) -> str | None:
+    """What was asked for, as far as it is still allowed. The row tells the model that it was: the Mega model at the
+    price of none was not asked for, and comes by itself again."""
+    came_by_itself = old.model == MEGA and old.stem_name is not None and old.cost == settings.cost(old.kind)
+    return old.model if old.model in settings.models and not came_by_itself else None
 
 
 def resend(call: Call) -> Answer:

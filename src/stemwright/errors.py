@@ -204,6 +204,14 @@ class UnknownModel(Misuse):
     """There is no model {model!r}. `stemwright models list` shows those that exist."""
 
 
+class MisspeltModel(UnknownModel):
+    """There is no model {model!r}. Is it {near}? `stemwright models list` shows those that exist."""
+
+
+class NotTakenIn(UnknownModel):
+    """{model} is a file, and no model yet. Take it in: stemwright models add {model}"""
+
+
 class NotInstalled(UnknownModel):
     """The model {model!r} was not fetched or taken in on this machine. `stemwright models list --here` shows those that
     were, beside the bundled one."""
@@ -223,7 +231,8 @@ class BadRecipe(StemwrightError):
 
 
 class BadWeights(StemwrightError):
-    """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again."""
+    """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again: first
+    remove the model (stemwright models remove), if it was fetched or taken in."""
 
 
 class ForeignError(StemwrightError):

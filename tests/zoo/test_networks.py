@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -121,6 +122,30 @@ def test_weights_that_do_not_fit_their_card_are_refused(tmp_path: Path) -> None:
         networks.open_installed(model)
     with pytest.raises(errors.UnknownStem, match="harp"):
         networks.open_installed(model, ("harp",))
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"x" * 999)]
+)
+def test_weights_that_are_spoiled_or_gone_are_told(spoil: Callable[[Path], object]) -> None:
+    spoil(tiny.install("spoiled", "roformer", ("vocals",)).weights)
+    with pytest.raises(errors.BadWeights, match="Install them again"):
+        stemwright.separate(SONG, rate=44100, model="spoiled")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        ('"roformer"', '"mamba"', "no net of the kind 'mamba', a newer one may have"),
+        ("dim = 16", 'dim = "16"', "remove the model, and pull it or take it in again"),
+        ("[sizes]", "[lengths]", "remove the model, and pull it or take it in again"),
+    ],
+)
+def test_a_card_of_another_version_is_told(written: str, instead: str, told: str) -> None:
+    card = tiny.install("other", "roformer", ("vocals",)).folder / "card.toml"
+    card.write_text(card.read_text().replace(written, instead))
+    with pytest.raises(errors.BadCard, match=told):
+        stemwright.separate(SONG, rate=44100, model="other")
 
 
 def test_half_the_weights_give_the_same_net(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def is_name(name: str) -> bool:
     >>> [is_name(each) for each in ("Kim+2.1", ".hidden", "two words", "../out")]
     [True, False, False, False]
     """
-    return re.fullmatch(r"\w[\w.+-]*", name) is not None
+    return re.fullmatch(r"\w[\w.+-]{0,99}", name) is not None
 
 
 def find(name: str) -> Installed | None:
@@ -120,10 +120,15 @@ def verify(name: str) -> Installed:
     model = find(name)
     if model is None:
         raise NotInstalled(model=name)
+    check(model)
+    return model
+
+
+def check(model: Installed) -> None:
+    """Reads a model's weights through and compares them with its card; raises BadWeights."""
     found = sha256(model.weights) if model.weights.is_file() else "missing"
     if found != model.facts["sha256"]:
         raise BadWeights(path=model.weights, found=found, expected=model.facts["sha256"])
-    return model
 
 
 def sha256(path: Path) -> str:

@@ -20,7 +20,7 @@ from stemwright.engine.threads import Threads
 from stemwright.engine.wrappers import Grouped
 from stemwright.errors import BadCard, ExtraMissing, UnknownStem
 from stemwright.nets.mdx import MdxConfig, MdxNet
-from stemwright.zoo import halving, machine
+from stemwright.zoo import halving, installed, machine
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.published import members
 
@@ -196,17 +196,27 @@ class Bag:
 def open_installed(model: Installed, stems: tuple[str, ...] | None = None, *, precision: str = "auto") -> Separator:
     """A model's separator; of a RoFormer's many heads only those of `stems` are kept in memory.
 
-    Raises ExtraMissing without torch, UnknownStem, and BadCard when the weights do not fit the card's sizes.
+    Raises ExtraMissing without torch, UnknownStem, BadWeights, and BadCard when weights do not fit the card's sizes.
     """
-    if model.facts["architecture"] == "mdx":
+    kind = model.facts["architecture"]
+    if kind == "mdx":
         return _open_graph(model)
+    if kind not in NETS:
+        reason = f"this version of Stemwright has no net of the kind {kind!r}, a newer one may have"
+        raise BadCard(path=model.folder / "card.toml", reason=reason)
     heads = _heads(model, stems)
-    return halving.opened(model, precision, partial(_open_net, model, heads), heads)
+    try:
+        return halving.opened(model, precision, partial(_open_net, model, heads), heads)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        installed.check(model)
+        reason = f"{type(error).__name__}: {error}; remove the model, and pull it or take it in again"
+        raise BadCard(path=model.folder / "card.toml", reason=reason) from error
 
 
 def _open_graph(model: Installed) -> GraphSeparator:
     from onnxruntime import InferenceSession
 
+    installed.check(model)
     session = InferenceSession(model.weights.read_bytes(), providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0].name
     net = MdxNet(MdxConfig(**model.facts["sizes"]), lambda planes: answer(session, {given: planes}))
@@ -319,11 +329,14 @@ def _heads(model: Installed, stems: tuple[str, ...] | None) -> list[int]:
 
 def _weights(model: Installed, heads: list[int]) -> dict[str, Any]:
     """Tensors by name, mapped from the file; floats in half precision are widened, heads renumbered."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(model.weights), framework="pt") as file:
-        ours = {name: _renumbered(name, heads) for name in file.keys()}  # noqa: SIM118  a reader, not a dict
-        tensors = {new: file.get_tensor(name) for name, new in ours.items() if new}
+    try:
+        with safe_open(str(model.weights), framework="pt") as file:
+            ours = {name: _renumbered(name, heads) for name in file.keys()}  # noqa: SIM118  a reader, not a dict
+            tensors = {new: file.get_tensor(name) for name, new in ours.items() if new}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadSetting, NotPulled, UnknownModel
+from stemwright.errors import BadCard, BadSetting, MisspeltModel, NotPulled, NotTakenIn, UnknownModel
 from stemwright.zoo import installed
 
 CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
@@ -116,8 +117,22 @@ def names() -> list[str]:
 def published(name: str) -> Published:
     """The card of a public model; raises UnknownModel, BadCard."""
     if name not in names():
-        raise UnknownModel(model=name)
+        raise unknown(name)
     return _read(CARDS / f"{name}.toml")
+
+
+def unknown(name: str) -> UnknownModel:
+    """What there is to say of a name that no model or recipe has: what may have been meant by it."""
+    from stemwright.zoo import recipes  # which are made of what is published here
+
+    with suppress(OSError):  # of a name that is too long for a file
+        if Path(name).is_file():
+            return NotTakenIn(model=name)
+    known, asked = [*recipes.names(), *names(), *installed.names()], name.casefold()
+    begun = [each for each in known if asked and each.casefold().startswith(asked)]
+    near = [each for each in known if each.casefold() == asked] or [*begun, *get_close_matches(asked, known, 3, 0.7)]
+    told = " or ".join(list(dict.fromkeys(near))[:3])
+    return MisspeltModel(model=name, near=told) if told else UnknownModel(model=name)
 
 
 @cache
@@ -143,16 +158,15 @@ def here(card: Published) -> bool:
 
 def members(name: str) -> list[installed.Installed]:
     """The models on this machine that a name stands for: one, or those of a bag; raises NotPulled, UnknownModel."""
-    model = installed.find(name)
-    return [model] if model else [_pulled(each) for each in published(name).members or (name,)]
-
-
-def _pulled(name: str) -> installed.Installed:
-    model, card = installed.find(name), published(name)
-    if model is None:
-        size = f"{card.bytes / 1e6:.0f} MB" if card.bytes else "of unknown size"
-        raise NotPulled(model=name, size=size, licence=card.licence, consent=consent([card]))
-    return model
+    if model := installed.find(name):
+        return [model]
+    card = published(name)
+    found = {part: installed.find(part) for part in card.members or (name,)}
+    if missing := [published(part) for part, model in found.items() if model is None]:
+        sizes = [part.bytes for part in missing]
+        size = f"{sum(filter(None, sizes)) / 1e6:.0f} MB" if all(sizes) else "of unknown size"
+        raise NotPulled(model=name, size=size, licence=card.licence, consent=consent(missing))
+    return [model for model in found.values() if model]
 
 
 def policy() -> str:

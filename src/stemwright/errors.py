@@ -231,8 +231,8 @@ class BadRecipe(StemwrightError):
 
 
 class BadWeights(StemwrightError):
-    """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again: first
-    remove the model (stemwright models remove), if it was fetched or taken in."""
+    """The weights {path} do not match their card: sha256 is {found}, the card says {expected}. Install them again:
+    first remove the model (stemwright models remove), if it was fetched or taken in."""
 
 
 class ForeignError(StemwrightError):

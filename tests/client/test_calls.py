@@ -92,6 +92,8 @@ def test_an_unknown_song_and_task_and_key(client: Client, served: Served) -> Non
         client.create("no address")
     with pytest.raises(errors.NotThere):
         client.record("0" * 32)
+    with Client(served.url, " ") as nobody, pytest.raises(errors.KeyRefused, match="the key is missing"):
+        nobody.credits()
     with Client(served.url, "wrong") as stranger, pytest.raises(errors.KeyRefused):
         stranger.credits()
 

@@ -65,7 +65,7 @@ class Client:
         self._retries, self._most_pause_seconds = retries, most_pause_seconds
         agent = {"User-Agent": "stemwright-client"}
         # In UTF-8, so that a key with a stray character in it is refused by the server, in words.
-        headers = httpx2.Headers(agent | {"Authorization": f"Bearer {key.strip()}"}, encoding="utf-8")
+        headers = httpx2.Headers(agent | {"Authorization": f"Bearer {key.strip()}".strip()}, encoding="utf-8")
         self._http = httpx2.Client(headers=headers, timeout=timeout_seconds)
         # Stems may lie anywhere: the key stays with the server that it is for.
         self._files = httpx2.Client(headers=agent, timeout=timeout_seconds, follow_redirects=True)
@@ -265,7 +265,7 @@ def _named(song: Track | str) -> dict[str, str]:
 
 
 def _reason(fault: Exception) -> str:
-    return str(fault) or type(fault).__name__
+    return str(fault).rstrip(".") or type(fault).__name__
 
 
 def _succeeded(record: Record) -> Record:

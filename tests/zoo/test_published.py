@@ -47,3 +47,12 @@ def test_a_bag_of_which_a_part_is_missing_is_pulled_by_its_own_name(models: Path
     assert installed.names() == ["htdemucs-ft-bass"]
     with pytest.raises(errors.NotPulled, match=r"htdemucs-ft is not .* 252 MB .* models pull htdemucs-ft --yes"):
         published.members("htdemucs-ft")
+
+
+def test_what_an_interrupted_removal_left_goes_with_the_next(models: Path) -> None:
+    for folder in ("m", ".removing-m"):
+        (models / folder).mkdir(parents=True)
+        (models / folder / "card.toml").write_text("x = 1")
+    assert installed.names() == ["m"]
+    assert installed.remove("m") == 5
+    assert not list(models.iterdir())

@@ -111,7 +111,10 @@ def remove(name: str) -> int:
     if card is None:
         raise NotInstalled(model=name)
     size = sum(path.stat().st_size for path in card.parent.iterdir())
-    shutil.rmtree(card.parent)
+    gone = card.parent.with_name(f".removing-{name}")
+    shutil.rmtree(gone, ignore_errors=True)  # what is left of one that was interrupted
+    card.parent.rename(gone)  # all or nothing: no model without its card, nor a card without its weights
+    shutil.rmtree(gone)
     return size
 
 

@@ -242,6 +242,15 @@ def test_the_zip_holds_every_stem_and_says_its_length(house: House, caller: Call
         assert archive.read("song/Backing Vocals.mp3") == bytes(range(256)) * 4
 
 
+def test_one_instrument_and_the_rest_are_called_as_their_files(house: House, caller: Caller, browser: Client) -> None:
+    task_id = caller.created(type="split_stem_advanced", stemName="Violin")
+    house.finish(task_id, stems=("strings", "rest"))
+    stems = browser.get(f"{TASKS}/{task_id}").json()["data"]["stems"]
+    assert [(stem["label"], stem["name"]) for stem in stems] == [("Violin", "strings"), ("Without Violin", "rest")]
+    with zipfile.ZipFile(io.BytesIO(browser.get(f"{TASKS}/{task_id}/zip").content)) as archive:
+        assert archive.namelist() == ["song/Violin.mp3", "song/Without Violin.mp3"]
+
+
 def test_a_zip_of_names_in_every_script_has_the_told_length() -> None:
     def member(name: str, content: bytes) -> zipped.Member:
         return zipped.Member(name, len(content), 1_795_000_000_000, lambda: io.BytesIO(content))

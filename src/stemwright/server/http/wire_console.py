@@ -163,11 +163,11 @@ def details(task: Task, stems: Sequence[Stem], *, base_url: str, key: Key | None
 
 def stem_of(stem: Stem, task: Task, base_url: str) -> dict[str, Any]:
     """One file."""
-    asked = task.kind == "split_stem_advanced" and stem.position == 0
+    asked = (task.stem_name, f"Without {task.stem_name}") if task.kind == "split_stem_advanced" else ()
     return {
         "id": stem.id,
         "name": stem.name,
-        "label": (task.stem_name or "") if asked else callbacks.group_name(stem.name),
+        "label": asked[stem.position] if stem.position < len(asked) else callbacks.group_name(stem.name),
         "url": callbacks.file_url(base_url, stem.blob),
         "bytes": stem.bytes,
         "durationSeconds": stem.duration_seconds,

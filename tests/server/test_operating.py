@@ -215,13 +215,17 @@ def test_a_mistyped_name_is_told_at_the_start(
     assert "nothing reads STEMWRIGHT_LOG_LEVL (did you mean STEMWRIGHT_LOG_LEVEL?)" in capsys.readouterr().err
 
 
-def test_a_price_that_no_task_pays_is_told_at_the_start(
+def test_what_has_no_effect_is_told_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STEMWRIGHT_ALLOWED_MODELS", "four,fast")
     monkeypatch.setenv("STEMWRIGHT_COST_FACTORS", "foru:2,fast:3")
+    monkeypatch.setenv("STEMWRIGHT_UPSTREAM_KEY", "theirs")
     assert run(["worker", "--data", str(tmp_path / "none")]) == 1
-    assert "nothing reads foru in STEMWRIGHT_COST_FACTORS: it is not among" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "nothing reads foru in STEMWRIGHT_COST_FACTORS: it is not among" in told
+    assert "STEMWRIGHT_UPSTREAM_KEY without STEMWRIGHT_UPSTREAM_URL" in told
+    assert "theirs" not in told
 
 
 def test_every_name_in_the_code_is_known() -> None:

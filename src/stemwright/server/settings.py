@@ -245,12 +245,13 @@ class Settings(BaseSettings):
 
 
 def idle(settings: Settings, environment: Iterable[str]) -> list[str]:
-    """What is set to no effect: names in the environment that nothing reads, prices of models that no task gets."""
-    priced = [
-        f"{model} in STEMWRIGHT_COST_FACTORS: it is not among STEMWRIGHT_ALLOWED_MODELS"
-        for model in settings.unused_factors
-    ]
-    return unknown(environment) + priced
+    """What is set to no effect: names in the environment that nothing reads, prices of models that no task gets, the
+    key of an upstream that is not there."""
+    why = "it is not among STEMWRIGHT_ALLOWED_MODELS"
+    priced = [f"{model} in STEMWRIGHT_COST_FACTORS: {why}" for model in settings.unused_factors]
+    has_lone_key = settings.upstream_key.get_secret_value() and not settings.upstream_url
+    lone = ["STEMWRIGHT_UPSTREAM_KEY without STEMWRIGHT_UPSTREAM_URL"] if has_lone_key else []
+    return unknown(environment) + priced + lone
 
 
 def unknown(environment: Iterable[str]) -> list[str]:

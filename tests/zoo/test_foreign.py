@@ -184,6 +184,26 @@ def test_a_yaml_may_refer_to_a_short_list_again(tmp_path: Path) -> None:
     assert found["stems"] == ["vocals", "other"]
 
 
+@pytest.mark.parametrize(
+    ("case", "said", "known", "stems", "told"),
+    [
+        ("BS-RoFormer", "[Other, Vocals]", ("vocals", "other"), ["other", "vocals"], ""),
+        ("BS-RoFormer", "[a, b, c]", ("vocals", "other"), ["vocals", "other"], ""),
+        ("BS-RoFormer", "[dry, wet]", ("vocals", "other"), ["dry", "wet"], "the catalogue vocals, other"),
+        ("BS-RoFormer", "[dry, wet]", ("dry",), ["dry", "wet"], "the catalogue dry"),
+        ("Mel-Band RoFormer, 64 bands", "[other]", ("instrumental",), ["instrumental"], ""),
+    ],
+)
+def test_which_output_is_which_stem_the_files_say_before_a_catalogue(
+    case: str, said: str, known: tuple[str, ...], stems: list[str], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "its.yaml").write_text(f"training: {{instruments: {said}}}")
+    made = foreign.add(saved(tmp_path / "a.ckpt", state(case)), config=tmp_path / "its.yaml", facts={"stems": known})
+    assert made.model.facts["stems"] == stems
+    assert "stems" not in made.model.facts["assumed"]
+    assert told in " ".join(made.notes)
+
+
 def test_half_precision_is_kept_on_disk_and_widened_to_run(tmp_path: Path) -> None:
     halves = state("BS-RoFormer", lambda tensor: tensor.half())
     model = foreign.add(saved(tmp_path / "half.pth", halves)).model

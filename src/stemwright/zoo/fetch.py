@@ -182,10 +182,10 @@ def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> in
         "fetched_sha256": installed.sha256(weights),
         "segment": card.segment,
         "normalised": card.normalised,
+        "stems": card.stems if card.architecture != "mdx" else None,
     }
-    stems = card.stems if card.architecture != "mdx" else ()
     known = {key: value for key, value in facts.items() if value is not None}
-    model = foreign.add(weights, name=card.name, config=config, stems=stems, facts=known).model
+    model = foreign.add(weights, name=card.name, config=config, facts=known).model
     for path in (*folder.iterdir(), folder):
         path.rmdir() if path.is_dir() else path.unlink()
     return model

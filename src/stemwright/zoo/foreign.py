@@ -54,8 +54,8 @@ def add(
     Or the card (.toml) of a model that `stemwright train` made, with the graph beside it; raises BadCard, BadWeights.
 
     `config` is the yaml that came with it, `stems` names its outputs where nothing in the files does, `facts` are
-    what a catalogue knows (licence, source, what the files leave open) of its own model of that name. No code in the
-    file is ever run.
+    what a catalogue knows (licence, source, stems, what the files leave open) of its own model of that name. No code
+    in the file is ever run.
     """
     for path in (source, *([config] if config else [])):
         if not path.is_file():
@@ -103,6 +103,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 def _completed(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     """What was found, with what a catalogue knows; of what the files state themselves, they are believed."""
+    found, facts = _with_names(found, tuple(facts.get("stems", ()))), {k: v for k, v in facts.items() if k != "stems"}
     stated = [name for name in ("segment", "normalised") if name in facts and name not in found["assumed"]]
     clashes = [
         f"{name}: the files say {_value(found[name])}, the catalogue {_value(facts[name])}"
@@ -112,6 +113,18 @@ def _completed(found: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     told = {name: value for name, value in facts.items() if name not in stated}
     assumed = [name for name in found["assumed"] if name not in facts]
     return {**found, **told, "assumed": assumed, "contradictions": [*found["contradictions"], *clashes]}
+
+
+def _with_names(found: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    """The outputs under a catalogue's names; which of several is which the files say, where they say it."""
+    said, is_stated = found["stems"], "stems" not in found["assumed"]
+    if not known or (len(said) == len(known) and is_stated and sorted(said) == sorted(known)):
+        return found
+    if len(said) == len(known) and (len(said) == 1 or not is_stated):
+        assumed = [name for name in found["assumed"] if name != "stems"]
+        return {**found, "stems": list(known), "assumed": assumed}
+    clash = f"stems: the files say {', '.join(said)}, the catalogue {', '.join(known)}"
+    return {**found, "contradictions": [*found["contradictions"], clash]}
 
 
 def _value(value: Any) -> str:

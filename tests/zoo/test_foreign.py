@@ -353,7 +353,7 @@ def test_what_a_catalogue_knows_is_believed_where_the_files_say_nothing(tmp_path
     added = foreign.add(file, name="scnet-small", config=tmp_path / "its.yaml", facts=known)
     assert (added.model.facts["segment"], added.model.facts["normalised"]) == (44100, True)
     assert any("normalised: the files say yes, the catalogue no" in note for note in added.notes)
-    assert published.published("scnet-large-zf").normalised  # it has no yaml that could say so
+    assert [published.published(name).normalised for name in ("scnet-large", "scnet-large-zf")] == [True, False]
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Cards of public models: what is known of them, and what was measured."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,9 @@ def test_what_an_interrupted_removal_left_goes_with_the_next(models: Path) -> No
     assert installed.names() == ["m"]
     assert installed.remove("m") == 5
     assert not list(models.iterdir())
+
+
+@pytest.mark.parametrize("text", ["a\x7fb", "a\ud800b", 'é😀\x1b\x00\\"'])
+def test_a_card_can_hold_whatever_a_file_calls_its_parts(text: str) -> None:
+    held = tomllib.loads(installed.toml({"left_out": [text], "sizes": {"a": text}}))
+    assert held["left_out"] == [held["sizes"]["a"]] == [text.replace("\ud800", "?")]

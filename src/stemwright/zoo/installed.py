@@ -159,4 +159,7 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(each) for each in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).replace(
+        "\x7f", "\\u007f"
+    )  # which TOML wants escaped and JSON does not
+    return text.encode("utf-8", "replace").decode("utf-8")

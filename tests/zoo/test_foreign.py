@@ -148,6 +148,14 @@ def test_a_net_that_is_not_whole_is_refused_when_it_is_taken_in(case: str, tmp_p
     assert installed.names() == []
 
 
+def test_names_that_ask_for_a_million_heads_build_nothing(tmp_path: Path) -> None:
+    heads = {f"mask_estimators.{i}.to_freqs.0.0.0.bias": torch.zeros(1) for i in range(2, 9000)}
+    with pytest.raises(
+        errors.UnreadableCheckpoint, match="its roformer would have 558000 tensors or more, and here are"
+    ):
+        foreign.add(saved(tmp_path / "a.ckpt", state("BS-RoFormer") | heads))
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

@@ -1,9 +1,12 @@
-"""Whether a net of these sizes can run: what a configuration says of the sizes that no tensor shows is not yet that."""
+"""Whether a net of these sizes can run, by what a configuration says of those no tensor shows and by a file's tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from stemwright.errors import ExtraMissing
 
 
 def misfit(architecture: str, sizes: dict[str, Any], segment: int) -> str | None:
@@ -42,3 +45,37 @@ def _misfits_of_htdemucs(sizes: dict[str, Any]) -> Iterator[str]:
         yield f"a transformer of width {width} cannot have {sizes['heads']} heads"
     if sizes["stride"] != 4:
         yield f"its strides are {sizes['stride']}, and its tensors are of one with 4"
+
+
+def incomplete(architecture: str, sizes: dict[str, Any], weights: Path) -> str | None:
+    """What keeps the tensors in a file from being a net of these sizes, in words; None when nothing (or no torch)."""
+    from safetensors import safe_open
+
+    from stemwright.zoo.networks import build  # not where a file is converted: that process has no net
+
+    with safe_open(str(weights), framework="np") as file:
+        here = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  a reader
+    if (least := _least(architecture, sizes)) > len(here):
+        return f"would have {least} tensors or more, and here are {len(here)}"
+    try:
+        net = build(architecture, sizes, sizes["stems"]).state_dict()
+    except ExtraMissing:
+        return None
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
+        return f"cannot be built ({' '.join(str(error).split())[:200]})"
+    if lacking := sorted({*net} - {*here}):
+        return f"lacks {len(lacking)} of its tensors, such as {lacking[0]}"
+    wrong = (name for name, tensor in net.items() if here[name] != tuple(tensor.shape))
+    return next((f"has {name} in the shape {here[name]}, not {tuple(net[name].shape)}" for name in wrong), None)
+
+
+def _least(architecture: str, sizes: dict[str, Any]) -> int:
+    """A net of these sizes has at least so many tensors: names alone can ask for millions, and to build it is dear."""
+    match architecture:
+        case "roformer":
+            return sizes["stems"] * len(sizes["bands"])
+        case "scnet":
+            return len(sizes["dims"][1:]) * sum(sizes["conv_depths"])
+        case "tfc_tdf":
+            return sizes["levels"] * sizes["blocks"]
+    return sizes["depth"] * sizes["residual_depth"]

@@ -19,7 +19,7 @@ from typing import Any
 
 from stemwright import errors
 from stemwright.engine.progress import ASK_SECONDS, go_on
-from stemwright.zoo import catalog, converting, installed, networks, published, recipes
+from stemwright.zoo import catalog, converting, fitting, installed, published, recipes
 
 SECONDS = 600
 _ADDING = ".adding-"
@@ -198,7 +198,7 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
     if "error" in answer:
         raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
     kind = answer["architecture"]
-    if kind in networks.NETS and (complaint := networks.incomplete(kind, answer["sizes"], out)):
+    if kind != "mdx" and (complaint := fitting.incomplete(kind, answer["sizes"], out)):
         raise errors.UnreadableCheckpoint(path=source, reason=f"its {kind} {complaint}")
     return answer
 

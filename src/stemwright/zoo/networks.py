@@ -298,24 +298,6 @@ def build(architecture: str, sizes: dict[str, Any], stems: int) -> nn.Module:
         return getattr(nets, net)(getattr(nets, config)(**{**given, "stems": stems}))
 
 
-def incomplete(architecture: str, sizes: dict[str, Any], weights: Path) -> str | None:
-    """What keeps the tensors in a file from being a net of these sizes, in words; None when nothing (or no torch)."""
-    from safetensors import safe_open
-
-    try:
-        net = build(architecture, sizes, sizes["stems"]).state_dict()
-    except ExtraMissing:
-        return None
-    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
-        return f"cannot be built ({' '.join(str(error).split())[:200]})"
-    with safe_open(str(weights), framework="np") as file:
-        here = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  a reader
-    if lacking := sorted({*net} - {*here}):
-        return f"lacks {len(lacking)} of its tensors, such as {lacking[0]}"
-    wrong = (name for name, tensor in net.items() if here[name] != tuple(tensor.shape))
-    return next((f"has {name} in the shape {here[name]}, not {tuple(net[name].shape)}" for name in wrong), None)
-
-
 def _heads(model: Installed, stems: tuple[str, ...] | None) -> list[int]:
     """Which of the net's outputs are wanted; only a RoFormer's can be left out."""
     names = list(model.facts["stems"])

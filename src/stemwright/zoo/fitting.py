@@ -1,4 +1,4 @@
-"""Whether a net of these sizes can run, by what a configuration says of those no tensor shows and by a file's tensors."""
+"""Whether a net of these sizes can run: by what a configuration says where no tensor shows it, by a file's tensors."""
 
 from __future__ import annotations
 

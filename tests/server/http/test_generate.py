@@ -158,6 +158,23 @@ def test_an_address_of_our_own_is_not_fetched(house: House, caller: Caller) -> N
     assert record["musicId"] == caller.track.task_id
 
 
+@pytest.mark.parametrize(
+    ("settings", "passed", "base"),
+    [
+        ({"public_url": "https://example.com/stems/"}, {}, "https://example.com/stems/s/"),
+        ({"trusted_proxies": "127.0.0.0/8"}, {"X-Forwarded-Host": "stems.example"}, "http://stems.example/s/"),
+    ],
+)
+def test_an_address_that_we_gave_is_ours_behind_a_proxy(serve, settings: dict, passed: dict, base: str) -> None:
+    caller = serve(**settings).caller()
+    files = {"file": ("song.mp3", b"song")}
+    track = caller.http.post("/api/file-stream-upload", files=files, headers=passed).json()["data"]
+    assert track["downloadUrl"].startswith(base)
+    body = {"audioUrl": track["downloadUrl"]}
+    task = caller.http.post("/api/v1/vocal-removal/generate", json=body, headers=passed).json()["data"]
+    assert caller.record(task["taskId"])["musicId"] == track["taskId"]
+
+
 def test_a_stem_can_be_separated_again_by_its_address(house: House, caller: Caller) -> None:
     first = caller.created()
     house.finish(first)

@@ -188,12 +188,14 @@ def _track(call: Call, tx: sa.Connection, asked: wire.Generate) -> Track | None:
 
 
 def own_blob(call: Call, url: str) -> str | None:
-    """The blob that `url` names when it is an address of ours; we do not fetch from ourselves."""
+    """The blob that `url` names when it is an address of ours, as we tell them or as this request came; we do not fetch
+    from ourselves."""
     parts = urlsplit(url)
-    ours = {call.sent.get("host", ""), urlsplit(call.api.settings.public_url).netloc}
-    if parts.netloc not in ours or not parts.path.startswith("/s/"):
-        return None
-    return parts.path.removeprefix("/s/")
+    for base in map(urlsplit, (call.base_url, f"//{call.sent.get('host', '')}")):
+        files = f"{base.path.rstrip('/')}/s/"
+        if parts.netloc == base.netloc and parts.path.startswith(files):
+            return parts.path.removeprefix(files)
+    return None
 
 
 def _of_blob(tx: sa.Connection, account_id: str, blob: str) -> Track:

@@ -222,7 +222,18 @@ def test_pulling_tells_what_was_assumed_and_contradicted_and_the_card_keeps_it(
     assert run(["models", "show", "scnet-xl", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [note in said for note in shown["read"]] == [True, True]
-    assert shown["normalised"]
+    assert shown["normalised"] is False
+
+
+def test_what_was_fetched_of_a_model_can_be_removed(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrived = models / ".fetching" / "kim-mel-vocals"
+    arrived.mkdir(parents=True)
+    (arrived / "MelBandRoformer.ckpt.0.part").write_bytes(bytes(2_000_000))
+    assert run(["models", "verify", "vocals-permissive"]) == 2
+    assert run(["models", "remove", "vocals-permissive"]) == 0
+    assert "kim-mel-vocals removed, 2 MB freed" in capsys.readouterr().out
+    assert not arrived.exists()
+    assert run(["models", "remove", "kim-mel-vocals"]) == 2
 
 
 def test_a_model_that_was_taken_in_is_listed_with_its_stems(capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,14 +174,14 @@ def add(file: Path, /, *, config: Path | None = None, name: str | None = None, s
 
 @models.command
 def remove(name: str, /) -> None:
-    """Delete a fetched or taken-in model from this machine.
+    """Delete a fetched or taken-in model from this machine, or what has been fetched of one.
 
     Parameters
     ----------
     name
         The model; or a recipe: what can be fetched for it, which other recipes may need too.
     """
-    for part in recipes.parts(name):
+    for part in recipes.parts(name, or_half=True):
         _say(f"{part} removed, {_size(installed.remove(part))} freed")
 
 
@@ -376,7 +376,7 @@ def _published(card: published.Published) -> dict[str, Any]:
     """A card's facts, and what there is to know of a model that is here."""
     model = installed.find(card.name)
     of_some = ("md5_tail", "members", "notes", "normalised")
-    facts = {key: value for key, value in asdict(card).items() if value or key not in of_some}
+    facts = {key: value for key, value in asdict(card).items() if value not in (None, "", ()) or key not in of_some}
     facts |= asdict(card.measured) | {
         "bytes": card.bytes,
         "here": published.here(card),

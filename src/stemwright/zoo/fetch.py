@@ -169,7 +169,8 @@ def _allowed(card: Published, settings: Settings, *, accepted: bool) -> None:
 
 def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> installed.Installed:
     assert card.weights
-    folder = installed.folder(create=True) / ".fetching" / card.name
+    installed.folder(create=True)
+    folder = installed.arrived(card.name)
     folder.mkdir(parents=True, exist_ok=True)
     config = (
         fetch(card.config, folder, model=card.name, settings=settings, on_fetched=on_fetched) if card.config else None

@@ -105,16 +105,31 @@ def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
     return Installed(name, target, card)
 
 
+def arrived(name: str) -> Path:
+    """Where the files of a public model lie until all have come."""
+    return folder() / ".fetching" / name
+
+
+def is_half(name: str) -> bool:
+    """Whether a part of a model has come, and waits to be fetched on."""
+    return is_name(name) and arrived(name).is_dir()
+
+
 def remove(name: str) -> int:
-    """Deletes a model from this machine, whatever its card says; returns the bytes it took; raises NotInstalled."""
+    """Deletes a model from this machine, whatever its card says, and what was fetched of it; returns the bytes it took.
+
+    Raises NotInstalled where there is neither.
+    """
     card = _card(name)
-    if card is None:
+    places = [*([card.parent] if card else []), *([arrived(name)] if is_half(name) else [])]
+    if not places:
         raise NotInstalled(model=name)
-    size = sum(path.stat().st_size for path in card.parent.iterdir())
-    gone = card.parent.with_name(f".removing-{name}")
-    shutil.rmtree(gone, ignore_errors=True)  # what is left of one that was interrupted
-    card.parent.rename(gone)  # all or nothing: no model without its card, nor a card without its weights
-    shutil.rmtree(gone)
+    size = sum(path.stat().st_size for place in places for path in place.iterdir())
+    gone = folder() / f".removing-{name}"
+    for place in places:
+        shutil.rmtree(gone, ignore_errors=True)  # what is left of one that was interrupted
+        place.rename(gone)  # all or nothing: no model without its card, nor a card without its weights
+        shutil.rmtree(gone)
     return size
 
 

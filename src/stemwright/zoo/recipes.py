@@ -171,14 +171,15 @@ def listing(
     ]
 
 
-def parts(name: str) -> tuple[str, ...]:
+def parts(name: str, *, or_half: bool = False) -> tuple[str, ...]:
     """Models on this machine that a name stands for: itself, members of a bag, what a recipe had fetched.
 
-    Raises NotInstalled where there is none, BadRecipe.
+    `or_half` adds those of which a part has been fetched. Raises NotInstalled where there is none, BadRecipe.
     """
     cards = recipe(name).needs if is_recipe(name) else [published(name)] if name in published_names() else []
     wanted = dict.fromkeys([name, *(member for card in cards for member in card.members or (card.name,))])
-    if found := tuple(each for each in wanted if each in installed.names()):
+    here = installed.names()
+    if found := tuple(each for each in wanted if each in here or (or_half and installed.is_half(each))):
         return found
     raise NotInstalled(model=name)
 

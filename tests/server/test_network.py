@@ -221,6 +221,16 @@ def test_a_hostile_source_is_given_up_in_time(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("misbehave", [sources.hangs, sources.drips])
+def test_a_fetch_ends_when_nobody_wants_it_any_more(client: Client, tmp_path: Path, misbehave: Callable) -> None:
+    def look() -> None:
+        raise LookupError
+
+    with source(misbehave) as there, pytest.raises(LookupError):
+        client.get_to_file(there.url, tmp_path / "got", max_bytes=1 << 30, seconds=60, on_wait=look)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_message_never_repeats_what_was_fetched(client: Client, tmp_path: Path) -> None:
     with source(sources.talks_nonsense) as there, pytest.raises(errors.Unreachable) as caught:
         fetch(client, there.url, tmp_path)

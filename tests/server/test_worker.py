@@ -14,6 +14,8 @@ from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
 from tests.crash.house import Receiver
+from tests.server.http import sources
+from tests.server.http.sources import source
 
 from .crew import Crew, Submit, crew, hook, submit, wait, worker  # noqa: F401  fixtures
 
@@ -56,6 +58,21 @@ def test_a_running_task_can_be_cancelled(
     wait(lambda: not list(settings.work.iterdir()))
     with pytest.raises(TaskEnded), database.transaction() as tx:
         workflows.cancel(tx, task)
+
+
+def test_a_song_that_drips_holds_no_slot_once_its_task_is_cancelled(
+    database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, account: accounts.Account
+) -> None:
+    with source(sources.drips) as slow:
+        asked = tasks.Submission(account.id, "split_stem", "mp3", "apikley", 5, None, audio_url=f"{slow.url}/song.mp3")
+        with database.transaction() as tx:
+            task = tasks.submit(tx, asked, now=now_ms()).id
+        wait(lambda: bool(slow.asked))
+        with database.transaction() as tx:
+            workflows.cancel(tx, task)
+        after = submit()
+        wait(lambda: bool(hook.got[after]))
+    assert worker.poll() is None
 
 
 def test_what_is_not_committed_is_never_started(

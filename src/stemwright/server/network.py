@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -22,6 +22,7 @@ from stemwright import errors
 
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Iterable[str]]
+OnWait = Callable[[], object]
 
 # What is never the public internet (RFC 6890 and its successors), and the IPv6 ranges that carry an IPv4 address inside
 # (mapped, translated, 6to4, Teredo): those reach the same private hosts by another spelling.
@@ -37,6 +38,7 @@ _REFUSED: tuple[Network, ...] = tuple(
     for text in line.split()
 )
 _CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 _REDIRECTS = 3
 _DRAINED_BYTES = 64 * 1024
 _AGENT = (b"User-Agent", b"Stemwright")
@@ -108,9 +110,12 @@ class Client:
             _drain(answer)
             return answer.status
 
-    def get_to_file(self, url: str, path: Path, *, max_bytes: int, seconds: float) -> Fetched:
+    def get_to_file(
+        self, url: str, path: Path, *, max_bytes: int, seconds: float, on_wait: OnWait = lambda: None
+    ) -> Fetched:
         """Fetch `url` into `path`, following at most three redirects, each vetted again.
 
+        `on_wait` is called about every second of reading; what it raises ends the fetch.
         Limits hold for the bytes and seconds that really pass, not for those announced. Nothing stays at `path` after a
         failure. Raises an AddressError: BadUrl, BlockedAddress, FetchTimeout, FetchTooLarge, TooManyRedirects,
         BadStatus, FetchedPage, FetchCutOff, Unreachable; OSError where it cannot be written here.
@@ -119,7 +124,7 @@ class Client:
         for _ in range(_REDIRECTS + 1):
             left = max(deadline - time.monotonic(), 0.001)
             headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-            with self._exchange("GET", url, headers=headers, content=b"", seconds=left) as answer:
+            with self._exchange("GET", url, headers=headers, content=b"", seconds=left, on_wait=on_wait) as answer:
                 location = _header(answer, b"location")
                 if 300 <= answer.status < 400 and location:
                     url = _joined(url, location)
@@ -129,10 +134,17 @@ class Client:
 
     @contextmanager
     def _exchange(
-        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, seconds: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes,
+        seconds: float,
+        on_wait: OnWait = lambda: None,
     ) -> Iterator[httpcore2.Response]:
         parsed = check_url(url)
-        guard = _Guard(self._vetted, seconds)
+        guard = _Guard(self._vetted, seconds, on_wait)
         context = self._tls if parsed.scheme == "https" else None
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         with (
@@ -283,8 +295,8 @@ def _resolve(host: str, port: int) -> Iterable[str]:
 class _Guard(httpcore2.NetworkBackend):
     """Opens sockets to vetted addresses only: no name can resolve differently between the check and the connect."""
 
-    def __init__(self, vetted: Callable[[str, int], list[str]], seconds: float) -> None:
-        self._vetted = vetted
+    def __init__(self, vetted: Callable[[str, int], list[str]], seconds: float, on_wait: OnWait) -> None:
+        self._vetted, self._on_wait = vetted, on_wait
         self._deadline = time.monotonic() + seconds
         self._sockets = httpcore2.SyncBackend()
 
@@ -304,19 +316,25 @@ class _Guard(httpcore2.NetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as next_fault:
                 fault = next_fault
             else:
-                return _Dated(stream, self._deadline)
+                return _Dated(stream, self._deadline, self._on_wait)
         raise fault
 
 
 class _Dated(httpcore2.NetworkStream):
     """A stream whose every wait ends at one deadline: a server that sends a byte a second cannot stretch it."""
 
-    def __init__(self, stream: httpcore2.NetworkStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: float, on_wait: OnWait) -> None:
+        self._stream, self._on_wait = stream, on_wait
+        self._deadline, self._look = deadline, time.monotonic() + _LOOK_SECONDS
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._stream.read(max_bytes, timeout=_left(self._deadline, httpcore2.ReadTimeout))
+        while True:
+            if time.monotonic() >= self._look:
+                self._on_wait()
+                self._look = time.monotonic() + _LOOK_SECONDS
+            left = _left(self._deadline, httpcore2.ReadTimeout)
+            with suppress(httpcore2.ReadTimeout):
+                return self._stream.read(max_bytes, timeout=min(left, _LOOK_SECONDS))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, timeout=_left(self._deadline, httpcore2.WriteTimeout))
@@ -331,7 +349,8 @@ class _Dated(httpcore2.NetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore2.NetworkStream:
         seconds = _left(self._deadline, httpcore2.ConnectTimeout)
-        return _Dated(self._stream.start_tls(ssl_context, server_hostname, timeout=seconds), self._deadline)
+        stream = self._stream.start_tls(ssl_context, server_hostname, timeout=seconds)
+        return _Dated(stream, self._deadline, self._on_wait)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -298,7 +298,13 @@ def _fetched(shop: Workshop, task: tasks.Task) -> Answer:
     path, name = folder / "source", _fetched_name(task.id)
     assert task.audio_url is not None
     began = time.monotonic()
-    shop.client.get_to_file(task.audio_url, path, max_bytes=settings.max_upload_bytes, seconds=settings.fetch_seconds)
+
+    def look() -> None:
+        if not _report(shop, task, 0.0):
+            raise Superseded(task_id=task.id, attempt=f"{task.attempt}, which fetched its song,")
+
+    limits = {"max_bytes": settings.max_upload_bytes, "seconds": settings.fetch_seconds}
+    shop.client.get_to_file(task.audio_url, path, **limits, on_wait=look)
     with shop.database.transaction() as tx:
         arrivals.announce(tx, [name], task_id=task.id, now=now_ms())
     shop.blobs.put(name, path)

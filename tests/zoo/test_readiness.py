@@ -31,7 +31,7 @@ def test_what_is_missing_is_told_by_name_with_what_to_pull() -> None:
     }
     assert list(found) == ["karaoke", "htdemucs-ft", "nobody"]
     assert "models pull karaoke --yes (which accepts what the policy 'permissive' does not)" in found["karaoke"]
-    assert "htdemucs-ft-drums is not on this machine" in found["htdemucs-ft"]
+    assert "htdemucs-ft is not on this machine" in found["htdemucs-ft"]
     assert "no model 'nobody'" in found["nobody"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +14,6 @@ sys.path.append(str(Path(__file__).parent))
 
 from tiny import install, install_all
 
-from stemwright.cli import run
 from stemwright.errors import ModelsNotReady
 from stemwright.server.settings import Settings
 from stemwright.server.worker import require_device, require_models
@@ -55,20 +56,21 @@ def test_without_pytorch_only_graphs_run(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="mps may be there")
-def test_a_device_that_models_cannot_use_is_told_before_any_task(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_device_that_models_cannot_use_is_told_before_any_task(tmp_path: Path) -> None:
     install("mine", "roformer", ("vocals",))
     require_device(Settings(device="mps", allowed_models=("fast",)))  # which has none that runs there
-    monkeypatch.setenv("STEMWRIGHT_ALLOWED_MODELS", "mine")
-    monkeypatch.setenv("STEMWRIGHT_DEVICE", "mps")
-    assert run(["serve", "--data", str(tmp_path / "data")]) == 1
-    assert "STEMWRIGHT_DEVICE is 'mps', which PyTorch cannot use here." in capsys.readouterr().err
+    serve = (sys.executable, "-m", "stemwright", "serve", "--data", str(tmp_path / "data"))
+    told = {"STEMWRIGHT_ALLOWED_MODELS": "mine", "STEMWRIGHT_DEVICE": "mps"}
+    refused = subprocess.run(serve, env=os.environ | told, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "STEMWRIGHT_DEVICE is 'mps', which PyTorch cannot use here." in refused.stderr
     assert not (tmp_path / "data").exists()
 
 
 def test_a_worker_that_would_fail_tasks_does_not_start() -> None:
     require_models(Settings())
-    with pytest.raises(ModelsNotReady, match=r"The recipe four needs .*models pull four.*STEMWRIGHT_ALLOWED_MODELS"):
+    with pytest.raises(
+        ModelsNotReady, match=r"The recipe four needs .*models pull four.*\. Mend it,.*STEMWRIGHT_ALLOWED_MODELS"
+    ):
         require_models(Settings(allowed_models=("fast", "four")))
     require_models(Settings(allowed_models=("four",), separator_command=("true",)))

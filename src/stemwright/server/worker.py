@@ -76,7 +76,7 @@ def require_models(settings: Settings) -> None:
     from stemwright.zoo import published, readiness
 
     if found := readiness.obstacles(settings.models):
-        raise ModelsNotReady(reasons=" ".join(map(str, found.values())))
+        raise ModelsNotReady(reasons=" ".join(f"{str(error).rstrip('.')}." for error in found.values()))
     for card in readiness.not_allowed(settings.models):
         told = (card.name, card.licence, card.licence_stated, published.policy())
         log.warning("%s has the licence %s (%s); the policy is %r (STEMWRIGHT_LICENCES)", *told)

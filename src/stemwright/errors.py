@@ -761,6 +761,11 @@ class BadCheckpoint(StemwrightError):
     overwritten."""
 
 
+class BadStart(StemwrightError):
+    """The weights in {path} cannot begin this training: {reason}. Give --start a model whose recipe has the same [net]
+    as this one; learned cues may be new. Nothing was changed."""
+
+
 class NoRun(StemwrightError):
     """There is no run of the recipe {recipe} in {folder} yet. Begin one with `stemwright train run`, or name the recipe
     of the run that is there with --recipe."""

@@ -20,6 +20,7 @@ pytest.importorskip("torch", reason="needs stemwright[train]")
         (["compose", "DATA", "--seed", "-5"], "--seed"),
         (["compose", "DATA", "--workers", "0"], "--workers"),
         (["run", "DATA", "--until", "0"], "--until"),
+        (["run", "DATA", "--start", "thirteen"], "no model 'thirteen'"),
         (["song", "DATA", "--format", "xyz"], "no output format"),
     ],
 )

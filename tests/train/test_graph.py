@@ -9,9 +9,11 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from stemwright.errors import BadCheckpoint
+from stemwright.errors import BadStart
 from stemwright.nets.bandsplit import BandSplit, BandSplitConfig
 from stemwright.train.graph import band_split_graph, read_weights
+from stemwright.train.recipe import load_recipe
+from stemwright.zoo import catalog
 
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 
@@ -44,5 +46,27 @@ def test_a_graph_gives_its_weights_back(both: tuple[BandSplit, ort.InferenceSess
     read_weights(other, tmp_path / "net.onnx")
     for one, same in zip(both[0].parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, same)
-    with pytest.raises(BadCheckpoint, match="these sizes"):
+    with pytest.raises(BadStart, match="these sizes"):
         read_weights(BandSplit(BandSplitConfig(width=24, head=8, hidden=8)), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("content", [None, b"<html>not found</html>"], ids=["missing", "a web page"])
+def test_what_is_no_graph_is_told(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(BadStart, match=r"net\.onnx"):
+        read_weights(BandSplit(SMALL), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("details", [0, 4], ids=["as it is", "with learned cues to come"])
+def test_a_training_can_begin_with_what_is_shipped(details: int) -> None:
+    card = catalog.card(catalog.BUNDLED)
+    own = load_recipe("twelve").net
+    net = BandSplit(own if own.details else replace(own, details=details, learned=details)).eval()
+    read_weights(net, card.weights_path)
+    spectrum = torch.randn(1, 2, 9, 2049, 2)
+    session = ort.InferenceSession(card.weights_path, providers=["CPUExecutionProvider"])
+    expected = np.asarray(session.run(["masks"], {"spectrum": spectrum.numpy()})[0])
+    with torch.no_grad():
+        found = net(spectrum).numpy()
+    assert 10 * np.log10(np.mean(expected**2) / np.mean((found - expected) ** 2)) > 80

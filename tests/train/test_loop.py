@@ -8,12 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
 from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe, SpoiledSong
+from stemwright.nets.bandsplit import BandSplit
 from stemwright.train import checkpoints, progress
+from stemwright.train.graph import band_split_graph
 from stemwright.train.loop import Plan, Trainer, run
+from stemwright.zoo import machine
 from tests.train.examples import RECIPE, write_data
 
 CPU = torch.device("cpu")
@@ -51,6 +55,24 @@ def test_a_run_in_two_parts_equals_one(data: Path, tmp_path: Path) -> None:
     assert set(last["test"]) >= {"vocals", "drums", "accompaniment", "leakage"}
     progress.plot(tmp_path / "whole" / "curve.jsonl", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    trained = BandSplit(RECIPE.net)
+    onnx.save(band_split_graph(trained), str(tmp_path / "trained.onnx"))
+    standing = dataclasses.replace(RECIPE, rates=dataclasses.replace(RECIPE.rates, muon=1e-12, adamw=1e-12))
+    average = run(standing, Plan(data, tmp_path / "run", start=tmp_path / "trained.onnx", stop_at=1))
+    for given, kept in zip(trained.parameters(), average.parameters(), strict=True):
+        torch.testing.assert_close(kept, given, atol=1e-3, rtol=1e-3)
+
+
+def test_training_leaves_its_workers_their_cores(data: Path, tmp_path: Path) -> None:
+    told: list[int] = []
+    before = torch.get_num_threads()
+    run(RECIPE, Plan(data, tmp_path / "run", stop_at=1), on_row=lambda _: told.append(torch.get_num_threads()))
+    assert told == [max(1, machine.cores() - 1)]
+    assert torch.get_num_threads() == before
 
 
 def test_a_killed_run_leaves_a_whole_checkpoint(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing, FolderHasSounds
+from stemwright.errors import ExtraMissing, FolderHasSounds, UnknownModel
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -135,6 +135,7 @@ def run_recipe(
     workers: Count = 1,
     until: Count | None = None,
     finish_steps: Count | None = None,
+    start: str | None = None,
 ) -> None:
     """Run a whole recipe: songs, training, measuring, the graph and its card. It goes on where it was stopped.
 
@@ -152,11 +153,13 @@ def run_recipe(
         The step to end at in place of the recipe's; later than the last one, a run that had ended goes on.
     finish_steps
         Over how many steps before the end the learning rates fall to zero; the recipe's number by default.
+    start
+        The model whose weights a new run begins with, `twelve` or one of yours; a run that is there goes on by itself.
     """
     with _needing_extra():
         from stemwright.train import making
         from stemwright.train import recipe as recipes
-    course = making.Course(device, workers, until, finish_steps)
+    course = making.Course(device, workers, until, finish_steps, _weights(start) if start else None)
     made = making.make(
         recipes.load_recipe(recipe),
         folder,
@@ -230,6 +233,15 @@ def evaluate(
     if report.spoiled:
         _told.print(f"{report.spoiled} of {report.spoiled + report.songs} songs could not be measured")
     return 1 if report.spoiled else 0
+
+
+def _weights(name: str) -> Path:
+    from stemwright.zoo import catalog
+
+    card = catalog.ours(name)
+    if card is None:
+        raise UnknownModel(model=name)
+    return card.weights_path
 
 
 @contextmanager

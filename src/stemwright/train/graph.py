@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from stemwright.errors import BadCheckpoint
+from stemwright.errors import BadStart
 from stemwright.nets.bandsplit import (
     EPSILON,
     FAMILIES,
@@ -98,8 +100,28 @@ def band_split_graph(net: BandSplit) -> onnx.ModelProto:
 def read_weights(net: BandSplit, path: Path) -> None:
     """Fills a net with the weights of an exported graph, so that training can go on from what was shipped.
 
-    The way of every number into the graph is found by writing a net whose parameters are their own places.
-    Raises BadCheckpoint when the graph is of a net of other sizes.
+    A graph without learned cues also begins a net that has them: they say nothing yet. Raises BadStart when the
+    graph is of a net of other sizes, or no graph.
+    """
+    try:
+        stored = [
+            numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if t.data_type == TensorProto.FLOAT16
+        ]
+    except (OSError, DecodeError) as error:
+        raise BadStart(path=path, reason=str(error).rstrip(".") or "it is no graph") from error
+    plain = BandSplit(replace(net.config, details=0, learned=0))
+    for read in (copy.deepcopy(net), plain):
+        if _filled(read, stored):
+            net.load_state_dict(read.state_dict(), strict=False)
+            return
+    raise BadStart(path=path, reason="it is not the graph of a net of these sizes")
+
+
+def _filled(net: BandSplit, stored: list[np.ndarray]) -> bool:
+    """Whether these tensors are a graph's of such a net, which then has them.
+
+    The way of every number into the graph is found by writing a net whose parameters are their own places. Older graphs
+    were written in another order of their parts: tensors are told apart by shape, and those of one shape by turn.
     """
     places, start = copy.deepcopy(net), 0
     for parameter in places.parameters():
@@ -107,17 +129,16 @@ def read_weights(net: BandSplit, path: Path) -> None:
         start += parameter.numel()
     g = GraphWriter(np.float32)
     _write(g, places)
-    where = {
-        tensor.name: numpy_helper.to_array(tensor).astype(np.int64) for tensor in g.weights if tensor.name in g.trained
-    }
-    flat = np.full(start, np.nan, np.float32)
-    for tensor in onnx.load(path).graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        if tensor.name in where and value.shape == where[tensor.name].shape:
-            flat[where[tensor.name]] = value
-    if np.isnan(flat).any():
-        raise BadCheckpoint(path=path, reason="it is not the graph of a net of these sizes")
+    trained = {tensor.name: numpy_helper.to_array(tensor).astype(np.int64) for tensor in g.weights}
+    where = sorted((trained[name] for name in g.trained), key=np.shape)
+    values = sorted(stored, key=np.shape)
+    if [place.shape for place in where] != [value.shape for value in values]:
+        return False
+    flat = np.empty(start, np.float32)
+    for place, value in zip(where, values, strict=True):
+        flat[place] = value
     nn.utils.vector_to_parameters(torch.from_numpy(flat), net.parameters())
+    return True
 
 
 def _write(g: GraphWriter, net: BandSplit) -> None:

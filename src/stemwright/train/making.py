@@ -18,9 +18,10 @@ import torch
 from stemwright.audio.parts import hold
 from stemwright.engine.onnx import SpectralMaskSeparator, open_graph
 from stemwright.errors import NoRun, RunBusy
-from stemwright.nets.bandsplit import STEMS
+from stemwright.nets.bandsplit import STEMS, BandSplit
 from stemwright.train import checkpoints, evaluate, progress
 from stemwright.train.export import Provenance, export
+from stemwright.train.graph import read_weights
 from stemwright.train.loop import Plan, Row, Trainer, run
 from stemwright.train.recipe import Recipe
 from stemwright.train.report import Report, write
@@ -32,12 +33,13 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Course:
-    """What a run does otherwise than its recipe says (see `Plan`), and on how many processors."""
+    """What a run does otherwise than its recipe says (see `Plan`), on how many processors, and from which weights."""
 
     device: str = "cpu"
     workers: int = 1
     until: int | None = None
     finish_steps: int | None = None
+    start: Path | None = None
 
 
 def make(
@@ -45,8 +47,8 @@ def make(
 ) -> Path:
     """Composes the songs, trains, measures and exports into `folder`; every part goes on where a kill left it.
 
-    Returns the folder with graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe and RunBusy before hours
-    of composing, and what composing, training and measuring raise.
+    Returns the folder with graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe, BadStart and RunBusy
+    before hours of composing, and what composing, training and measuring raise.
     """
     from stemwright.train.dataset import compose
 
@@ -54,6 +56,8 @@ def make(
     machine.refuse(course.device, "--device")
     if plan.checkpoint.exists():
         checkpoints.facts_of(plan.checkpoint, recipe=recipe.fingerprint)
+    elif plan.start is not None:
+        read_weights(BandSplit(recipe.net), plan.start)
     with _alone(plan.run):
         for split in ("train", "val", "test"):
             seconds = songs.seconds if split == "train" else songs.held_out_seconds

@@ -28,6 +28,8 @@ DEMO = Path(__file__).parents[1] / "demo" / "song.mp3"
 CHILD = """
 import json, resource, sys, time
 from stemwright.separation import separate_to
+from stemwright.zoo import machine
+machine.keep_pages()
 stages = {}
 started = time.monotonic()
 files = separate_to(sys.argv[1], sys.argv[2], format=sys.argv[3], two=sys.argv[4] == "True",

@@ -23,6 +23,7 @@ from stemwright.audio.signal import Samples
 from stemwright.audio.tags import Tags
 
 _WRITE_BYTES = 1 << 17
+_AT_ONCE = 1 << 14  # samples rounded at once: they stay in a core's cache
 
 
 class AvEncoder:
@@ -68,15 +69,21 @@ class AvEncoder:
         """The block as planar or interleaved floats, or as interleaved integers, rounded and clipped."""
         if self._sample_format == "fltp":
             return np.ascontiguousarray(block, np.float32)
-        packed = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
         if self._sample_format == "flt":
-            return packed
-        full = 2.0 ** (self._bits - 1)
-        scaled = packed.astype(np.float64) * full
+            return np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
+        whole = np.empty((block.shape[1], 2), np.int16 if self._bits == 16 else np.int32)
+        for first in range(0, len(whole), _AT_ONCE):
+            piece = slice(first, first + _AT_ONCE)
+            whole[piece] = self._rounded(block[:, piece])
+        return (whole if self._bits == 16 else whole << 8).reshape(1, -1)
+
+    def _rounded(self, block: Samples) -> Samples:
+        """Steps [n, 2] of this many bits, dithered. All but the dither is exact: powers of two, and 24 bits at most."""
+        full = np.float32(2.0 ** (self._bits - 1))
+        steps = np.multiply(block.T, full, order="C")
         if self._dither is not None:
-            scaled += _triangular(self._dither, packed)
-        whole = np.clip(np.rint(scaled), -full, full - 1)
-        return whole.astype(np.int16) if self._bits == 16 else whole.astype(np.int32) << 8
+            steps += _triangular(self._dither, steps)
+        return np.clip(np.rint(steps, out=steps), -full, full - 1, out=steps)
 
 
 def add_cover(container: OutputContainer, cover: bytes) -> None:
@@ -89,13 +96,17 @@ def add_cover(container: OutputContainer, cover: bytes) -> None:
     container.mux(packet)
 
 
-def _triangular(dither: np.random.Generator, packed: Samples) -> Samples:
+def _triangular(dither: np.random.Generator, steps: Samples) -> Samples:
     """Noise of two steps' width, which neither follows the signal nor pulses with it; none where there is silence.
 
-    Two numbers are drawn a sample, one after the other: the noise does not depend on how the stem was cut into blocks.
+    Two numbers of 16 bits are drawn a sample, one after the other: the noise does not depend on how the stem was cut
+    into blocks.
     """
-    drawn = dither.random((packed.shape[1], 2), np.float32)
-    return (drawn[:, 0] - drawn[:, 1]) * (packed != 0)
+    drawn = dither.integers(0, 1 << 32, steps.shape, np.uint32).view(np.int16).reshape(*steps.shape, 2)
+    noise: Samples = np.subtract(drawn[..., 0], drawn[..., 1], dtype=np.float32)
+    noise *= np.float32(2.0**-16)
+    noise *= steps != 0
+    return noise
 
 
 def _texts(tags: Tags, muxer: str) -> dict[str, str]:

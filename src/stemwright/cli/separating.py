@@ -14,6 +14,7 @@ from stemwright.batch.wishes import Wish, checked, from_texts
 from stemwright.cli.options import Flag, Hearing, Writing, texts
 from stemwright.cli.reports import report
 from stemwright.errors import BadOption
+from stemwright.zoo.machine import keep_pages
 
 
 def separate(
@@ -54,6 +55,7 @@ def separate(
     if jobs < 1:
         raise CycloptsError(msg="--jobs is the number of songs to separate at once: 1 or more.")
     work = _work(songs, manifest, _wish(texts(hearing, writing)), out)
+    keep_pages()
     with report(len(work), as_json=json) as told:
         separate_all(work, out, told, at_once=jobs, again=again)
     return told.status

@@ -253,7 +253,7 @@ def main() -> None:
     """The child: reads jobs until its input ends, and dies with the worker."""
     speak = _take_over_output()
     parentage.die_with_parent(int(os.environ.get("STEMWRIGHT_PARENT_PID", "0")))
-    _limit_memory()
+    _own_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides, not the terminal
     ears = _Ears()
     for job in ears.jobs():
@@ -301,9 +301,10 @@ def _take_over_output() -> Callable[[dict[str, Any]], None]:
     return speak
 
 
-def _limit_memory() -> None:
+def _own_memory() -> None:
     from stemwright.zoo import machine
 
+    machine.keep_pages()
     if not machine.may_use_gpu():  # whose driver reserves without end
         bounds.limit_memory(os.environ)
 

@@ -17,6 +17,7 @@ from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.batches import Drawer, Sizes
 from stemwright.train.songs import complete_songs
 from stemwright.train.targets import TargetMaker, Targets
+from stemwright.zoo import machine
 
 SLOTS = 2  # per worker: one is being filled while the other is in use
 RESCAN = 50  # steps after which new songs are looked for
@@ -103,6 +104,7 @@ def _next(ready: mp.Queue, worker: mp.Process) -> int:  # type: ignore[type-arg]
 
 def _work(feed: Feed, start: tuple[int, int], names: list[str], free: mp.Queue, ready: mp.Queue) -> None:  # type: ignore[type-arg]
     """The life of a worker; it ends with its parent, also when that one is killed."""
+    machine.keep_pages()
     parent = os.getppid()
     memories = [SharedMemory(name) for name in names]
     views = [view(memory, feed) for memory in memories]

@@ -145,6 +145,7 @@ def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:
 
 def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: None) -> BandSplit:
     """Trains to the end of the recipe (or of the plan) and returns the averaged net; `on_row` sees the curve grow."""
+    machine.keep_pages()
     trainer = Trainer(recipe, torch.device(plan.device))
     if plan.checkpoint.exists():
         trainer.restore(plan.checkpoint)

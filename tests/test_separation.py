@@ -316,8 +316,8 @@ def test_arrays_are_saved_with_the_song_s_tags_and_a_template(tmp_path: Path) ->
         writer.write(tune(0.2))
     saved = stemwright.separate(song, two=True).save(tmp_path / "out", format="wav", bits=24, names="{title} {stem}")
     assert [path.name for path in saved.values()] == ["Tune vocals.wav", "Tune instrumental.wav"]
-    with open_song(saved["vocals"]) as stem:
-        assert (stem.tags.title, stem.tags.artist) == ("Tune (Vocals)", "Me")
+    with open_song(saved["instrumental"]) as stem:
+        assert (stem.tags.title, stem.tags.artist) == ("Tune (Instrumental)", "Me")
 
 
 def test_a_failure_takes_away_the_folders_of_a_template(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A real browser, and the player's script."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FETCHED = ROOT / ".cache" / "chromium"  # by `make test`
 ARGUMENTS = [
     "--no-sandbox",
     "--autoplay-policy=no-user-gesture-required",
@@ -36,16 +38,27 @@ def player_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser of this machine, or the one that playwright brought."""
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser of this machine, the one that `make test` fetched, or the one that playwright brought."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
         found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        surroundings = None
+        if found is None and (FETCHED / "chromium").exists():
+            found, surroundings = str(FETCHED / "chromium"), _surroundings(tmp_path_factory.mktemp("fonts"))
         if found is None and not Path(running.chromium.executable_path).exists():
             pytest.skip("there is no chromium here")
-        browser = running.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = running.chromium.launch(executable_path=found, args=ARGUMENTS, env=surroundings)
         yield browser
         browser.close()
+
+
+def _surroundings(folder: Path) -> dict[str, str]:
+    """What the fetched browser needs of a machine, from beside it: its libraries, and a font where there is none."""
+    fonts = folder / "fonts.conf"
+    dirs = "".join(f"<dir>{place}</dir>" for place in ("/usr/share/fonts", FETCHED / "fonts"))
+    fonts.write_text(f"<fontconfig>{dirs}<cachedir>{folder}</cachedir></fontconfig>\n")
+    return {**os.environ, "LD_LIBRARY_PATH": str(FETCHED / "al2023" / "lib"), "FONTCONFIG_FILE": str(fonts)}
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The player in a real browser: what leaves its speakers is compared with the files, sample by sample."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,23 @@ def player(chromium: Any, player_build: Path, house: House, song: Staged) -> Ite
         yield player
 
 
+@pytest.fixture(scope="module")
+def exact(chromium: Any, player_build: Path, house: House, song: Staged) -> float:
+    """How far below a stem what is heard may differ from its file, in dB.
+
+    Some builds of chromium decode mp3 to floats, others to 16 bits: measured on a whole file, without the player.
+    """
+    with opened(chromium, player_build, house, f'<stem-player src="{song.url}"></stem-player>') as player:
+        packed = base64.b64encode(song.paths["bass"].read_bytes()).decode()
+        decoded = player.do(
+            """const bytes = Uint8Array.from(atob(argument), (letter) => letter.charCodeAt(0));
+            const sound = await new OfflineAudioContext(2, 1, 44100).decodeAudioData(bytes.buffer);
+            return [0, 1].map((n) => Array.from(sound.getChannelData(n).slice(44100, 44100 * 4)));""",
+            packed,
+        )
+    return max(-100.0, same(np.array(decoded, np.float32), song.heard("bass")) + 3)
+
+
 def play(player: Player) -> None:
     player.do("await engine.play();")
     player.wait("engine.state === 'playing'")
@@ -62,7 +80,7 @@ def same(tape: np.ndarray, reference: np.ndarray) -> float:
 
 
 def test_all_stems_are_the_sum_of_their_files_for_a_minute_without_any_drift(
-    player: Player, everything: np.ndarray
+    player: Player, everything: np.ndarray, exact: float
 ) -> None:
     play(player)
     player.wait(f"engine.position() > {61 * RATE}", seconds=80)
@@ -76,7 +94,7 @@ def test_all_stems_are_the_sum_of_their_files_for_a_minute_without_any_drift(
             continue
         tape = samples[:, first - clock : last - clock]
         at = place(tape, everything, at=0)
-        assert gap_db(tape, everything[:, at : at + tape.shape[1]]) < -100
+        assert gap_db(tape, everything[:, at : at + tape.shape[1]]) < exact
         shifts.add(at - first)
         heard += [first, last]
     assert len(shifts) == 1  # not by a sample
@@ -86,7 +104,9 @@ def test_all_stems_are_the_sum_of_their_files_for_a_minute_without_any_drift(
     assert joins["seen"] >= 12 * 20
 
 
-def test_solo_is_that_stem_and_mute_is_the_others(player: Player, song: Staged, everything: np.ndarray) -> None:
+def test_solo_is_that_stem_and_mute_is_the_others(
+    player: Player, song: Staged, everything: np.ndarray, exact: float
+) -> None:
     player.do("engine.strips[3].solo = true; engine.apply();")
     play(player)
     player.wait(f"engine.position() > {2 * RATE}")
@@ -95,8 +115,8 @@ def test_solo_is_that_stem_and_mute_is_the_others(player: Player, song: Staged, 
     player.fresh()
     player.page.wait_for_timeout(1200)
     others = sounding(player.tape())
-    assert same(alone, song.heard("bass")) < -100
-    assert same(others, everything - song.heard("bass")) < -100
+    assert same(alone, song.heard("bass")) < exact
+    assert same(others, everything - song.heard("bass")) < exact
 
 
 def test_a_switch_is_a_ramp_of_10_ms_and_nothing_stops(player: Player, song: Staged, everything: np.ndarray) -> None:
@@ -108,25 +128,25 @@ def test_a_switch_is_a_ramp_of_10_ms_and_nothing_stops(player: Player, song: Sta
     bass = song.heard("bass")
     at = place(tape, everything, at=0)
     n = tape.shape[1]
-    before, after = (np.abs(tape - each[:, at : at + n]).max(axis=0) < 1e-5 for each in (everything, bass))
+    before, after = (np.abs(tape - each[:, at : at + n]).max(axis=0) < 3e-4 for each in (everything, bass))
     ramp = (len(after) - np.argmin(after[::-1])) - np.argmin(before)  # from the last of all to the first of the bass
     assert 0.008 * RATE < ramp < 0.012 * RATE
 
 
-def test_after_a_seek_it_sounds_from_there(player: Player, everything: np.ndarray) -> None:
+def test_after_a_seek_it_sounds_from_there(player: Player, everything: np.ndarray, exact: float) -> None:
     play(player)
     player.wait(f"engine.position() > {RATE}")
     player.do("tape.length = 0; engine.seek(argument);", 40 * RATE + 7)
     player.wait(f"engine.state === 'playing' && engine.position() > {41 * RATE}")
     tape = player.tape()
     last = sounding(tape[:, -RATE // 2 :])
-    assert same(last, everything) < -100
+    assert same(last, everything) < exact
     silent = np.flatnonzero(np.abs(tape).max(axis=0) == 0)
     start = silent[-1] + 1  # the first sample that sounds is the one sought
     assert place(tape, everything, at=start + FADE) - FADE == pytest.approx(40 * RATE + 7, abs=1)
 
 
-def test_a_loop_comes_back_to_the_sample(player: Player, everything: np.ndarray) -> None:
+def test_a_loop_comes_back_to_the_sample(player: Player, everything: np.ndarray, exact: float) -> None:
     start, end = 5 * RATE + 11, 6 * RATE + 5
     player.do("engine.seek(argument[0] - 22050); engine.setLoop(argument); await engine.play();", [start, end])
     player.wait("engine.state === 'playing'")
@@ -136,10 +156,10 @@ def test_a_loop_comes_back_to_the_sample(player: Player, everything: np.ndarray)
     path = np.arange(tape.shape[1]) + at
     path = np.where(path < end, path, start + (path - start) % (end - start))
     assert tape.shape[1] > 3 * (end - start)
-    assert gap_db(tape, everything[:, path]) < -100
+    assert gap_db(tape, everything[:, path]) < exact
 
 
-def test_a_loop_set_while_it_plays_is_taken_at_once(player: Player, everything: np.ndarray) -> None:
+def test_a_loop_set_while_it_plays_is_taken_at_once(player: Player, everything: np.ndarray, exact: float) -> None:
     play(player)
     player.wait(f"engine.position() > {RATE}")
     start, end = RATE // 2, 2 * RATE + 99
@@ -148,10 +168,10 @@ def test_a_loop_set_while_it_plays_is_taken_at_once(player: Player, everything: 
     tape = sounding(player.tape())
     path = np.arange(tape.shape[1]) + place(tape, everything, at=0)
     path = np.where(path < end, path, start + (path - start) % (end - start))
-    assert gap_db(tape, everything[:, path]) < -100
+    assert gap_db(tape, everything[:, path]) < exact
 
 
-def test_volume_pan_and_karaoke_do_what_they_say(player: Player, song: Staged) -> None:
+def test_volume_pan_and_karaoke_do_what_they_say(player: Player, song: Staged, exact: float) -> None:
     player.do("""
         Object.assign(engine.strips[2], {volume: 0.5, pan: -1});
         for (const strip of engine.strips) strip.muted = !["vocals", "backing_vocals", "drums"].includes(strip.name);
@@ -159,7 +179,7 @@ def test_volume_pan_and_karaoke_do_what_they_say(player: Player, song: Staged) -
     play(player)
     player.wait(f"engine.position() > {RATE}")
     drums = song.heard("drums")
-    assert same(sounding(player.tape()), 0.25 * np.stack([drums.sum(axis=0), np.zeros(drums.shape[1])])) < -100
+    assert same(sounding(player.tape()), 0.25 * np.stack([drums.sum(axis=0), np.zeros(drums.shape[1])])) < exact
 
 
 def test_the_original_and_the_stems_are_equally_loud_and_in_step(
@@ -208,7 +228,7 @@ def test_every_format_plays_as_its_file_from_the_first_piece_into_the_next(
 
 
 def test_a_stem_as_it_was_recorded_goes_round_the_stretcher_and_another_pitch_through_it(
-    player: Player, song: Staged
+    player: Player, song: Staged, exact: float
 ) -> None:
     player.do("engine.strips[3].solo = true; engine.apply();")
     play(player)
@@ -225,7 +245,7 @@ def test_a_stem_as_it_was_recorded_goes_round_the_stretcher_and_another_pitch_th
     player.page.wait_for_timeout(400)
     player.fresh()
     player.page.wait_for_timeout(1000)
-    assert same(sounding(player.tape()), song.heard("bass")) < -100
+    assert same(sounding(player.tape()), song.heard("bass")) < exact
 
 
 def tone_hz(tape: np.ndarray) -> float:

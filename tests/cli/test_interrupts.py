@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +58,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(place: Path, *arguments: str, more: str = "") -> subprocess.Popen[str]:
+@contextmanager
+def start(place: Path, *arguments: str, more: str = "") -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", COMMAND, more, "separate", *arguments, "--model", "slow", "--out", "out", "--json"]
-    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # one that has not heard would be waited for without end
 
 
-def in_the_middle(place: Path) -> None:
+def in_the_middle(place: Path, process: subprocess.Popen[str]) -> None:
     while not (place / "reached").exists():
+        assert process.poll() is None
         time.sleep(0.01)
 
 
@@ -79,7 +87,7 @@ def children(process: subprocess.Popen[str]) -> str:
 
 def test_a_segment_is_left_in_its_middle_and_nothing_stays(place: Path) -> None:
     with start(place, "loud.wav") as process:
-        in_the_middle(place)
+        in_the_middle(place, process)
         assert children(process) == ""
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[1] == SAID + ENDED
@@ -88,10 +96,25 @@ def test_a_segment_is_left_in_its_middle_and_nothing_stays(place: Path) -> None:
     assert left(place) == []
 
 
+def test_one_that_does_not_wake_the_thread_that_waits_is_heard_all_the_same(place: Path) -> None:
+    """As when it comes just before the wait begins."""
+    more = """
+import signal, threading
+endless = Roformer.forward
+def forward(net, mix):
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    return endless(net, mix)
+Roformer.forward = forward
+"""
+    with start(place, "loud.wav", more=more) as process:
+        assert process.communicate(timeout=60)[1] == SAID + ENDED
+    assert left(place) == []
+
+
 def test_signals_that_come_together_are_one_and_those_that_a_shell_turned_off_are_none(place: Path) -> None:
     more = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); cli.ONE_SECONDS = 1e9"
     with start(place, "loud.wav", "--profile", "upstream", more=more) as process:
-        in_the_middle(place)
+        in_the_middle(place, process)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert process.poll() is None
@@ -103,7 +126,7 @@ def test_signals_that_come_together_are_one_and_those_that_a_shell_turned_off_ar
 
 def test_the_second_leaves_at_once(place: Path) -> None:
     with start(place, "loud.wav", more="Spool.close = lambda spool: time.sleep(600)") as process:
-        in_the_middle(place)
+        in_the_middle(place, process)
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert process.stderr.readline() == SAID
@@ -118,7 +141,7 @@ def test_a_batch_keeps_what_is_finished_and_makes_the_rest_another_time(place: P
         assert process.stdout
         while json.loads(process.stdout.readline())["event"] != "finished":
             pass
-        in_the_middle(place)
+        in_the_middle(place, process)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=60)[1] == SAID + ENDED
     assert left(place) == [

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from stemwright.engine.threads import Threads
+from stemwright.engine.threads import Threads, awaited
 
 T = TypeVar("T")
 _END = object()
@@ -24,6 +24,6 @@ def ahead(items: Iterable[T]) -> Generator[T]:
             leave.callback(iterator.close)
         thread = leave.enter_context(Threads(1, "ahead"))
         under_way = thread.submit(next, iterator, _END)
-        while (item := under_way.result()) is not _END:
+        while (item := awaited(under_way)) is not _END:
             under_way = thread.submit(next, iterator, _END)
             yield item  # pyright: ignore[reportReturnType]

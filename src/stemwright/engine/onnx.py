@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.progress import ASK_SECONDS, go_on
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Stft
-from stemwright.engine.threads import Threads
+from stemwright.engine.threads import Threads, awaited
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
 if TYPE_CHECKING:
@@ -67,13 +66,10 @@ def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:
     options = onnxruntime.RunOptions()
     with Threads(1, "graph") as thread:
         try:
-            running = thread.submit(session.run, None, given, options)
-            while not wait([running], ASK_SECONDS).done:
-                go_on()
+            return awaited(thread.submit(session.run, None, given, options))[0]  # pyright: ignore[reportReturnType]
         except BaseException:
             options.terminate = True
             raise
-    return running.result()[0]  # pyright: ignore[reportReturnType]
 
 
 class SpectralMaskSeparator:

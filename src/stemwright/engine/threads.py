@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from threading import Condition
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from stemwright.engine.progress import heed
+from stemwright.engine.progress import ASK_SECONDS, go_on, heed
 from stemwright.errors import Cancelled
 
 T = TypeVar("T")
@@ -52,3 +52,13 @@ class Threads(ThreadPoolExecutor):
             self._is_left = True
             self._change.wait_for(lambda: not self._at_work)
         return super().__exit__(kind, error, trace)
+
+
+def awaited(running: Future[T]) -> T:
+    """Its answer, unless `go_on` says that nobody waits for it any more.
+
+    Looked for again and again: a signal that arrives just before a wait without end begins is heard only after it.
+    """
+    while not wait([running], ASK_SECONDS).done:
+        go_on()
+    return running.result()

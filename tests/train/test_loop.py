@@ -8,16 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
 
 from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe, SpoiledSong
 from stemwright.nets.bandsplit import BandSplit
 from stemwright.train import checkpoints, progress
-from stemwright.train.graph import band_split_graph
+from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Trainer, run
-from stemwright.zoo import machine
+from stemwright.zoo import catalog, machine
 from tests.train.examples import RECIPE, write_data
 
 CPU = torch.device("cpu")
@@ -60,9 +59,11 @@ def test_a_run_in_two_parts_equals_one(data: Path, tmp_path: Path) -> None:
 def test_a_run_begins_with_the_weights_it_is_given(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     trained = BandSplit(RECIPE.net)
-    onnx.save(band_split_graph(trained), str(tmp_path / "trained.onnx"))
+    graph, card = tmp_path / "trained.onnx", tmp_path / "trained.toml"
+    export(trained, "trained", Provenance("twelve", "abc"), graph=graph, card=card)
     standing = dataclasses.replace(RECIPE, rates=dataclasses.replace(RECIPE.rates, muon=1e-12, adamw=1e-12))
-    average = run(standing, Plan(data, tmp_path / "run", start=tmp_path / "trained.onnx", stop_at=1))
+    plan = Plan(data, tmp_path / "run", start=catalog.read(card, home=tmp_path), stop_at=1)
+    average = run(standing, plan)
     for given, kept in zip(trained.parameters(), average.parameters(), strict=True):
         torch.testing.assert_close(kept, given, atol=1e-3, rtol=1e-3)
 

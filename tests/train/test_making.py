@@ -10,9 +10,11 @@ import torch
 
 from stemwright.audio.parts import hold
 from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy
+from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Trainer, run
 from stemwright.train.making import Course, make, opened, plan_of, ship
 from stemwright.train.recipe import load_recipe
+from stemwright.train.songs import complete_songs
 from stemwright.zoo import catalog
 from tests.train.examples import RECIPE, write_data
 
@@ -130,3 +132,18 @@ def test_what_was_shipped_stays_when_new_weights_cannot_be_measured(tmp_path: Pa
         ship(RECIPE, plan, out)
     assert [path.name for path in out.iterdir()] == ["tiny.toml"]
     assert (out / "tiny.toml").read_text() == "the card before"
+
+
+def test_a_card_tells_also_what_the_model_before_was_made_of(tmp_path: Path) -> None:
+    first = Provenance("tiny", "abc", steps=7, hours=1.5, songs=3, heard=("A choir: CC0-1.0",), licence="CC-BY-4.0")
+    graph, card = tmp_path / "before.onnx", tmp_path / "before.toml"
+    export(Trainer(RECIPE, CPU).net, "before", first, graph=graph, card=card)
+    plan = Plan(write_data(tmp_path), tmp_path / "run", start=catalog.read(card, home=tmp_path))
+    run(RECIPE, plan)
+    made = catalog.read(ship(RECIPE, plan, tmp_path / "shipped") / "tiny.toml")
+    assert made.licence == "CC-BY-4.0"
+    assert made.made_by["steps"] == 7 + RECIPE.steps
+    assert made.made_by["hours"] >= 1.5
+    assert made.made_by["songs"] == 3 + len(complete_songs(plan.data / "train"))
+    assert "A choir: CC0-1.0" in made.made_by["heard"]
+    assert made.made_by["notes"] == "Begun with before, made by commit abc."

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing, FolderHasSounds, UnknownModel
+from stemwright.errors import ExtraMissing, FolderHasSounds
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -159,7 +159,8 @@ def run_recipe(
     with _needing_extra():
         from stemwright.train import making
         from stemwright.train import recipe as recipes
-    course = making.Course(device, workers, until, finish_steps, _weights(start) if start else None)
+        from stemwright.zoo import catalog
+    course = making.Course(device, workers, until, finish_steps, catalog.trained(start) if start else None)
     made = making.make(
         recipes.load_recipe(recipe),
         folder,
@@ -233,15 +234,6 @@ def evaluate(
     if report.spoiled:
         _told.print(f"{report.spoiled} of {report.spoiled + report.songs} songs could not be measured")
     return 1 if report.spoiled else 0
-
-
-def _weights(name: str) -> Path:
-    from stemwright.zoo import catalog
-
-    card = catalog.ours(name)
-    if card is None:
-        raise UnknownModel(model=name)
-    return card.weights_path
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from stemwright.train.graph import read_weights
 from stemwright.train.losses import separation_loss
 from stemwright.train.recipe import Recipe, load_recipe
 from stemwright.train.targets import Targets
-from stemwright.zoo import machine
+from stemwright.zoo import catalog, machine
 
 CHECKED_FRAMES = 215  # 10 s of each song that is measured
 Row = dict[str, Any]
@@ -39,8 +39,8 @@ class Plan:
     """Where a run lives and how often it saves and measures; none of it changes the weights but the last three.
 
     `until` is the step at which the run ends in place of the recipe's, also beyond it: a run that has ended goes on
-    with its rates risen anew. Over the `finish_steps` before it the rates fall to zero. `start` is an exported graph
-    whose weights a new run begins with.
+    with its rates risen anew. Over the `finish_steps` before it the rates fall to zero. A new run begins with the
+    weights of `start`, where one is given.
     """
 
     data: Path
@@ -53,7 +53,7 @@ class Plan:
     workers: int = 1
     until: int | None = None
     finish_steps: int | None = None
-    start: Path | None = None
+    start: catalog.Card | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -72,6 +72,13 @@ class Trainer:
         self.muon, self.adamw = optimisers(self.net, recipe)
         self.step, self.seconds, self.songs = 0, 0.0, 0
         self.begin, self.finish = 0, (recipe.steps - recipe.finish_steps, recipe.steps)
+        self.before: dict[str, Any] = {}
+
+    def begin_with(self, model: catalog.Card) -> None:
+        """Takes the weights of a model, and what its card says of how it was made. Raises BadStart."""
+        for net in (self.net, self.average):
+            read_weights(net, model.weights_path)
+        self.before = {"name": model.name, "licence": model.licence, **model.made_by}
 
     @property
     def parts(self) -> checkpoints.Parts:
@@ -120,7 +127,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Writes the checkpoint."""
         facts = {"step": self.step, "seconds": self.seconds, "songs": self.songs}
-        facts |= {"begin": self.begin, "finish": self.finish}
+        facts |= {"begin": self.begin, "finish": self.finish, "before": self.before}
         checkpoints.save(path, self.parts, facts | {"recipe": self.recipe.fingerprint})
 
     def restore(self, path: Path) -> None:
@@ -129,6 +136,7 @@ class Trainer:
         checkpoints.load(path, self.parts)
         self.step, self.seconds, self.songs = facts["step"], facts["seconds"], facts["songs"]
         self.begin, self.finish = facts.get("begin", 0), tuple(facts["finish"])
+        self.before = facts.get("before", {})
 
 
 def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:
@@ -150,8 +158,7 @@ def run(recipe: Recipe, plan: Plan, on_row: Callable[[Row], None] = lambda _: No
     if plan.checkpoint.exists():
         trainer.restore(plan.checkpoint)
     elif plan.start is not None:
-        for net in (trainer.net, trainer.average):
-            read_weights(net, plan.start)
+        trainer.begin_with(plan.start)
     if plan.until is not None:
         trainer.aim(plan.until, recipe.finish_steps if plan.finish_steps is None else plan.finish_steps)
     plan.run.mkdir(parents=True, exist_ok=True)
@@ -217,7 +224,7 @@ def main() -> None:
     parser.add_argument("--until", type=int)
     parser.add_argument("--finish-steps", type=int)
     parser.add_argument("--stop-at", type=int)
-    parser.add_argument("--start", type=Path)
+    parser.add_argument("--start", type=catalog.trained)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--check-every", type=int, default=400)
     given = parser.parse_args()

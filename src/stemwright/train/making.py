@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -39,7 +38,7 @@ class Course:
     workers: int = 1
     until: int | None = None
     finish_steps: int | None = None
-    start: Path | None = None
+    start: catalog.Card | None = None
 
 
 def make(
@@ -57,7 +56,7 @@ def make(
     if plan.checkpoint.exists():
         checkpoints.facts_of(plan.checkpoint, recipe=recipe.fingerprint)
     elif plan.start is not None:
-        read_weights(BandSplit(recipe.net), plan.start)
+        read_weights(BandSplit(recipe.net), plan.start.weights_path)
     with _alone(plan.run):
         for split in ("train", "val", "test"):
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
@@ -87,7 +86,7 @@ def _alone(run_folder: Path) -> Iterator[None]:
 
 def plan_of(recipe: Recipe, folder: Path, course: Course | None = None) -> Plan:
     """The run of a recipe in a folder."""
-    return Plan(folder, folder / "runs" / recipe.name, **dataclasses.asdict(course or Course()))
+    return Plan(folder, folder / "runs" / recipe.name, **vars(course or Course()))
 
 
 def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: None) -> Path:
@@ -100,15 +99,7 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
     trainer = Trainer(recipe, torch.device("cpu"))
     trainer.restore(plan.checkpoint)
     out.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {
-        "recipe": recipe.name,
-        "commit": _commit(),
-        "steps": trainer.step,
-        "hours": round(trainer.seconds / 3600, 2),
-        "audio_hours": round(trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600, 2),
-        "songs": len(complete_songs(plan.data / "train")),
-        "heard": heard(plan.data / "train"),
-    }
+    facts = _made(trainer, plan)
     reports: dict[str, Report] = {}
     with TemporaryDirectory(prefix="unmeasured-", dir=out) as scratch:
         graph, card = Path(scratch) / f"{recipe.name}.onnx", Path(scratch) / f"{recipe.name}.toml"
@@ -123,6 +114,24 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
         write(report, out / split)
     progress.plot(plan.run / "curve.jsonl", out / "curve.png")
     return out
+
+
+def _made(trainer: Trainer, plan: Plan) -> dict[str, Any]:
+    """Where the weights come from, all that a model before them was made of included."""
+    recipe, before = trainer.recipe, trainer.before
+    counted = {
+        "steps": trainer.step,
+        "hours": trainer.seconds / 3600,
+        "audio_hours": trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600,
+        "songs": len(complete_songs(plan.data / "train")),
+    }
+    facts: dict[str, Any] = {"recipe": recipe.name, "commit": _commit()}
+    facts |= {name: round(count + before.get(name, 0), 2) for name, count in counted.items()}
+    facts["heard"] = sorted({*heard(plan.data / "train"), *before.get("heard", ())})
+    if before:
+        facts["licence"] = before["licence"]
+        facts["notes"] = f"Begun with {before['name']}, made by commit {before.get('commit', 'unknown')}."
+    return facts
 
 
 def _scores(report: Report) -> dict[str, float]:

@@ -102,6 +102,14 @@ def ours(name: str) -> Card | None:
     return read(model.folder / "card.toml", home=model.folder)
 
 
+def trained(name: str) -> Card:
+    """The card of a net of our own; raises UnknownModel for any other model, BadCard."""
+    found = ours(name)
+    if found is None:
+        raise UnknownModel(model=name)
+    return found
+
+
 def read(path: Path, *, home: Path = WEIGHTS) -> Card:
     """A card from its file, with the folder of its weights; raises BadCard with what is wrong with it."""
     try:

@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp tests/zoo
+WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp tests/zoo tests/cli tests/batch tests/nets tests/engine
 
 .DEFAULT_GOAL := help
 

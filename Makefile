@@ -68,13 +68,13 @@ check: $(VENV)/.dev  ## the quick half: format, lint, types, imports, unit tests
 
 # A machine with a browser of its own uses it; one without gets one from npm, checked against the lock. Neither is a warning too.
 $(CHROMIUM): tests/browser/package-lock.json
-	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
+	@if (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null; then :; \
 	elif ! command -v npm >/dev/null; then echo "npm is not there: the tests in a browser are skipped."; \
 	elif echo "Fetching a browser for the tests (65 MB) …" && mkdir -p $(@D) && (cd tests/browser \
 	    && npm ci --silent --no-fund --no-audit --fetch-retries=0 && TMPDIR=$(abspath $(@D)) AWS_EXECUTION_ENV=20.x node \
 	    --input-type=module -e 'import chromium from "@sparticuz/chromium"; await chromium.executablePath()') \
 	    >$(@D)/fetched.log 2>&1; then rm -rf tests/browser/node_modules; touch $@; \
-	else echo "No browser could be fetched ($(@D)/fetched.log says why): the tests in one are skipped."; fi
+	else rm -f $@; echo "No browser could be fetched ($(@D)/fetched.log says why): the tests in one are skipped."; fi
 
 test: $(VENV)/.dev console $(CHROMIUM)  ## the whole suite
 	$(BIN)/ruff format --check .

@@ -66,7 +66,7 @@ check: $(VENV)/.dev  ## the quick half: format, lint, types, imports, unit tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" tests/architecture tests/audio tests/engine
 
-# A machine with a browser of its own uses it; one without gets one from npm, checked against the lock. Neither is a warning too.
+# A machine with a browser of its own uses it; one without gets one from npm, checked against the lock. Without either, a warning.
 $(CHROMIUM): tests/browser/package-lock.json
 	@if (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null; then :; \
 	elif ! command -v npm >/dev/null; then echo "npm is not there: the tests in a browser are skipped."; \

@@ -50,7 +50,8 @@ class Threads(ThreadPoolExecutor):
     ) -> bool | None:
         with self._change:
             self._is_left = True
-            self._change.wait_for(lambda: not self._at_work)
+            while not self._change.wait_for(lambda: not self._at_work, ASK_SECONDS):
+                pass  # as in `awaited`: the next signal is to be heard too
         return super().__exit__(kind, error, trace)
 
 

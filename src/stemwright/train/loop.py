@@ -76,8 +76,8 @@ class Trainer:
 
     def begin_with(self, model: catalog.Card) -> None:
         """Takes the weights of a model, and what its card says of how it was made. Raises BadStart."""
-        for net in (self.net, self.average):
-            read_weights(net, model.weights_path)
+        read_weights(self.net, model.weights_path)
+        self.average.load_state_dict(self.net.state_dict())
         self.before = {"name": model.name, "licence": model.licence, **model.made_by}
 
     @property

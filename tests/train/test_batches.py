@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stemwright.nets.bandsplit import STEMS
 from stemwright.train.batches import Drawer, Sizes
 from stemwright.train.songs import complete_songs
 from tests.train.examples import write_data, write_song
@@ -46,6 +47,19 @@ def test_examples_come_from_seed_and_step_alone(tmp_path: Path) -> None:
     other = drawers[0].batch(1, 6)
     assert any(len(a.parts) != len(b.parts) or (a.parts[0].samples != b.parts[0].samples).any()
                for a, b in zip(other, drawers[0].batch(1, 5), strict=True))  # fmt: skip
+
+
+def test_what_has_no_formants_is_played_at_another_speed_more_often(tmp_path: Path) -> None:
+    for stem in ("vocals", "guitar", "drums", "bass"):
+        write_song(tmp_path / stem, {stem: 0.1})
+    drawer = Drawer(complete_songs(tmp_path), Sizes(1, 2))
+    recorded: dict[str, list[bool]] = {}
+    for step in range(800):
+        for part in drawer.batch(1, step)[0].parts:
+            sixteen_bits = part.samples * 32768  # whole numbers, unless they were interpolated or driven
+            recorded.setdefault(STEMS[part.stem], []).append(bool((sixteen_bits == np.round(sixteen_bits)).all()))
+    share = {stem: float(np.mean(found)) for stem, found in recorded.items()}
+    assert max(share["drums"], share["bass"]) < min(share["vocals"], share["guitar"]) - 0.1
 
 
 def test_no_example_holds_anything_but_numbers(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class LocalBlock(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
         self.dilation, self.part = dilation, width // 8
         nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         part, step = self.part, self.dilation
@@ -70,6 +71,7 @@ class GlobalBlock(nn.Module):
         self.spread = nn.Linear(2 * hidden, bands * squeezed)
         self.unsqueeze = nn.Linear(squeezed, width)
         nn.init.zeros_(self.unsqueeze.weight)
+        nn.init.zeros_(self.unsqueeze.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         bands, batch, time, _ = x.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from stemwright.nets.bandsplit import (
     TINY,
     VIEWS,
     BandSplit,
+    BandSplitConfig,
     Zone,
     family_of,
 )  # fmt: skip
@@ -100,8 +101,8 @@ def band_split_graph(net: BandSplit) -> onnx.ModelProto:
 def read_weights(net: BandSplit, path: Path) -> None:
     """Fills a net with the weights of an exported graph, so that training can go on from what was shipped.
 
-    A graph without learned cues also begins a net that has them: they say nothing yet. Raises BadStart when the
-    graph is of a net of other sizes, or no graph.
+    A graph without learned cues, or with fewer blocks, also begins a net that has more: what is new says nothing yet.
+    The last block stays the last. Raises BadStart when the graph is of a net of other sizes, or no graph.
     """
     try:
         stored = [
@@ -109,12 +110,33 @@ def read_weights(net: BandSplit, path: Path) -> None:
         ]
     except (OSError, DecodeError) as error:
         raise BadStart(path=path, reason=str(error).rstrip(".") or "it is no graph") from error
-    plain = BandSplit(replace(net.config, details=0, learned=0))
-    for read in (copy.deepcopy(net), plain):
+    for config in _smaller(net.config):
+        read = BandSplit(config)
         if _filled(read, stored):
-            net.load_state_dict(read.state_dict(), strict=False)
+            net.load_state_dict(
+                _placed(read.state_dict(), len(config.dilations), len(net.config.dilations)), strict=False
+            )
             return
     raise BadStart(path=path, reason="it is not the graph of a net of these sizes")
+
+
+def _smaller(config: BandSplitConfig) -> Iterator[BandSplitConfig]:
+    """The net, and those that it can have grown from: with fewer blocks, without learned cues."""
+    *others, last = config.dilations
+    for kept in range(len(others), -1, -1):
+        fewer = replace(config, dilations=(*others[:kept], last))
+        yield fewer
+        yield replace(fewer, details=0, learned=0)
+
+
+def _placed(state: dict[str, torch.Tensor], before: int, now: int) -> dict[str, torch.Tensor]:
+    """The state of a net of `before` blocks under the names of one of `now`: its last block is the last."""
+    ends = {f"{kind}.{before - 1}.": f"{kind}.{now - 1}." for kind in ("local", "whole")}
+    named = {old: new for old, new in ends.items() if old != new}
+    return {
+        next((new + k.removeprefix(old) for old, new in named.items() if k.startswith(old)), k): v
+        for k, v in state.items()
+    }
 
 
 def _filled(net: BandSplit, stored: list[np.ndarray]) -> bool:

@@ -1,15 +1,20 @@
 """Masks on a spectrum: the laws that hold for any graph, and those of the bundled one."""
 
+from threading import Event
+from threading import enumerate as enumerate_threads
+
 import numpy as np
 import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import noise
+from toys import joined, noise
 
-from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, answer
+from stemwright.engine.chunks import over_time
+from stemwright.engine.onnx import Analysed, MaskLayout, SpectralMaskSeparator, answer
 from stemwright.engine.progress import heeding
 from stemwright.engine.spectrum import Stft
+from stemwright.engine.wrappers import Grouped
 from stemwright.errors import Cancelled
 from stemwright.zoo.loading import load
 
@@ -41,6 +46,38 @@ def test_masks_that_sum_to_one_make_stems_that_sum_to_the_mix() -> None:
     stems = separator(mix)
     assert stems.shape == (3, 3, 2, separator.segment)
     np.testing.assert_allclose(stems.sum(axis=1), mix, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_two_stages_change_only_speed(batch: int) -> None:
+    separator = SpectralMaskSeparator(random_masks, SMALL)
+    at_once = Grouped(separator, {name: (name,) for name in separator.stems})
+    song = noise(5 * separator.segment)
+    staged, plain = (joined(over_time(each, [song], batch=batch)) for each in (separator, at_once))
+    assert np.array_equal(staged, plain)
+
+
+def test_the_next_span_is_analysed_while_this_one_is_synthesised() -> None:
+    second = Event()
+
+    def graph(spectrum: np.ndarray) -> np.ndarray:
+        begun.append(spectrum)
+        if len(begun) == 2:
+            second.set()
+        return random_masks(spectrum)
+
+    class Waiting(SpectralMaskSeparator):
+        def synthesised(self, analysed: Analysed) -> np.ndarray:
+            assert second.wait(10)
+            return super().synthesised(analysed)
+
+    begun: list[np.ndarray] = []
+    separator = Waiting(graph, SMALL)
+    blocks = over_time(separator, [noise(20 * separator.segment)])
+    next(blocks)
+    blocks.close()
+    assert len(begun) == 2  # who leaves early has no more made
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("ahead")]
 
 
 def test_grouping_masks_is_adding_stems() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.separator import Separator
+from stemwright.engine.ahead import ahead
+from stemwright.engine.separator import Separator, TwoStage
 
 
 def plan(length: int, segment: int, hop: int) -> list[int]:
@@ -73,7 +75,7 @@ def over_time(
     batch: int = 1,
     manner: Manner = consistent,
     hop: int | None = None,
-) -> Iterator[Samples]:
+) -> Generator[Samples]:
     """Blocks of a mix [2, n] of any size → finished blocks [stems, 2, n], as many samples as went in.
 
     A finished block is one hop long (the last one is what remains), so memory is a few segments whatever the song's
@@ -82,9 +84,21 @@ def over_time(
     """
     hop = hop or separator.hop
     overlap = _Overlap(separator, hop)
-    for spans in _batches(manner(blocks, separator.segment, hop), batch):
-        for stems, span in zip(separator(np.stack([span.mix for span in spans])), spans, strict=True):
-            yield overlap.add(stems, span)
+    with closing(_separated(separator, _batches(manner(blocks, separator.segment, hop), batch))) as separated:
+        for spans, stems in separated:
+            for span, own in zip(spans, stems, strict=True):
+                yield overlap.add(own, span)
+
+
+def _separated(separator: Separator, batches: Iterable[list[Span]]) -> Generator[tuple[list[Span], Samples]]:
+    """Each batch of spans with its stems [batch, stems, 2, segment]; of two stages the first works ahead."""
+    mixes = ((spans, np.stack([span.mix for span in spans])) for spans in batches)
+    if not isinstance(separator, TwoStage):
+        yield from ((spans, separator(mix)) for spans, mix in mixes)
+        return
+    with closing(ahead((spans, separator.analysed(mix)) for spans, mix in mixes)) as analysed:
+        for spans, found in analysed:
+            yield spans, separator.synthesised(found)
 
 
 def gathered(blocks: Iterable[Samples], least: int) -> Iterator[Samples]:

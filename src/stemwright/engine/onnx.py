@@ -13,7 +13,7 @@ import numpy as np
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups
-from stemwright.engine.spectrum import ROWS, Stft
+from stemwright.engine.spectrum import ROWS, Spectrum, Stft
 from stemwright.engine.threads import Threads, awaited
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
@@ -25,6 +25,10 @@ class Graph(Protocol):
     """Spectrum [batch, 2, frames, bins, (re, im)] → masks [batch, stems, 2, frames, columns]."""
 
     def __call__(self, spectrum: Samples, /) -> Samples: ...
+
+
+Analysed = tuple[Samples, Spectrum]
+"""Masks [batch, stems, 2, frames, columns] and the spectrum [batch, 2, frames, bins] they belong to."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,17 @@ class SpectralMaskSeparator:
 
     def __call__(self, mix: Samples) -> Samples:
         """Mix [batch, 2, segment] → stems [batch, stems, 2, segment]."""
+        return self.synthesised(self.analysed(mix))
+
+    def analysed(self, mix: Samples) -> Analysed:
+        """Mix [batch, 2, segment] → its spectrum and the masks of all stems."""
         spectrum = self._stft.forward(mix)
-        masks = self._graph(spectrum.view(np.float32).reshape(*spectrum.shape, 2))
-        filters = [Wiener(*each, self._layout.columns, self._sums) for each in zip(masks, spectrum, strict=True)]
-        stems = np.empty((len(mix), len(self.stems), 2, self.segment), np.float32)
+        return self._graph(spectrum.view(np.float32).reshape(*spectrum.shape, 2)), spectrum
+
+    def synthesised(self, analysed: Analysed) -> Samples:
+        """Masks and spectrum → stems [batch, stems, 2, segment]."""
+        filters = [Wiener(*each, self._layout.columns, self._sums) for each in zip(*analysed, strict=True)]
+        stems = np.empty((len(filters), len(self.stems), 2, self.segment), np.float32)
         jobs = np.ndindex(*stems.shape[:3])
         list(self._threads.map(lambda at: self._stem(filters[at[0]], at, stems), jobs))
         return stems

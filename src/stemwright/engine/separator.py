@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from stemwright.audio.signal import Samples
 
@@ -41,6 +41,19 @@ class Separator(Protocol):
 def batch_of(separator: Separator) -> int:
     """How many spans a separator likes to get at once: its `batch`, if it has one."""
     return getattr(separator, "batch", 1)
+
+
+@runtime_checkable
+class TwoStage(Protocol):
+    """A separator in two stages: while one batch is synthesised, the next can be analysed. Both make up its call."""
+
+    def analysed(self, mix: Samples, /) -> object:
+        """Mix [batch, 2, segment] → whatever `synthesised` needs."""
+        ...
+
+    def synthesised(self, analysed: Any, /) -> Samples:
+        """The answer of `analysed` → stems [batch, stems, 2, segment]."""
+        ...
 
 
 @runtime_checkable

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import wave
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from stemwright.errors import (
     CannotWrite,
     EmptyAudio,
     NotFinite,
+    SameNameTwice,
     TooLong,
     UnknownFormat,
     UnknownStem,
@@ -177,6 +180,50 @@ def test_a_failure_keeps_the_stems_of_an_earlier_run(tmp_path: Path) -> None:
     with pytest.raises(NotFinite):
         stemwright.separate_to(stemwright.Audio(tune(0.1) * np.nan, RATE), tmp_path, two=True)
     assert (tmp_path / "vocals.mp3").read_bytes() == earlier
+
+
+@pytest.mark.parametrize("also", [[], ["zip"]])
+def test_an_interrupt_at_the_end_keeps_the_stems_of_an_earlier_run(tmp_path: Path, also: list[str]) -> None:
+    def stop(progress: stemwright.Progress) -> None:
+        if progress.stage == ("packing" if also else "encoding") and progress.fraction > 0.9:
+            raise KeyboardInterrupt
+
+    def separated(**how: Any) -> None:
+        stemwright.separate_to(stemwright.Audio(tune(0.1), RATE), tmp_path, two=True, **how)
+
+    separated()
+    earlier = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        separated(also=also, on_progress=stop)
+    assert sorted(tmp_path.iterdir()) == earlier
+    assert all(heard(path).shape == (2, round(0.1 * RATE)) for path in earlier)
+
+
+@pytest.mark.parametrize("way", ["../music/vocals.wav", "link/vocals.wav"])
+def test_a_song_is_never_written_over_however_its_path_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "link").symlink_to(tmp_path / "music")
+    song = wav(tmp_path / "music" / "vocals.wav", tune(0.1))
+    before = song.read_bytes()
+    monkeypatch.chdir(tmp_path / "music")
+    made = stemwright.separate_to(way, ".", stems=["vocals"], format="wav")
+    assert song.read_bytes() == before
+    assert made.paths["vocals"].name == "vocals (2).wav"
+
+
+def test_an_output_may_be_called_mix_but_not_beside_the_song(tmp_path: Path) -> None:
+    song = stemwright.Audio(tune(1.0), RATE)
+    asked: Any = {"stems": [], "mixes": {"mix": {"vocals": -6.0, "*": 0.0}}, "format": "wav"}
+    made = stemwright.separate_to(song, tmp_path, also=["stem.mp4"], **asked)
+    assert heard(made.paths["mix"]).shape == song.samples.shape
+    assert made.mix is None
+    with av.open(str(made.extras["stem.mp4"])) as file:
+        lengths = {round(float(track.duration * track.time_base), 2) for track in file.streams.audio}
+    assert len(lengths) == 1
+    with pytest.raises(SameNameTwice, match="'mix'"):
+        stemwright.separate_to(song, tmp_path, mix=True, **asked)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,10 @@ class NoPicture(AudioError):
     """{path} has no moving picture to make a karaoke video of. Give a video file, such as mp4, mkv or webm."""
 
 
+class PartOfFilm(Misuse):
+    """A karaoke video has the whole film, and a preview is a part of its sound. Leave out one of the two."""
+
+
 class NotFourParts(StemwrightError):
     """A .stem.mp4 has drums, bass, vocals and the rest, which the model {model} cannot tell apart. Choose another one,
     such as twelve."""

@@ -17,17 +17,17 @@ from stemwright.audio.formats import Sound, Written
 from stemwright.audio.naming import STEM_ONLY
 from stemwright.audio.signal import Audio, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
-from stemwright.engine.files import all_or_none
+from stemwright.engine.files import all_or_none, there
 from stemwright.engine.progress import Clock, IsCancelled, OnProgress, heeding
 from stemwright.engine.spool import Spool, leaving_no_empty_folder, spools
-from stemwright.errors import BadSamples
+from stemwright.errors import BadSamples, SameNameTwice
 from stemwright.extras.making import Extras
 from stemwright.extras.material import Material
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
 from stemwright.outputs import Finished, Names, Silent, told, write_stems
 from stemwright.work import Work
 from stemwright.zoo import catalog
-from stemwright.zoo.choice import Choice, choose
+from stemwright.zoo.choice import SONG, Choice, choose
 from stemwright.zoo.profiles import Run, running
 from stemwright.zoo.wanted import Wanted
 
@@ -128,32 +128,42 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     `format` to `dither` are those of `Sound.of`, `names` is a template, `silent` "skip" leaves out stems with nothing
     to hear, `mix` writes the song too, `also` what is in `extras.making.KINDS`; `listen` gets every file's blocks.
     """
-    more, folder = Extras.of(also, source), Path(folder)
+    more, folder = Extras.of(also, source, preview=preview), Path(folder)
     sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
     choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
-    every, tapped = (*choice.names, MIX) if mix else choice.names, [MIX] if mix or more.need_mix else []
+    spooled, tapped = _spooled(choice, mix=mix), [SONG] if mix or more.need_mix else []
     rate, run = _profile(profile, model, choice.separator.rate, source := _song(source, rate), rate)
     with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
-        paths = naming.paths(folder, every, song.tags, **about)
+        paths = naming.paths(folder, spooled, song.tags, **about)
         places = [*paths.values(), *more.place(naming, folder, song.tags, choice.names, **about)]
         tidy.enter_context(leaving_no_empty_folder(folder, *{path.parent for path in places}))
-        made, clock = tidy.enter_context(all_or_none({})), Clock(on_progress, cancelled)
+        made, clock = tidy.enter_context(all_or_none({}, replaced=there(places))), Clock(on_progress, cancelled)
         waiting = tidy.enter_context(spools(folder, [*choice.every, *tapped], exact=sound.is_exact))
-        work = Work(choice, song, clock, run=run, sound=sound, tap=waiting.get(MIX), folder=folder)
+        work = Work(choice, song, clock, run=run, sound=sound, tap=waiting.get(SONG), folder=folder)
         with closing(work.blocks()) as finished:
             for block in finished:
                 work.each(Spool.write, [waiting[name] for name in choice.every], block)
-        blocks = told({name: waiting[name] for name in every}, listen, {MIX: work.mix_factor} if mix else {})
+        blocks = told(
+            {name: waiting[kept] for name, kept in spooled.items()}, listen, {MIX: work.mix_factor} if mix else {}
+        )
         done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
         made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
         files = _files(made, choice, work, sound)
         return more.make(Material(files, waiting, done, sound, work, naming), made) if more.kinds else files
 
 
+def _spooled(choice: Choice, *, mix: bool) -> dict[str, str]:
+    """The name of each file of sound, and under which its samples wait; raises SameNameTwice."""
+    if mix and MIX in choice.names:
+        raise SameNameTwice(name=MIX)
+    return {name: name for name in choice.names} | ({MIX: SONG} if mix else {})
+
+
 def _files(made: Mapping[str, Path], choice: Choice, work: Work, sound: Sound) -> SeparatedFiles:
     paths, facts = {name: made[name] for name in choice.names if name in made}, work.outcome(sound)
-    return SeparatedFiles(paths=paths, mix=made.get(MIX), length=work.samples, mix_factor=work.mix_factor, **facts)
+    mix = made.get(MIX) if MIX not in choice.names else None
+    return SeparatedFiles(paths=paths, mix=mix, length=work.samples, mix_factor=work.mix_factor, **facts)
 
 
 def _opened(

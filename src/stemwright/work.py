@@ -21,7 +21,7 @@ from stemwright.engine.spool import Spool
 from stemwright.engine.whole import Passing
 from stemwright.outcome import Stem
 from stemwright.zoo import machine
-from stemwright.zoo.choice import Choice
+from stemwright.zoo.choice import SONG, Choice
 from stemwright.zoo.profiles import Run
 
 # Work for a second of sound on one core, in milliseconds: what the net costs, what every stem adds to it, and encoding
@@ -91,8 +91,8 @@ class Work:
 
     @property
     def peaks(self) -> dict[str, float]:
-        """The highest sample of all that is made, and of the song under "mix", before any gain."""
-        return {name: level.peak for name, level in self._levels.items()} | {"mix": self._mix_level.peak}
+        """The highest sample of all that is made, and of the song under SONG, before any gain."""
+        return {name: level.peak for name, level in self._levels.items()} | {SONG: self._mix_level.peak}
 
     @property
     def mix_factor(self) -> float:

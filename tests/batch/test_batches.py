@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from stemwright.audio.encode import open_stem
 from stemwright.audio.parts import open_part, part_of
 from stemwright.batch import running
 from stemwright.batch.estimate import Estimate, Whole
@@ -138,6 +140,37 @@ def test_a_song_is_never_written_over_by_stems(tmp_path: Path) -> None:
     separated([other, song], tmp_path, wish=Wish(two=True, format="wav", names="{stem}.{ext}"))
     assert song.read_bytes() == before
     assert {"vocals (2).wav", "vocals (3).wav"} <= set(files_in(tmp_path))
+
+
+@pytest.mark.parametrize("named", ["absolute", "relative", "dots", "pattern"])
+def test_stems_of_an_earlier_run_are_no_songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    tone(tmp_path / ".hidden" / "album" / "a.wav")
+    tone(tmp_path / ".hidden" / "album" / ".trash" / "b.wav")
+    album = tmp_path / ".hidden" / "album"
+    monkeypatch.chdir(album)
+    paths = {"absolute": album, "relative": Path(), "dots": Path("../album"), "pattern": Path("**/*.wav")}
+    for out in (Path("stems"), album / "stems", Path("..", "album", "stems"), album):
+        separated([paths["relative"]], out)
+        assert [job.song.name for job in jobs([(paths[named], WISH)], out)] == ["a.wav"]
+        shutil.rmtree(album / "stems", ignore_errors=True)
+
+
+def test_two_runs_into_one_folder_do_no_harm_to_each_other(tmp_path: Path) -> None:
+    song, out = tone(tmp_path / "1.wav"), tmp_path / "out"
+    slow = open_stem(out / "1" / "vocals.wav", rate=44100, format="wav")
+    slow.write(np.zeros((2, 100), np.float32))
+    assert separated([song], out) == [("CannotWrite", "1.wav")]
+    slow.write(np.zeros((2, 100), np.float32))
+    slow.finish()
+    assert soundfile.info(out / "1" / "vocals.wav").frames == 200
+    assert separated([song], out) == [("finished", "1.wav")]
+
+
+def test_a_run_that_did_nothing_leaves_what_another_did_meanwhile(tmp_path: Path) -> None:
+    song, idle = tone(tmp_path / "1.wav"), Journal(tmp_path / "out")
+    separated([song], tmp_path / "out")
+    idle.leave()
+    assert separated([song], tmp_path / "out") == [("skipped", "1.wav")]
 
 
 def test_one_failed_file_does_not_stop_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,18 @@ def test_who_hears_of_progress_may_stop_it_and_nothing_is_left(tmp_path: Path) -
     with pytest.raises(Cancelled):
         list(tree.over([noise(9000)], RATE, Passing(tmp_path, stop)))
     assert not list(tmp_path.iterdir())
+
+
+def test_who_keeps_the_error_keeps_no_thread(tmp_path: Path) -> None:
+    def stop(fraction: float) -> None:
+        if fraction > 0.5:
+            raise Cancelled
+
+    tree, before = Tree(over(halves(rate=RATE)), {"all": ("low", "high")}), threading.active_count()
+    with pytest.raises(Cancelled) as kept:
+        list(tree.over([noise(9000)] * 9, RATE, Passing(tmp_path, stop)))
+    assert kept.traceback
+    assert threading.active_count() == before
 
 
 def test_two_parts_cannot_have_one_name() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import stemwright
-from stemwright.errors import NoPicture
+from stemwright.batch.wishes import checked
+from stemwright.errors import NoPicture, PartOfFilm
 from tests.audio.sounds import RATE, lag, write_with_pyav
 from tests.extras.conftest import beat, film
 
@@ -83,6 +84,15 @@ def test_what_has_no_picture_is_refused_before_the_work(tmp_path: Path) -> None:
     for source, options in ((song, {}), (beat(1.0), {"rate": RATE})):
         with pytest.raises(NoPicture, match="no moving picture"):
             stemwright.separate_to(source, tmp_path / "out", also=["karaoke"], **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_of_a_film_is_refused_before_the_work(tmp_path: Path) -> None:
+    source = film(tmp_path / "clip.mkv", beat(2.0))
+    with pytest.raises(PartOfFilm, match="Leave out one"):
+        stemwright.separate_to(source, tmp_path / "out", also=["karaoke"], preview=1.0)
+    with pytest.raises(PartOfFilm):
+        checked({"also": ["karaoke"], "preview": 1.0})
     assert not (tmp_path / "out").exists()
 
 

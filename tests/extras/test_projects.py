@@ -135,6 +135,16 @@ def test_lossless_stems_are_used_as_they_are(tmp_path: Path) -> None:
     assert re.search(r'<SOURCE WAVE\s+FILE "drums.wav"', files.extras["rpp"].read_text())
 
 
+@pytest.mark.parametrize(("ending", "source"), [("mp3", "FLAC"), ("wav", "WAVE")])
+def test_projects_know_their_sound_whatever_the_template(tmp_path: Path, ending: str, source: str) -> None:
+    made = stemwright.separate_to(
+        beat(1.0), tmp_path, rate=RATE, stems=["drums"], format=ending, names="{ext}/{stem}", also=["rpp", "dawproject"]
+    )
+    assert f"<SOURCE {source}" in made.extras["rpp"].read_text()
+    with zipfile.ZipFile(made.extras["dawproject"]) as archive:
+        assert f"audio/drums.{'flac' if ending == 'mp3' else ending}" in archive.namelist()
+
+
 def test_nothing_is_left_of_what_is_only_packed(tmp_path: Path) -> None:
     stemwright.separate_to(beat(1.0), tmp_path, rate=RATE, stems=["drums"], also=["dawproject"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drums.mp3", "song.dawproject"]

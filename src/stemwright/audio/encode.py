@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -14,7 +14,7 @@ from stemwright import errors
 from stemwright.audio.formats import FORMATS, Format, Sound, format_named
 from stemwright.audio.mp3 import Mp3Encoder
 from stemwright.audio.muxing import AvEncoder
-from stemwright.audio.parts import open_part, part_of
+from stemwright.audio.parts import drop, open_part, publish, settle
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -33,6 +33,7 @@ class StemWriter:
     """One output file being written: `write` blocks, then `finish` (or leave the `with`). See `open_stem`.
 
     Everything goes to `path` + ".part", which takes the name `path` when it is complete and is deleted on any error.
+    `finish` is `complete` and `publish`: of several files that belong together all can be complete before one is named.
     `length` counts the samples written so far, at the file's own `rate`.
     """
 
@@ -47,14 +48,21 @@ class StemWriter:
             self._encode(self._resampler.push(block))
 
     def finish(self, length: int | None = None) -> None:
-        """Completes the file, `length` samples long at its own rate (default: what the blocks amount to)."""
+        """Completes the file and gives it its name."""
+        self.complete(length)
+        self.publish()
+
+    def complete(self, length: int | None = None) -> None:
+        """Writes what is left, `length` samples in all at the file's own rate (default: what the blocks amount to)."""
         with self._discarding_on_error():
             self._encode(self._resampler.finish(length))
             self._encoder.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            part_of(self.path).replace(self.path)
+            settle(self._file)
+
+    def publish(self) -> None:
+        """Gives the complete file its name, in place of one that has it already."""
+        with self._discarding_on_error():
+            publish(self._file, self.path)
             self._is_open = False
 
     def discard(self) -> None:
@@ -62,11 +70,8 @@ class StemWriter:
         if not self._is_open:
             return
         self._is_open = False
-        with suppress(OSError):
-            self._file.close()
         self._encoder.abandon()
-        with suppress(OSError):
-            part_of(self.path).unlink()
+        drop(self._file, self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -119,8 +124,7 @@ def open_stem(
             else AvEncoder(file, sound, rate=out_rate, tags=tags, seed=seed)
         )
     except BaseException as error:
-        file.close()
-        part_of(target).unlink()
+        drop(file, target)
         if isinstance(error, OSError):
             raise write_error(target, error) from error
         raise

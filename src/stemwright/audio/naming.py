@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import threading
@@ -131,8 +132,8 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _same(path: Path) -> str:
-    """Equal for paths that some filesystem takes for one."""
-    return unicodedata.normalize("NFD", str(path.absolute())).casefold()
+    """Equal for paths that some filesystem takes for one, however they are spelled: through links and `..` too."""
+    return unicodedata.normalize("NFD", os.path.realpath(path)).casefold()
 
 
 def _component(template: str, values: Mapping[str, str | int]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,8 @@ from typing import BinaryIO
 if sys.platform != "win32":
     import fcntl
 
+_ANEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
 
 def part_of(path: Path) -> Path:
     """What a file is called until it is whole."""
@@ -17,11 +22,66 @@ def part_of(path: Path) -> Path:
 
 
 def open_part(path: Path) -> BinaryIO:
-    """Starts the part of a file; it counts as being written until it is closed, or its process has ended somehow."""
-    file = part_of(path).open("w+b")
-    with suppress(OSError):  # a filesystem without locks: there nothing is swept either
+    """Starts the part of a file; it counts as being written until it is closed, or its process has ended somehow.
+
+    Raises BlockingIOError while another run, or another writer of this one, is at it: nothing of theirs is lost.
+    """
+    while True:
+        file = os.fdopen(os.open(part_of(path), _ANEW, 0o666), "w+b")
+        try:
+            if _is_ours(file, part_of(path)):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its writer finished it before it could be held: it has another name now
+
+
+def _is_ours(file: BinaryIO, part: Path) -> bool:
+    """Holds a part that was just opened and empties it; false if it is not the one of that name any more."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return True
+    try:
         hold(file)
-    return file
+    except BlockingIOError as error:
+        raise BlockingIOError(errno.EWOULDBLOCK, "another run is writing it at this moment") from error
+    except OSError:
+        pass  # a filesystem without locks: there nothing is swept either
+    try:
+        ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
+    except FileNotFoundError:
+        return False
+    if ours:
+        file.truncate()
+    return ours
+
+
+def settle(file: BinaryIO) -> None:
+    """Brings all that was written to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def publish(file: BinaryIO, path: Path) -> None:
+    """Gives a settled part its name and closes it; until then it is held, so that nobody sweeps it away."""
+    _let_go(file)
+    part_of(path).replace(path)
+    file.close()
+
+
+def drop(file: BinaryIO, path: Path) -> None:
+    """Removes a part that its writer has given up, as far as the filesystem lets it."""
+    with suppress(OSError):
+        _let_go(file)
+        part_of(path).unlink()
+    with suppress(OSError):
+        file.close()
+
+
+def _let_go(file: BinaryIO) -> None:
+    """Windows renames and deletes no open file; elsewhere it stays held until it is gone from its place."""
+    if sys.platform == "win32":
+        file.close()
 
 
 def sweep(path: Path) -> None:
@@ -30,7 +90,8 @@ def sweep(path: Path) -> None:
     with suppress(OSError):
         with part.open("r+b") as file:
             hold(file)
-            part.unlink()
+            if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                part.unlink()
         part.parent.rmdir()
 
 

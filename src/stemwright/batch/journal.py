@@ -42,6 +42,7 @@ class Journal:
         self._by_name: dict[str, Entry] = {}
         self._by_file: dict[str, str] = {}  # the key of the last entry that wrote it
         self._begun: set[str] = set()
+        self._announced: set[str] = set()  # by this run
         self._made = [path for path in (self._path, folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110
         self._lock = threading.Lock()
         self.claims: Claims = _Announced(self._begin)
@@ -54,7 +55,8 @@ class Journal:
 
     def leave(self) -> None:
         """Takes away what this run began and never came to use: a failure leaves no trace."""
-        if not self._by_name:
+        others = (isinstance(line, Entry) or not line <= self._announced for line in _read(self._path))
+        if not self._by_name and not any(others):
             with contextlib.suppress(OSError):
                 for path in self._made:
                     path.unlink() if path == self._path else path.rmdir()
@@ -94,6 +96,7 @@ class Journal:
         files = {path.relative_to(self._folder).as_posix() for path in paths}
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
+        self._announced |= files
         self._append({"begun": sorted(files)})
 
     def _append(self, value: object) -> None:
@@ -123,6 +126,11 @@ class Journal:
         with contextlib.suppress(OSError):
             return all((self._folder / file).stat().st_size == size for file, size in entry.files.items())
         return False
+
+
+def written(folder: Path) -> list[Path]:
+    """All files that runs into a folder have written there, by its journal."""
+    return [folder / file for line in _read(folder / NAME) if isinstance(line, Entry) for file in line.files]
 
 
 class _Announced(Claims):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemwright.batch.journal import written
 from stemwright.batch.wishes import Wish
 from stemwright.errors import CannotRead, FileMissing, NothingMatches, NothingToSeparate, StemwrightError
 
@@ -30,8 +31,9 @@ def jobs(paths: Iterable[tuple[Path, Wish]], out: Path) -> list[Job]:
     """A job for each song that the paths name, hold or match; one that is meant twice with one wish is done once."""
     found: list[Job] = []
     seen: set[tuple[str, str]] = set()
+    results = _Results(out)
     for path, wish in paths:
-        for song, refusal in _songs([path], out):
+        for song, refusal in _songs([path], results):
             mark = (str(song.absolute()), repr(sorted(wish.items())))
             if mark not in seen:
                 seen.add(mark)
@@ -39,13 +41,30 @@ def jobs(paths: Iterable[tuple[Path, Wish]], out: Path) -> list[Job]:
     return found
 
 
-def _songs(paths: Iterable[Path], out: Path) -> Iterator[tuple[Path, StemwrightError | None]]:
+class _Results:
+    """What earlier runs made in the folder of results, which is no song of a folder or pattern that has it inside."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._written = _real(out), {_real(path) for path in written(out)}
+
+    def have(self, path: Path, below: Path) -> bool:
+        """Whether a file found below a place is a result: all in the folder of results, where that is further down."""
+        real = _real(path)
+        further_down = self._out != _real(below) and self._out.is_relative_to(_real(below))
+        return real in self._written or (further_down and real.is_relative_to(self._out))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _songs(paths: Iterable[Path], results: _Results) -> Iterator[tuple[Path, StemwrightError | None]]:
     for path in paths:
         try:
             if path.is_dir():
-                yield from ((song, None) for song in _inside(path, out))
+                yield from ((song, None) for song in _inside(path, results))
             elif glob.has_magic(str(path)) and not path.exists():
-                yield from ((song, None) for song in _matching(path, out))
+                yield from ((song, None) for song in _matching(path, results))
             else:
                 yield path, None if path.exists() else FileMissing(path=path)
         except StemwrightError as error:
@@ -54,27 +73,32 @@ def _songs(paths: Iterable[Path], out: Path) -> Iterator[tuple[Path, StemwrightE
             yield path, CannotRead(path=path, reason=error.strerror or str(error))
 
 
-def _inside(folder: Path, out: Path) -> list[Path]:
+def _inside(folder: Path, results: _Results) -> list[Path]:
     os.scandir(folder).close()  # rglob takes a folder that may not be listed for an empty one
-    inside = [path for path in sorted(folder.rglob("*")) if _is_song(path, out)]
+    shown = (path for path in sorted(folder.rglob("*")) if not _is_hidden(path.relative_to(folder)))
+    inside = [path for path in shown if _is_song(path) and not results.have(path, folder)]
     if not inside:
         raise NothingToSeparate(path=folder)
     return inside
 
 
-def _matching(pattern: Path, out: Path) -> Iterator[Path]:
+def _matching(pattern: Path, results: _Results) -> Iterator[Path]:
     """Files that the pattern names, and songs in folders that it does: for shells that do not expand it."""
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207  any pattern
-    songs = [path for path in matches if _is_song(path, out)]
+    place = next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
+    songs = [path for path in matches if _is_song(path) and not results.have(path, place)]
     if not songs:
         raise NothingMatches(path=pattern)
     yield from songs
 
 
-def _is_song(path: Path, out: Path) -> bool:
-    """Files with the name of audio or video that are not hidden and not stems from an earlier run."""
-    hidden = any(part.startswith(".") for part in path.parts if part not in ("..", "."))
-    if path.suffix.lower() not in EXTENSIONS or hidden or path.is_relative_to(out):
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_song(path: Path) -> bool:
+    """Files with the name of audio or video."""
+    if path.suffix.lower() not in EXTENSIONS:
         return False
     try:
         return path.is_file()

@@ -31,7 +31,7 @@ def checked(wish: Wish) -> Wish:
     """The same wish; raises what is wrong with it, without opening a model."""
     made(wish)
     sound(wish)
-    extras(wish.get("also", ()))
+    extras(wish.get("also", ()), preview=wish.get("preview"))
     if "names" in wish:
         Template(wish["names"])
     return wish

@@ -26,26 +26,47 @@ def write_files(
 ) -> dict[str, Path]:
     """Writes each stem's blocks [2, n] times `gain` to the file that `open_stem(name)` starts; returns their paths.
 
+    None gets its name before all are complete: what an earlier run left under these names is there until then.
     `on_written` gets the samples of all stems written so far, several times a second, and may raise: then, and at any
     other error or interrupt, every file of this call is deleted before the error goes on.
     """
+    writers: dict[str, StemWriter] = {}
+    try:
+        _complete(stems, open_stem, writers, gain=gain, on_written=on_written)
+        with all_or_none({}, replaced=there(writer.path for writer in writers.values())) as paths:
+            for name in stems:
+                writers[name].publish()
+                paths[name] = writers[name].path
+            return paths
+    finally:
+        for writer in writers.values():
+            writer.discard()
+
+
+def _complete(
+    stems: Mapping[str, Iterable[Samples]],
+    open_stem: OpenStem,
+    writers: dict[str, StemWriter],
+    *,
+    gain: float,
+    on_written: Callable[[int], None] | None,
+) -> None:
     written, stop = dict.fromkeys(stems, 0), Event()
-    paths: dict[str, Path] = {}
 
     def write(name: str) -> None:
-        with open_stem(name) as writer:
-            for block in stems[name]:
-                if stop.is_set():
-                    raise Cancelled
-                writer.write(block if gain == 1 else block * gain)
-                written[name] += block.shape[1]
-        paths[name] = writer.path
+        writer = writers[name] = open_stem(name)
+        for block in stems[name]:
+            if stop.is_set():
+                raise Cancelled
+            writer.write(block if gain == 1 else block * gain)
+            written[name] += block.shape[1]
+        writer.complete()
 
     def tell() -> None:
         if on_written is not None:
             on_written(sum(written.values()))
 
-    with all_or_none(paths), ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
         try:
             tell()
             waiting = {threads.submit(write, name) for name in stems}
@@ -57,16 +78,20 @@ def write_files(
         except BaseException:
             stop.set()
             raise
-    return {name: paths[name] for name in stems}
+
+
+def there(paths: Iterable[Path]) -> frozenset[Path]:
+    """Those that are there already."""
+    return frozenset(path for path in paths if os.path.lexists(path))
 
 
 @contextmanager
-def all_or_none(paths: dict[str, Path]) -> Iterator[dict[str, Path]]:
-    """Deletes these files when the work fails; they may be put there while it goes on."""
+def all_or_none(paths: dict[str, Path], *, replaced: frozenset[Path]) -> Iterator[dict[str, Path]]:
+    """Deletes these files when the work fails, but none that was there before; they may be put there as it goes on."""
     try:
         yield paths
     except BaseException:
-        for path in paths.values():
+        for path in set(paths.values()) - replaced:
             with suppress(OSError):
                 path.unlink()
         raise

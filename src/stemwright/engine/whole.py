@@ -7,7 +7,7 @@ song's rate. Whatever the tree, its stems sum to the song.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -135,11 +135,12 @@ class Model:
 
     passes = 1
 
-    def __init__(self, stems: Sequence[str], start: Callable[[Blocks, int], Iterator[Samples]]) -> None:
+    def __init__(self, stems: Sequence[str], start: Callable[[Blocks, int], Generator[Samples]]) -> None:
         self.stems, self._start = tuple(stems), start
 
     def __call__(self, song: Spool, room: Room) -> Stems:
-        return room.kept(self.stems, room.passing(self._start(song.blocks, room.rate)))
+        with closing(self._start(song.blocks, room.rate)) as blocks:  # else whoever keeps the error keeps its threads
+            return room.kept(self.stems, room.passing(blocks))
 
 
 class Cascade:

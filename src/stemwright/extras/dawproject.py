@@ -20,7 +20,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)  # the same song is the same file
 
 def write_dawproject(song: Material, path: Path, sounds: Mapping[str, Path]) -> None:
     """Writes `path`: every stem on its own named, coloured track from 0, the tempo set, the sound inside."""
-    inside = {name: f"audio/{name}{file.suffix}" for name, file in sounds.items()}
+    inside = {name: f"audio/{name}.{song.lossless_format}" for name in sounds}
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, root in (("project.xml", project(song, inside)), ("metadata.xml", metadata(song.tags, song.title))):
             ET.indent(root)

@@ -11,7 +11,7 @@ from pathlib import Path
 from stemwright.audio.naming import safe
 from stemwright.audio.picture import Picture
 from stemwright.audio.tags import Tags
-from stemwright.errors import NoPicture, NotFourParts, UnknownExtra, UnknownStem
+from stemwright.errors import NoPicture, NotFourParts, PartOfFilm, UnknownExtra, UnknownStem
 from stemwright.extras.material import Material
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
@@ -31,12 +31,14 @@ _MEASURED = {"dawproject", "rpp", "report"}
 _PROJECTS, _OF_THE_SONG = {"dawproject", "rpp"}, {"stem.mp4", "karaoke"}
 
 
-def extras(kinds: Iterable[str]) -> tuple[str, ...]:
-    """The kinds in the order of their making; raises UnknownExtra."""
+def extras(kinds: Iterable[str], *, preview: float | None = None) -> tuple[str, ...]:
+    """The kinds in the order of their making; raises UnknownExtra, and PartOfFilm for a karaoke video of a preview."""
     asked = [kind.strip().lower().lstrip(".") for kind in kinds]
     for kind in asked:
         if kind not in KINDS:
             raise UnknownExtra(extra=kind, choices=", ".join(KINDS))
+    if preview is not None and "karaoke" in asked:
+        raise PartOfFilm
     return tuple(kind for kind in KINDS if kind in asked)
 
 
@@ -50,9 +52,9 @@ class Extras:
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
 
     @classmethod
-    def of(cls, kinds: Sequence[str], source: object) -> Extras:
-        """Raises UnknownExtra; for a karaoke video NoPicture and what opening the film raises."""
-        wanted = extras(kinds)
+    def of(cls, kinds: Sequence[str], source: object, *, preview: float | None = None) -> Extras:
+        """Raises UnknownExtra; for a karaoke video PartOfFilm, NoPicture and what opening the film raises."""
+        wanted = extras(kinds, preview=preview)
         if "karaoke" not in wanted:
             return cls(wanted)
         if not isinstance(source, str | os.PathLike):

@@ -14,7 +14,7 @@ import numpy as np
 from stemwright.audio.encode import write_error
 from stemwright.audio.formats import Sound
 from stemwright.audio.key import Harmony, Key, key
-from stemwright.audio.parts import open_part, part_of
+from stemwright.audio.parts import drop, open_part, publish, settle
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import Tags
 from stemwright.audio.tempo import Rhythm, Tempo, tempo
@@ -28,7 +28,7 @@ from stemwright.zoo.choice import QUARTER
 
 @dataclass(frozen=True)
 class Material:
-    """A song that is separated and written: `waiting` has all that was made, before any gain, "mix" among it."""
+    """A song that is separated and written: `waiting` has all that was made, before any gain, and the song as SONG."""
 
     files: SeparatedFiles
     waiting: Mapping[str, Spool]
@@ -83,6 +83,11 @@ class Material:
         first, *second = heard.values() or [Harmony(self.files.rate)]
         return key(first, *second)
 
+    @property
+    def lossless_format(self) -> str:
+        """That of the files of `lossless`, whatever a template calls them."""
+        return "flac" if self.sound.kind.is_lossy else self.sound.format
+
     def lossless(self, media: Mapping[str, Path]) -> dict[str, Path]:
         """A file of every stem that any program reads to the sample: its own, or else one that is made in `media`."""
         if not self.sound.kind.is_lossy:
@@ -106,15 +111,15 @@ def times(blocks: Iterator[Samples], gain: float) -> Iterator[Samples]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when it is complete, or is gone; raises CannotWrite, DiskFull."""
-    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_part(path) as file:
-            yield file
-        part.replace(path)
+            try:
+                yield file
+                settle(file)
+                publish(file, path)
+            except BaseException:
+                drop(file, path)
+                raise
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise write_error(path, error) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -11,10 +11,9 @@ from typing import BinaryIO
 from stemwright.audio.multitrack import write_tracks
 from stemwright.extras.colours import colour
 from stemwright.extras.material import Material, times, whole_file
-from stemwright.zoo.choice import QUARTER
+from stemwright.zoo.choice import QUARTER, SONG
 
 PARTS = ("drums", "bass", "other", "vocals")
-MIX = "mix"
 # Players may put a compressor and a limiter behind the sum of the parts. Both are off: the sum is the song already.
 _MASTERING = {
     "compressor": {
@@ -35,8 +34,8 @@ _HEAD = struct.Struct(">I4s")
 
 def write_native(song: Material, path: Path) -> None:
     """Writes `path`: five AAC tracks, the song first and alone enabled, at one gain with which none of them clips."""
-    gain = song.loudest(MIX, *(QUARTER + name for name in PARTS))
-    sounds = {"Mix": song.waiting[MIX]} | {name.title(): song.quarters[name] for name in PARTS}
+    gain = song.loudest(SONG, *(QUARTER + name for name in PARTS))
+    sounds = {"Mix": song.waiting[SONG]} | {name.title(): song.quarters[name] for name in PARTS}
     tracks = {title: times(spool.blocks(), gain) for title, spool in sounds.items()}
     with whole_file(path) as file:
         write_tracks(file, tracks, rate=song.files.rate, tags=song.tags.titled(song.title))

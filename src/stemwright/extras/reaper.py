@@ -11,7 +11,7 @@ from stemwright.extras.colours import rgb
 from stemwright.extras.dawproject import USUAL_BPM, title
 from stemwright.extras.material import Material, whole_file
 
-_SOURCES = {".wav": "WAVE", ".flac": "FLAC"}
+_SOURCES = {"wav": "WAVE", "flac": "FLAC"}
 _CUSTOM_COLOUR = 1 << 24
 
 
@@ -26,12 +26,14 @@ def _lines(song: Material, path: Path, sounds: Mapping[str, Path]) -> Iterator[s
     yield '<REAPER_PROJECT 0.1 "7.0/stemwright" 0'
     yield f"  TEMPO {bpm:g} 4 4"
     yield f"  SAMPLERATE {song.files.rate} 1 0"
+    source = _SOURCES[song.lossless_format]
     for name, sound in sounds.items():
-        yield from (f"  {line}" for line in _track(name, Path(os.path.relpath(sound, path.parent)), song.files.seconds))
+        place = Path(os.path.relpath(sound, path.parent))
+        yield from (f"  {line}" for line in _track(name, place, source, song.files.seconds))
     yield ">"
 
 
-def _track(name: str, sound: Path, seconds: float) -> Iterator[str]:
+def _track(name: str, sound: Path, source: str, seconds: float) -> Iterator[str]:
     red, green, blue = rgb(name)
     ident = f"{{{uuid.uuid5(uuid.NAMESPACE_URL, sound.as_posix())}}}".upper()
     yield f"<TRACK {ident}"
@@ -47,7 +49,7 @@ def _track(name: str, sound: Path, seconds: float) -> Iterator[str]:
     yield "    LOOP 0"
     yield f"    NAME {quoted(title(name))}"
     yield "    SOFFS 0"
-    yield f"    <SOURCE {_SOURCES[sound.suffix]}"
+    yield f"    <SOURCE {source}"
     yield f"      FILE {quoted(sound.as_posix())}"
     yield "    >"
     yield "  >"

@@ -18,6 +18,9 @@ from stemwright.zoo.wanted import Gains, Wanted, outputs, quarters
 QUARTER = "a quarter: "
 """What the names of the four parts begin with, which are made beside the outputs for what needs just them."""
 
+SONG = "the song: itself"
+"""What the song is called among its stems where it waits beside them: no output has this name, and one may be "mix"."""
+
 LEFT_OVER = "left over"
 """What nobody asked for is made too, as one stem, and dropped: without it the others could not sum to the mix."""
 

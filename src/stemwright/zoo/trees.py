@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from stemwright.audio.signal import Samples
@@ -116,7 +116,7 @@ def _shallow(split: Split, labels: Mapping[str, str], opening: _Opening) -> Node
 
 
 def _model(name: str, groups: Groups, opening: _Opening) -> Model:
-    def start(blocks: Blocks, rate: int) -> Iterator[Samples]:
+    def start(blocks: Blocks, rate: int) -> Generator[Samples]:
         separator = grouped(opening.fresh(name), groups)
         yield from profiles.consistent(name, blocks)(separator, blocks(), rate)
 

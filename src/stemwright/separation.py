@@ -144,10 +144,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         with closing(work.blocks()) as finished:
             for block in finished:
                 work.each(Spool.write, [waiting[name] for name in choice.every], block)
-        blocks = told(
-            {name: waiting[kept] for name, kept in spooled.items()}, listen, {MIX: work.mix_factor} if mix else {}
-        )
-        done = Finished(blocks, work.gain, song.rate, song.tags, work.silent)
+        done = _finished(work, song, {name: waiting[kept] for name, kept in spooled.items()}, listen, mix=mix)
         made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
         files = _files(made, choice, work, sound)
         return more.make(Material(files, waiting, done, sound, work, naming), made) if more.kinds else files
@@ -158,6 +155,11 @@ def _spooled(choice: Choice, *, mix: bool) -> dict[str, str]:
     if mix and MIX in choice.names:
         raise SameNameTwice(name=MIX)
     return {name: name for name in choice.names} | ({MIX: SONG} if mix else {})
+
+
+def _finished(work: Work, song: Song, own: Mapping[str, Spool], listen: Listen | None, *, mix: bool) -> Finished:
+    blocks = told(own, listen, {MIX: work.mix_factor} if mix else {})
+    return Finished(blocks, work.gain, song.rate, song.tags, work.silent)
 
 
 def _files(made: Mapping[str, Path], choice: Choice, work: Work, sound: Sound) -> SeparatedFiles:

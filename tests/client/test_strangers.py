@@ -9,7 +9,7 @@ import pytest
 
 from stemwright import Client, errors
 from stemwright.client.records import Record, RemoteStem
-from tests.server.http.sources import SONG, gives, source
+from tests.server.http.sources import SONG, gives, in_turn, source
 
 
 def says(code: int, msg: str, data: object = None) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -41,6 +41,16 @@ def test_a_code_in_the_body_is_an_error_though_http_says_200(code: int, message:
 def test_a_task_that_a_server_does_not_know_is_not_there() -> None:
     with source(says(200, "success")) as server, Client(server.url, "k") as client, pytest.raises(errors.NotThere):
         client.wait("unknown")
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for() -> None:
+    record = {"taskId": "t", "successFlag": "SUCCESS", "response": {"vocalUrl": "http://a/v.mp3"}}
+    answers = in_turn(says(500, "restarting"), gives(b"", status=502), says(200, "success", record))
+    with source(answers) as server, Client(server.url, "k", retries=0) as client:
+        assert client.wait("t").succeeded
+    with Client(server.url, "k", retries=0) as client, pytest.raises(errors.StillRunning, match="Task t") as raised:
+        client.wait("t", timeout_seconds=0.6)
+    assert isinstance(raised.value.__cause__, errors.NotReached)
 
 
 def test_a_web_page_is_no_api() -> None:

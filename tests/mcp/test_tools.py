@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -21,11 +22,13 @@ pytest.importorskip("mcp", reason="the Model Context Protocol SDK is not install
 
 from stemwright import Client
 from stemwright.cli import run as command
+from stemwright.mcp.answers import Request
 from stemwright.mcp.here import Here
 from stemwright.mcp.remote import Remote
 from stemwright.server.network import Client as Web
 from stemwright.server.network import parse_networks
 from tests.mcp.hosts import Host, here, host, service
+from tests.server.http.sources import drips, gives, in_turn, source
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +175,28 @@ def test_the_end_of_the_session_leaves_nothing_half_done(song: Path, tmp_path: P
 
     run(session, tmp_path)
     assert list(tmp_path.glob("out/**/*.*")) == []
+
+
+def test_a_task_whose_first_look_fails_is_told_all_the_same(tmp_path: Path) -> None:
+    created = {"code": 200, "msg": "success", "data": {"taskId": "t"}}
+    with source(
+        in_turn(gives(json.dumps(created).encode(), kind="application/json"), gives(b"", status=502))
+    ) as server:
+        remote = Remote(Client(server.url, "k", retries=0), tmp_path)
+        with closing(remote):
+            task = remote.separate(Request(song="https://example.com/a.mp3"))
+    assert (task.task_id, task.state) == ("t", "running")
+
+
+def test_the_end_of_the_session_ends_a_fetch_that_takes_long(tmp_path: Path) -> None:
+    with source(drips) as server:
+        assistant = Here(tmp_path, Web(parse_networks("127.0.0.0/8")))
+        assistant.separate(Request(song=f"{server.url}/song.mp3"))
+        while not server.asked:
+            time.sleep(0.05)
+        began = time.monotonic()
+        assistant.close()
+        assert time.monotonic() - began < 10
 
 
 def test_a_polite_kill_is_heard_while_nobody_speaks(tmp_path: Path) -> None:

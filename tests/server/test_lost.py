@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from stemwright.errors import BlobsAway
 from stemwright.server import accounts, credits, fleet, retention, running, tasks, worker
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
@@ -113,7 +114,8 @@ def test_a_step_that_an_outage_broke_off_is_counted_once(
     database: Database, settings: Settings, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "PAUSES_SECONDS", (0,))
-    shop, faults = worker.open_workshop(settings, database), [sa.exc.OperationalError("", None, Exception())] * 3
+    outage = [sa.exc.OperationalError("", None, Exception()), BlobsAway(reason="away")]
+    shop, faults = worker.open_workshop(settings, database), outage * running.MAX_ATTEMPTS
 
     def broken(*_: object) -> running.Answer:
         if faults:
@@ -121,7 +123,9 @@ def test_a_step_that_an_outage_broke_off_is_counted_once(
         return {"files": []}
 
     monkeypatch.setattr(running, "_separated", broken)
-    assert running.patiently(shop, running.separate, submit(), "song") == {"files": []}
+    assert running.patiently(shop, running.separate, task_id := submit(), "song") == {"files": []}
+    assert found(database, task_id).attempt == 1  # an outage, however long, is no failure of the task
+    assert not shop.held
     assert b'stemwright_task_retries_total{reason="outage"} 1.0' in shop.work.text()
 
 

@@ -12,6 +12,7 @@ MP3_RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's fie
 MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)
 _USUAL_BITS, _USUAL_KBPS, FLOAT_BITS = 16, 320, 32
+_DIGITS = 6  # of any bits or bitrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Sound:
 def _numbers(kind: Format, text: str, format: str) -> tuple[int | None, int | None]:
     """What stands behind the format's name, as bits or as kbit/s."""
     number = text.removesuffix("f") if text == f"{FLOAT_BITS}f" else text
-    if not number.isdecimal() or number != str(int(number)):
+    if not number.isdecimal() or len(number) > _DIGITS or number != str(int(number)):
         raise UnknownFormat(format=format, choices=", ".join(FORMATS))
     return (None, int(number)) if kind.is_lossy else (int(number), None)
 

@@ -27,6 +27,7 @@ _CREDITS = ("/api/v1/generate/credit", "/api/v1/chat/credit")
 # The request did not arrive: trying again cannot do it twice.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _NOT_DONE = (errors.TooManyRequests, errors.InMaintenance)
+_NO_NEWS = (errors.NotReached, errors.ServerFault, *_NOT_DONE)
 _PASSING = (httpx2.TransportError, errors.ServerFault, *_NOT_DONE)
 
 
@@ -151,18 +152,19 @@ class Client:
         """The record of a separation once its stems are there; raises NotSeparated, StillRunning.
 
         It asks at once and then after growing pauses, from half a second to ten; with a `receiver` it waits for the
-        callback instead, and asks twice a minute in case none can come. `on_record` gets each record.
+        callback instead, and asks twice a minute in case none can come. `on_record` gets each record. A server that
+        is away or fails meanwhile is asked again: the task is paid for, and goes on.
         """
         deadline, pause = time.monotonic() + timeout_seconds, 30.0 if receiver else 0.5
         while True:
-            record = self.record(task_id)
-            if on_record is not None:
+            record, away = self._news(task_id)
+            if record is not None and on_record is not None:
                 on_record(record)
-            if not record.pending:
+            if record is not None and not record.pending:
                 return _succeeded(record)
             left = deadline - time.monotonic()
             if left <= 0:
-                raise errors.StillRunning(task_id=task_id, seconds=timeout_seconds)
+                raise errors.StillRunning(task_id=task_id, seconds=timeout_seconds) from away
             if receiver is None:
                 time.sleep(min(pause, left))
                 pause = min(pause * 1.5, 10)
@@ -196,6 +198,13 @@ class Client:
         task_id = self.create(track if isinstance(track, Track) else str(track), kind, **options)
         record = self.wait(task_id, timeout_seconds=timeout_seconds, on_record=on_record)
         return self.download(record, folder)
+
+    def _news(self, task_id: str) -> tuple[Record | None, errors.ClientError | None]:
+        """The record, or why there is none at present."""
+        try:
+            return self.record(task_id), None
+        except _NO_NEWS as away:
+            return None, away
 
     # ---- how it is sent ----------------------------------------------------------------------------------------------
 

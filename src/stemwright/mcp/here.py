@@ -21,6 +21,7 @@ from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
 from stemwright.errors import (
     BadCard,
+    Cancelled,
     NeedsServer,
     NoSongGiven,
     NoSuchTask,
@@ -152,8 +153,13 @@ class Here:
         job.at = Progress("fetching", 0.0)
         with tempfile.TemporaryDirectory(prefix="stemwright-") as folder:
             path = Path(folder) / safe(places.title(job.song) or "song")
-            self._web.get_to_file(job.song, path, max_bytes=_MOST_BYTES, seconds=_MOST_SECONDS)
+            limits = {"max_bytes": _MOST_BYTES, "seconds": _MOST_SECONDS}
+            self._web.get_to_file(job.song, path, **limits, on_wait=self._go_on)
             yield path
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled
 
 
 def _wish(request: Request) -> Wish:

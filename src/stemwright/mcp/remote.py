@@ -8,7 +8,7 @@ from pathlib import Path
 from stemwright.audio.decode import open_song
 from stemwright.client.calls import Client
 from stemwright.client.records import Record, Track
-from stemwright.errors import NoSongGiven, NotDone, NotSeparated
+from stemwright.errors import ClientError, NoSongGiven, NotDone, NotSeparated
 from stemwright.mcp import places
 from stemwright.mcp.answers import Files, Request, State, Task
 
@@ -26,7 +26,10 @@ class Remote:
         kind = "separate_vocal" if request.stems == "two" else "split_stem"
         task_id = self._client.create(self._song(request), kind, format=request.format, model=request.model)
         self._titles[task_id] = places.title(request.song) if request.song else f"{request.task_id}"
-        return self.status(task_id)
+        try:
+            return self.status(task_id)
+        except ClientError:  # the task is there and paid for: whoever hears of an error asks for another
+            return Task(task_id=task_id, state="running", progress=0)
 
     def status(self, task_id: str) -> Task:
         """How any task of the account is getting on."""

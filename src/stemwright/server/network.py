@@ -74,6 +74,7 @@ def is_public(address: str, allow: Iterable[Network] = ()) -> bool:
 def check_url(url: str) -> httpx2.URL:
     """The parsed URL when it is http(s) with a host; raises BadUrl. Where it points is checked only on connecting."""
     try:
+        urlsplit(url)  # what only one of the two can read is not told one way here and another there
         parsed = httpx2.URL(url)
         valid = parsed.scheme in {"http", "https"} and bool(parsed.raw_host) and b"%" not in parsed.raw_host
         valid = valid and (parsed.port or 80) <= 65535

@@ -63,6 +63,7 @@ class Workshop:
     leaving: Event = field(default_factory=Event)  # nothing new is taken
     freed: Event = field(default_factory=Event)  # a slot is free: the next one's turn may have come
     work: metrics.Work = field(default_factory=metrics.Work)
+    held: dict[str, int] = field(default_factory=dict[str, int])  # attempts that an outage broke into, by task
     active: int = 0  # workflows that this process is running
 
     def __post_init__(self) -> None:
@@ -250,11 +251,13 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
     now = now_ms()
     try:
         with shop.database.single() as tx:
-            task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, now=now)
+            held = shop.held.get(task_id)
+            task = tasks.begin(tx, task_id, state=state, worker=shop.worker_id, held=held, now=now)
     except TaskEnded as over:
         return {"over": str(over)}
     except Superseded:
         shop.die()  # and not an answer: the workflow would count as done
+    shop.held.pop(task_id, None)
     if task.started == now:
         shop.work.took("waiting", (now - task.created) / 1000, model=shop.settings.model, kind=task.kind)
     if task.attempt > MAX_ATTEMPTS:
@@ -265,7 +268,8 @@ def _attempt(shop: Workshop, task_id: str, state: str, step: Callable[[tasks.Tas
         return {"over": str(over)}
     except Exception as error:
         if isinstance(error, (*AWAY, BlobsAway)):
-            raise  # the step is tried again
+            shop.held[task_id] = task.attempt
+            raise  # the step is tried again, however long it takes: nothing is wrong with the task
         if shop.stopping.is_set():
             Event().wait()  # this process is about to end; the task is the next worker's
         return _explained(task, error)

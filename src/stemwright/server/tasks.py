@@ -315,10 +315,14 @@ def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
 # ---- what a worker does to a task -----------------------------------------------------------------------------------
 
 
-def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, now: int) -> Task:
+def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, held: int | None = None, now: int) -> Task:
     """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile, and
-    Superseded when the worker was declared dead: one that comes back late must not take the task from the next one."""
-    return _enter(tx, task_id, state, attempt=None, values={"worker": worker, "started": now}, by=worker)
+    Superseded when the worker was declared dead: one that comes back late must not take the task from the next one.
+
+    The attempt that the worker holds goes on if it is still the last: an outage broke into it.
+    """
+    attempt = held if held is not None and find(tx, task_id).attempt == held else None
+    return _enter(tx, task_id, state, attempt=attempt, values={"worker": worker, "started": now}, by=worker)
 
 
 def advance(tx: sa.Connection, task_id: str, state: str, *, attempt: int) -> Task:
@@ -424,7 +428,7 @@ def _enter(
 
 @functools.cache
 def _entering(state: str, changed: tuple[str, ...], *, fenced: bool, anew: bool) -> Prepared:
-    """The statement, `fenced` by the number of the attempt, or with a new number for a worker that may begin."""
+    """The statement, `fenced` by the attempt it must still be; `anew` by a worker that may begin: else the next one."""
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}", type_=rows.c[name].type) for name in changed}
     from_states = [sa.literal_column(f"'{each}'", sa.String) for each in ENTERED_FROM[state]]
     where = [rows.c.id == sa.bindparam("of"), rows.c.state.in_(from_states)]
@@ -434,6 +438,7 @@ def _entering(state: str, changed: tuple[str, ...], *, fenced: bool, anew: bool)
         declared_dead = sa.or_(workers.c.sweeper.is_not(None), workers.c.ended.is_not(None))
         where.append(~sa.exists().where(workers.c.id == values["worker"], declared_dead))
         values["started"] = sa.func.coalesce(rows.c.started, values["started"])
+    if anew and not fenced:
         values["attempt"] = rows.c.attempt + sa.literal_column("1")
     values["state"] = sa.literal_column(f"'{state}'", sa.String)
     columns = (rows.c[name] for name in Task.__dataclass_fields__)

@@ -40,6 +40,7 @@ POLL_SECONDS = 0.25  # of a queue, where the doorbell cannot be put in
 SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has rung
 DELAYS_SECONDS = 4.0  # between two looks for delays that are over: beyond 5 s PostgreSQL ends the session that waits
 PATIENT_MS = 60_000  # after which what has no workflow was lost
+FORGOTTEN, FORGET_ROUNDS = 1000, 100  # at once, and how often in a row
 KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 _UNFINISHED = sa.literal_column("status IN ('ENQUEUED', 'PENDING')", sa.Boolean)  # in the words of DBOS's index
 
@@ -404,10 +405,14 @@ def _forget_old() -> int:
     """Removes the records of workflows that ended long ago; returns how many."""
     from dbos import DBOS
 
-    before = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
-    old = DBOS.list_workflows(completed_before=before, limit=1000, load_input=False, load_output=False)
-    DBOS.delete_workflows([workflow.workflow_id for workflow in old])
-    return len(old)
+    before, removed = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat(), 0
+    for _ in range(FORGET_ROUNDS):
+        old = DBOS.list_workflows(completed_before=before, limit=FORGOTTEN, load_input=False, load_output=False)
+        DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        removed += len(old)
+        if len(old) < FORGOTTEN:
+            break
+    return removed
 
 
 def _bound(workflow: Any, shop: Workshop) -> Any:

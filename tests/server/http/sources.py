@@ -79,6 +79,16 @@ def redirects(to: str, status: int = 302) -> Callable[[BaseHTTPRequestHandler], 
     return answer
 
 
+def in_turn(*answers: Callable[[BaseHTTPRequestHandler], None]) -> Callable[[BaseHTTPRequestHandler], None]:
+    """One answer after another; the last one for all that come later."""
+    left = list(answers)
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return answer
+
+
 def hangs(request: BaseHTTPRequestHandler) -> None:
     """Takes the request and says nothing."""
     time.sleep(5)

@@ -1,5 +1,7 @@
 """Asking for a separation: what is taken, what is refused, and what it costs."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -23,11 +25,13 @@ INVALID = [
     {"format": "flac-32f"},
     {"format": "mp3-100"},
     {"format": "mp3-000000000320"},
+    {"format": "mp3-" + "9" * 5000},
     {"format": "aac"},
     {"format": 3},
     {"callBackUrl": "not a url"},
     {"callBackUrl": "ftp://example.com/x"},
     {"callBackUrl": "http:///nohost"},
+    {"callBackUrl": "http://user[@example.com/a"},
     {"callBackUrl": {"url": "https://example.com"}},
     {"taskId": None, "audioId": None, "audioUrl": "file:///etc/passwd"},
     {"taskId": None, "audioId": None, "audioUrl": 7},
@@ -92,7 +96,9 @@ def test_null_and_empty_count_as_not_given(caller: Caller) -> None:
     assert caller.record(answer.json()["data"]["taskId"])["callbackUrl"] is None
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"taskId=1", b"\xff\xfe", b'{"a":NaN', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"taskId=1", b"\xff\xfe", b'{"a":NaN', b"[" * 100_000, '{"tag": "\\u0000"}'.encode("utf-16")]
+)
 def test_what_is_not_json_is_code_400(house: House, dialect: str, body: bytes) -> None:
     answer = house.caller(dialect=dialect).http.post(GENERATE, content=body)
     assert (answer.status_code, answer.json()["code"]) == (400, 400)
@@ -107,6 +113,35 @@ def test_a_nul_is_invalid_wherever_it_stands(caller: Caller) -> None:
     assert caller.create(taskId="a\0b").json()["code"] == 422
     assert caller.create(tag="\\u0000").json()["code"] == 200  # a backslash and five letters
     assert caller.http.get(f"{RECORD}?taskId=%00").json()["code"] == 422
+    assert caller.http.get("/s/a%00b/mix").status_code == 404
+    assert caller.http.get("/console/api/tasks/a%00b").status_code == 404
+
+
+def test_an_address_that_cannot_be_read_is_not_ours(caller: Caller) -> None:
+    for url, host in (("http://[x/s/a", "localhost"), (f"{caller.house.url}/s/none", "[x")):
+        answer = caller.http.post("/api/v1/common/download-url", json={"url": url}, headers={"Host": host})
+        assert answer.status_code in (404, 422)
+    assert caller.house.anonymous().get("/console/" + "a" * 300).status_code == 200  # the page, which says so
+
+
+def test_a_create_that_could_not_begin_is_not_made_later(house: House, caller: Caller) -> None:
+    def cannot(*_: object) -> None:
+        raise exc.OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked"))
+
+    sa.event.listen(house.database.engine, "begin", cannot)
+    try:
+        assert caller.create().json()["code"] == 500
+    finally:
+        sa.event.remove(house.database.engine, "begin", cannot)
+    assert caller.create().json()["code"] == 200
+    assert caller.balance() == 99
+
+
+def test_creates_at_once_are_counted_one_after_another(serve) -> None:
+    caller = serve(rate_limit_creates=5).caller()
+    with ThreadPoolExecutor(20) as threads:
+        codes = list(threads.map(lambda _: caller.create().json()["code"], range(20)))
+    assert sorted(codes) == [200] * 5 + [429] * 15
 
 
 def test_ten_megabytes_are_too_many_and_the_client_hears_it(house: House, dialect: str) -> None:

@@ -105,7 +105,9 @@ class _Methods:
         self._methods: dict[str, ASGIApp] = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._methods.get(scope["method"], self._none)(scope, receive, send)
+        nothing_there = "\0" in scope["path"]  # nothing has such a name, and PostgreSQL cannot even look
+        endpoint = self._none if nothing_there else self._methods.get(scope["method"], self._none)
+        await endpoint(scope, receive, send)
 
 
 class _NoRoute:

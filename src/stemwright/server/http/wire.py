@@ -58,7 +58,7 @@ class Generate(Incoming):
     type: Literal["separate_vocal", "split_stem", "split_stem_advanced"] | None = None
     stem_name: str | None = Field(None, alias="stemName")
     callback_url: str | None = Field(None, alias="callBackUrl", max_length=8000)
-    format: str | None = None
+    format: str | None = Field(None, max_length=20)
     priority: int | None = Field(None, ge=-10, le=10)
     model: str | None = Field(None, max_length=100)
 
@@ -131,7 +131,7 @@ class Json:
 def parse(body: bytes) -> Json:
     """The JSON object in `body`; raises BadJson, and InvalidRequest when it is not an object."""
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode())  # and not UTF-16, in which what is looked for below would look otherwise
     except (ValueError, RecursionError):
         raise BadJson from None
     if not isinstance(value, dict):

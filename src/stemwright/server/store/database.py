@@ -87,6 +87,8 @@ class Database:
                     served.append(self._waiting.popleft())
                     served[-1].serve(tx)
         except BaseException as fault:
+            if not served:  # it did not even begin: nothing may be done later, when nobody waits for it any more
+                served = [self._waiting.popleft() for _ in range(len(self._waiting))]
             for each in served:
                 each.outcome = _Outcome(fault=fault)
             if not isinstance(fault, Exception):

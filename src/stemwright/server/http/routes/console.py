@@ -147,9 +147,10 @@ def _file(path: str) -> _File | None:
     if not parts[-1] or any(part.startswith(".") or "\\" in part or "\0" in part for part in parts):
         return None
     found = _folder().joinpath(*parts)
-    if not found.is_file():
+    try:
+        return _read(found, found.stat().st_mtime_ns) if found.is_file() else None
+    except OSError:  # no file can have that name
         return None
-    return _read(found, found.stat().st_mtime_ns)
 
 
 def _folder() -> Path:

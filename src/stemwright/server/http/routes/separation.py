@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive
 
 from stemwright import errors
 from stemwright.audio.formats import Sound
-from stemwright.server import maintenance, tasks, tracks
+from stemwright.server import accounts, maintenance, tasks, tracks
 from stemwright.server.http import answers, idempotency, passing, wire
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Api, Call, Read
@@ -149,6 +149,7 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
     """Store what is asked for, of the track that `find` finds, within the caller's limits."""
     api, caller = call.api, call.caller
     maintenance.refuse(tx)
+    accounts.lock(tx, caller.account_id)  # so that creates at once are counted one after another
     call.headers |= api.creates.full().fields
     call.headers |= api.creates.take(tx, caller.account_id, now=call.now).fields
     track = find()
@@ -190,8 +191,11 @@ def _track(call: Call, tx: sa.Connection, asked: wire.Generate) -> Track | None:
 def own_blob(call: Call, url: str) -> str | None:
     """The blob that `url` names when it is an address of ours, as we tell them or as this request came; we do not fetch
     from ourselves."""
-    parts = urlsplit(url)
-    for base in map(urlsplit, (call.base_url, f"//{call.sent.get('host', '')}")):
+    for ours in (call.base_url, f"//{call.sent.get('host', '')}"):
+        try:
+            base, parts = urlsplit(ours), urlsplit(url)
+        except ValueError:  # brackets that are no address
+            continue
         files = f"{base.path.rstrip('/')}/s/"
         if parts.netloc == base.netloc and parts.path.startswith(files):
             return parts.path.removeprefix(files)

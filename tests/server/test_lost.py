@@ -129,6 +129,15 @@ def test_a_step_that_an_outage_broke_off_is_counted_once(
     assert b'stemwright_task_retries_total{reason="outage"} 1.0' in shop.work.text()
 
 
+def test_the_first_callback_waits_too_where_the_settings_say_so(
+    database: Database, settings: Settings, submit: Submit
+) -> None:
+    shop, delays = worker.open_workshop(settings.model_copy(update={"callback_delays_seconds": (5, 60)}), database), []
+    failure = {"failure": "input", "error": "It is no song."}
+    running.end(shop, submit(), failure, enqueue=lambda tx, callback_id, delay_seconds: delays.append(delay_seconds))
+    assert delays == [5]
+
+
 def test_a_task_whose_workflow_is_no_more_begins_anew(
     database: Database, submit: Submit, crew: Crew, hook: Receiver, account: accounts.Account
 ) -> None:

@@ -15,8 +15,6 @@ from queue import Queue
 from threading import Event, Lock
 from typing import Any, NoReturn, TypeVar
 
-import sqlalchemy as sa
-
 from stemwright.errors import (
     AddressError,
     BlobNotFound,
@@ -160,7 +158,7 @@ def separate(shop: Workshop, task_id: str, source: str) -> Answer:
     return answer
 
 
-def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.Connection, str], None]) -> str:
+def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[..., None]) -> str:
     """The one final transaction: finished with its files or failed with its credits back; the callback enqueued."""
     now = now_ms()
     with shop.database.transaction() as tx:
@@ -176,7 +174,8 @@ def end(shop: Workshop, task_id: str, answer: Answer, *, enqueue: Callable[[sa.C
             log.info("task %s: %s", task_id, over)
             return tasks.find(tx, task_id).state
         if delivery := tasks.delivery(tx, task_id):
-            enqueue(tx, delivery.id)
+            delay = callbacks.delay_seconds(1, shop.settings.callback_delays_seconds) or 0
+            enqueue(tx, delivery.id, delay_seconds=delay)
     shop.work.ended(task.kind, task.state)
     log.info("task %s %s%s", task_id, task.state, f": {task.error}" if task.error else "")
     return task.state

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -46,6 +47,20 @@ def test_upstreams_fields_are_all_there(caller: Caller) -> None:
         )
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer["data"]["uploadedAt"])
+
+
+def test_one_account_s_slow_sources_hold_nobody_else_up(house: House, caller: Caller) -> None:
+    with (
+        sources.source(sources.hangs) as slow,
+        sources.source(sources.gives()) as quick,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        held = [threads.submit(caller.http.post, URL, json={"fileUrl": slow.url}) for _ in range(8)]
+        while len(slow.asked) < 4:
+            time.sleep(0.01)
+        assert house.caller().http.post(URL, json={"fileUrl": quick.url}).json()["success"]
+        assert not any(one.done() for one in held)
+    assert [one.result().json()["success"] for one in held] == [False] * 8
 
 
 def test_an_upload_can_be_separated_by_its_address(caller: Caller) -> None:

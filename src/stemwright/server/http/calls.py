@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +25,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
 from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
-from stemwright.server.http.limits import Burst, Creates, Guesses, Held
+from stemwright.server.http.limits import Burst, Creates, Guesses, Held, Seats
 from stemwright.server.http.live import Live
 from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
@@ -68,7 +68,7 @@ class Api:
         self.storage_checked: tuple[int, bool] = (0, True)  # when storing was last tried, did it go well
         self.checking_storage = Lock()
         self.figures_read, self.reading_figures = 0, Lock()  # when the database was last asked for figures
-        self.fetch_seats = CapacityLimiter(8)  # slow sources must not take every thread of the API
+        self.fetch_seats = Seats(8)  # slow sources must not take every thread of the API
 
 
 @dataclass
@@ -200,8 +200,11 @@ class Endpoint:
                 await self.read(call, receive)
             if self.at_once:
                 answer = self._answer(call)
+            elif self.seats is not None:
+                async with self.seats.of(call.caller.account_id):
+                    answer = await to_thread.run_sync(self._answer, call, limiter=self.seats.limiter)
             else:
-                answer = await to_thread.run_sync(self._answer, call, limiter=self.seats)
+                answer = await to_thread.run_sync(self._answer, call)
         except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001  the door: whatever happened, the client gets an envelope

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from threading import Lock
 
 import sqlalchemy as sa
+from anyio import CapacityLimiter
 
 from stemwright.errors import RateLimited, TooFrequent, TooManyUploads
 from stemwright.server import tasks
@@ -100,6 +103,26 @@ def _neighbourhood(address: str) -> str:
     if isinstance(found, IPv6Address):
         return str(IPv6Address(int(found) >> 64 << 64))
     return str(found)
+
+
+class Seats:
+    """Threads for what waits for slow sources: `most` at once, half of them for one account, whose others wait."""
+
+    def __init__(self, most: int) -> None:
+        self.limiter, self._each = CapacityLimiter(most), most // 2
+        self._of: dict[str, CapacityLimiter] = {}
+
+    @asynccontextmanager
+    async def of(self, account_id: str) -> AsyncIterator[None]:
+        """Until there is room for one more of the account."""
+        own = self._of.setdefault(account_id, CapacityLimiter(self._each))
+        try:
+            async with own:
+                yield
+        finally:
+            waiting = own.statistics().tasks_waiting
+            if not own.borrowed_tokens and not waiting and self._of.get(account_id) is own:
+                del self._of[account_id]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The data set: whole songs or none, one seed one song, and a source that is missing says which package has it."""
 
 import json
+import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from stemwright.errors import CannotWrite, SoundSourceMissing
 from stemwright.train import dataset, genres, kits, song, sources
+from stemwright.train.processes import processes
 from stemwright.train.samples import freepats_file, play_patch
 from stemwright.train.sources import Source
 from stemwright.train.studio import Studio
@@ -83,6 +86,21 @@ def test_a_half_rendered_song_is_done_anew(tmp_path):
     assert json.loads((folder / "song.json").read_text()) == known
     assert sorted(path.name for path in folder.iterdir()) == ["bass.npy", "drums.npy", "song.json"]
     assert np.load(folder / "drums.npy").dtype == np.int16
+
+
+def test_processes_end_at_once_with_the_one_that_started_them():
+    def interrupted():
+        with processes(2) as pool:
+            first, *_ = [pool.submit(time.sleep, 60) for _ in range(4)]
+            while not first.running():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - began < 30
+    assert not active_children()
 
 
 def test_whole_songs_are_kept(tmp_path):

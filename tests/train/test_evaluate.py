@@ -144,8 +144,8 @@ def test_a_mapping_that_meets_no_file_is_refused(tmp_path: Path) -> None:
         list(references(tmp_path, {"Take 4": "drums"}))
 
 
-def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
-    path = tmp_path / "song.stem.mp4"
+def write_native(path: Path) -> None:
+    """Five noises as the streams of an NI `.stem.mp4`, without the atom that names them."""
     with av.open(str(path), "w", format="mp4") as file:
         streams = [file.add_stream("aac", rate=RATE, layout="stereo") for _ in range(5)]
         for i, stream in enumerate(streams):
@@ -154,9 +154,32 @@ def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
             frame.sample_rate = RATE
             for packet in [*stream.encode(frame), *stream.encode(None)]:
                 file.mux(packet)
+
+
+def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
+    write_native(tmp_path / "song.stem.mp4")
     (song,) = references(tmp_path)
     assert song.name == "song"
     assert set(song.stems) == {"drums", "bass", "other", "vocals"}
+
+
+def test_streams_of_one_name_are_one_stem_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_native(tmp_path / "song.stem.mp4")
+    (whole,) = references(tmp_path)
+    monkeypatch.setattr("stemwright.train.references._titles", lambda _: ["Drums", "Synth", "Synth", "Master"])
+    (song,) = references(tmp_path, {"Synth": "synth", "Master": "vocals"})
+    assert set(song.stems) == {"drums", "synth", "vocals"}
+    np.testing.assert_allclose(song.mix, whole.mix, atol=1e-6)
+    np.testing.assert_allclose(song.stems["synth"], whole.stems["bass"] + whole.stems["other"], atol=1e-6)
+
+
+@pytest.mark.parametrize("spoiled", ["song.json", "drums.npy"])
+def test_a_spoiled_song_of_a_composed_set_does_not_stop_the_others(tmp_path: Path, spoiled: str) -> None:
+    data = write_data(tmp_path) / "train"
+    (data / "a" / spoiled).write_bytes(b"")
+    problems: list[StemwrightError] = []
+    assert evaluate.evaluate(Halves(), data, on_problem=problems.append).songs == 1
+    assert spoiled in str(problems[0])
 
 
 @pytest.mark.parametrize("lengths", [{"vocals": 1.0, "drums": 1.5}])

@@ -1,6 +1,7 @@
 """The whole recipe on tiny songs: what comes out is a model that the engine can open, with an honest card."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from stemwright.audio.parts import hold
 from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy
+from stemwright.train import making
 from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Trainer, run
 from stemwright.train.making import Course, make, opened, plan_of, ship
@@ -34,7 +36,9 @@ def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
     separator = opened(out / "tiny.toml", out / "tiny.onnx")
     mix = np.random.default_rng(0).standard_normal((1, 2, separator.segment)).astype(np.float32)
     np.testing.assert_allclose(separator(mix).sum(1), mix, atol=1e-3)
-    assert {path.name for path in (out / "test").iterdir()} == {"evaluation.json", "evaluation.txt", "evaluation.png"}
+    told = {path.name for path in (out / "tiny" / "test").iterdir()}
+    assert told == {"evaluation.json", "evaluation.txt", "evaluation.png"}
+    assert (out / "tiny" / "curve.png").exists()
 
 
 @pytest.mark.parametrize("name", ["twelve", "twelve-gpu"])
@@ -109,6 +113,27 @@ def test_a_run_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(OtherRecipe):
         make(RECIPE, tmp_path, Course(), on_row=print)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_longer_recipe_goes_on_and_one_that_has_ended_says_so(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    done = replace(RECIPE, songs=replace(RECIPE.songs, train=0, val=0, test=0))
+    for steps, until, told in ((6, 2, False), (6, None, False), (6, None, True), (9, None, False)):
+        heard: list[str] = []
+        course = Course(until=until)
+        out = make(replace(done, steps=steps), tmp_path, course, on_row=lambda _: None, on_step=heard.append)
+        assert catalog.read(out / "tiny.toml").made_by["steps"] == until or steps
+        assert any(f"ended at step {steps}" in line for line in heard) == told
+
+
+def test_a_card_without_a_commit_of_ours_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "__file__", str(tmp_path / "making.py"))
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
+    for command in (["init", "-q"], commit):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    assert making._commit() == "unknown"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert making._commit() == "unknown"
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:

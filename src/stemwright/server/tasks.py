@@ -318,9 +318,7 @@ def delivery(tx: sa.Connection, task_id: str) -> Delivery | None:
 def begin(tx: sa.Connection, task_id: str, *, state: str, worker: str, held: int | None = None, now: int) -> Task:
     """A new attempt, which fences off every earlier one; raises TaskEnded when the task has ended meanwhile, and
     Superseded when the worker was declared dead: one that comes back late must not take the task from the next one.
-
-    The attempt that the worker holds goes on if it is still the last: an outage broke into it.
-    """
+    The attempt `held`, into which an outage broke, goes on if it is still the last."""
     attempt = held if held is not None and find(tx, task_id).attempt == held else None
     return _enter(tx, task_id, state, attempt=attempt, values={"worker": worker, "started": now}, by=worker)
 

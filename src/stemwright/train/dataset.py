@@ -4,13 +4,14 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from stemwright.audio.encode import write_error
+from stemwright.audio.parts import settle
 from stemwright.train import sources, voices
+from stemwright.train.processes import processes
 from stemwright.train.song import Rendered, render_song
 
 SPLITS = ("train", "val", "test")
@@ -34,7 +35,7 @@ def compose(
         voices.voice_names(split)
     root.mkdir(parents=True, exist_ok=True)
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        with processes(workers) as pool:
             for known in pool.map(_render_into, [(root, s, seconds, split) for s in missing]):
                 _report(known, on_song)
     else:
@@ -68,10 +69,13 @@ def save_song(folder: Path, song: Rendered) -> dict:
     try:
         folder.mkdir(parents=True)
         for stem, sound in song.stems.items():
-            np.save(folder / f"{stem}.npy", np.round(sound * 32767).astype(np.int16))
-        part = folder / "song.json.part"
-        part.write_text(json.dumps(known, indent=1) + "\n")
-        part.replace(folder / "song.json")
+            with (folder / f"{stem}.npy").open("wb") as file:
+                np.save(file, np.round(sound * 32767).astype(np.int16))
+                settle(file)  # a song that says it is whole is whole after a power loss too
+        with (folder / "song.json.part").open("w+b") as file:
+            file.write((json.dumps(known, indent=1) + "\n").encode())
+            settle(file)
+        (folder / "song.json.part").replace(folder / "song.json")
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise write_error(folder, error) from error

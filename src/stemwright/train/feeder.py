@@ -15,6 +15,7 @@ import numpy as np
 
 from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.batches import Drawer, Sizes
+from stemwright.train.processes import leave_interrupts
 from stemwright.train.songs import complete_songs
 from stemwright.train.targets import TargetMaker, Targets
 from stemwright.zoo import machine
@@ -104,6 +105,7 @@ def _next(ready: mp.Queue, worker: mp.Process) -> int:  # type: ignore[type-arg]
 
 def _work(feed: Feed, start: tuple[int, int], names: list[str], free: mp.Queue, ready: mp.Queue) -> None:  # type: ignore[type-arg]
     """The life of a worker; it ends with its parent, also when that one is killed."""
+    leave_interrupts()
     machine.keep_pages()
     parent = os.getppid()
     memories = [SharedMemory(name) for name in names]

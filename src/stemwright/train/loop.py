@@ -127,7 +127,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Writes the checkpoint."""
         facts = {"step": self.step, "seconds": self.seconds, "songs": self.songs}
-        facts |= {"begin": self.begin, "finish": self.finish, "before": self.before}
+        facts |= {"begin": self.begin, "finish": self.finish, "length": self._length, "before": self.before}
         checkpoints.save(path, self.parts, facts | {"recipe": self.recipe.fingerprint})
 
     def restore(self, path: Path) -> None:
@@ -137,6 +137,13 @@ class Trainer:
         self.step, self.seconds, self.songs = facts["step"], facts["seconds"], facts["songs"]
         self.begin, self.finish = facts.get("begin", 0), tuple(facts["finish"])
         self.before = facts.get("before", {})
+        recipe_is_longer = self.step >= self.finish[1] and self.recipe.steps > self.step
+        if recipe_is_longer or tuple(facts.get("length", self._length)) != self._length:
+            self.aim(*self._length)
+
+    @property
+    def _length(self) -> tuple[int, int]:
+        return self.recipe.steps, self.recipe.finish_steps
 
 
 def optimisers(net: BandSplit, recipe: Recipe) -> tuple[Muon, AdamW]:

@@ -62,8 +62,15 @@ def make(
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
             count, told = getattr(songs, split), partial(_told, on_step, split)
             compose(folder, count, seconds, split=split, workers=course.workers, on_song=told)
+        begun_at = _step_of(plan)
         run(recipe, plan, on_row)
+        if _step_of(plan) == begun_at:
+            on_step(f"nothing to train: the run has ended at step {begun_at}; --until goes on from there")
         return ship(recipe, plan, folder / "shipped", on_step=on_step)
+
+
+def _step_of(plan: Plan) -> int:
+    return int(checkpoints.facts_of(plan.checkpoint)["step"]) if plan.checkpoint.exists() else 0
 
 
 def _told(on_step: Step, split: str, song: dict[str, Any]) -> None:
@@ -111,8 +118,8 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
     graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
     export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)
     for split, report in reports.items():
-        write(report, out / split)
-    progress.plot(plan.run / "curve.jsonl", out / "curve.png")
+        write(report, out / recipe.name / split)
+    progress.plot(plan.run / "curve.jsonl", out / recipe.name / "curve.png")
     return out
 
 
@@ -153,8 +160,15 @@ def opened(card: Path, graph: Path) -> SpectralMaskSeparator:
 
 
 def _commit() -> str:
-    """The commit of the source, where it is a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit of the source, where it is a checkout of ours and not installed somewhere in another's."""
+    here = Path(__file__)
+    is_ours = _git("ls-files", here.name, folder=here.parent)
+    return (is_ours and _git("rev-parse", "--short=12", "HEAD", folder=here.parent)) or "unknown"
+
+
+def _git(*words: str, folder: Path) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # a machine without git
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -57,6 +57,8 @@ class Recipe:
     net: BandSplitConfig = field(default_factory=BandSplitConfig)
 
     def __post_init__(self) -> None:
+        if not self.net.dilations:
+            raise ValueError("dilations in [net] are none: a net has a block for each")
         if self.finish_steps > self.steps:
             raise ValueError(f"finish_steps ({self.finish_steps}) are more than steps ({self.steps})")
 

@@ -91,7 +91,9 @@ def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
 
 
 def _native(root: Path, path: Path, mapping: Mapping[str, str]) -> Waiting:
-    name, titles = _name(root, path)[: -len(".stem.mp4")], _titles(path)
+    name, said = _name(root, path)[: -len(".stem.mp4")], _titles(path)
+    titles = [title if title not in said[:i] else f"{title} {i + 1}" for i, title in enumerate(said)]
+    mapping = {**mapping, **{own: mapping[title] for own, title in zip(titles, said, strict=True) if title in mapping}}
     return Waiting(name, tuple(titles), lambda: _reference(name, _tracks(path, titles), mapping))
 
 
@@ -107,18 +109,18 @@ def _composed(song: Song) -> Reference:
 
 def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str]) -> Reference:
     told(list(paths), mapping)  # a name that tells nothing is told before minutes of decoding
-    return _reference(name, {title: _whole(path) for title, path in paths.items()}, mapping)
+    kept = {title: path for title, path in paths.items() if title.lower() not in MIXES}
+    return _reference(name, {title: _whole(path) for title, path in kept.items()}, mapping)
 
 
 def _reference(name: str, sounds: Sounds, mapping: Mapping[str, str]) -> Reference:
     """The mix is the sum of the stems, so that a file of it is not needed; files that say the same are one stem."""
-    kept = {title: sound for title, sound in sounds.items() if title.lower() not in MIXES}
-    _refuse_unequal(name, kept)
-    shortest = min(sound.shape[1] for sound, _ in kept.values())
+    _refuse_unequal(name, sounds)
+    shortest = min(sound.shape[1] for sound, _ in sounds.values())
     stems: dict[str, Samples] = {}
     sums: dict[str, Sum] = {}
-    for title, said in told(list(kept), mapping).items():
-        sound = kept[title][0][:, :shortest]
+    for title, said in told(list(sounds), mapping).items():
+        sound = sounds[title][0][:, :shortest]
         stems[said.name] = stems[said.name] + sound if said.name in stems else sound
         sums[said.name] = said.stems
     return _finished(name, stems, sums)

@@ -44,13 +44,21 @@ class Song:
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.int16]]:
         """Opened once: to open a file costs as much as to read three seconds of it."""
+        self._check_facts()
         return {stem: self._open(stem) for stem in self.stems}
+
+    def _check_facts(self) -> None:
+        path = self.folder / "song.json"
+        try:
+            json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise SpoiledSong(path=path, reason=error) from error
 
     def _open(self, stem: str) -> NDArray[np.int16]:
         path = self.folder / f"{stem}.npy"
         try:
             array = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise SpoiledSong(path=path, reason=error) from error
         if array.dtype != np.int16 or array.ndim != 2 or array.shape[1] != 2:
             raise SpoiledSong(path=path, reason=f"{array.dtype} {array.shape} in place of int16 [samples, 2]")
@@ -67,8 +75,4 @@ def complete_songs(folder: Path) -> list[Song]:
 
 
 def _song(path: Path) -> Song:
-    try:
-        json.loads(path.read_text())
-    except ValueError as error:
-        raise SpoiledSong(path=path, reason=error) from error
     return Song(path.parent, tuple(stem for stem in STEMS if (path.parent / f"{stem}.npy").exists()))

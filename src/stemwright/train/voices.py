@@ -12,7 +12,6 @@ import types
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +22,7 @@ import scipy.ndimage
 import scipy.signal
 
 from stemwright.errors import ExtraMissing, NoVoices, SpeechMissing
+from stemwright.train.processes import processes
 from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
 from stemwright.train.vocoder import BAND_HZ, HOP, RATE
 
@@ -243,7 +243,7 @@ def build(folder: Path, *, speakers: Sequence[Speaker] | None = None, workers: i
     if workers < 2:
         yield from (_build_one(speaker, folder) for speaker in wanted)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with processes(workers) as pool:
         yield from pool.map(_build_one, wanted, [folder] * len(wanted))
 
 

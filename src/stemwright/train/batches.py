@@ -17,7 +17,7 @@ AUDIBLE = 2e-3  # root mean square below which a stretch counts as silent
 TRIES = 4
 # A tape at another speed moves pitch and formants together, and gives every drum and string another body.
 # Most examples are as they were recorded: with more of the others, real songs fell behind (decisions 0026 and 0036).
-# What has no formants and too few makers is played at another speed more often, where it meets strangers (decision 0038).
+# What has no formants and few makers is played at another speed more often, where it meets strangers (decision 0038).
 SPEED_OCTAVES, AS_RECORDED_SHARE = 4 / 12, 0.8
 RESIZED, RESIZED_AS_RECORDED_SHARE = ("drums", "percussion", "bass"), 0.5
 DRIVEN_SHARE = 0.1

@@ -1,5 +1,6 @@
 """Asking for a separation: what is taken, what is refused, and what it costs."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -102,6 +103,10 @@ def test_null_and_empty_count_as_not_given(caller: Caller) -> None:
 def test_what_is_not_json_is_code_400(house: House, dialect: str, body: bytes) -> None:
     answer = house.caller(dialect=dialect).http.post(GENERATE, content=body)
     assert (answer.status_code, answer.json()["code"]) == (400, 400)
+
+
+def test_a_byte_order_mark_does_no_harm(caller: Caller) -> None:
+    assert caller.http.post(GENERATE, content=json.dumps(caller.ids).encode("utf-8-sig")).json()["code"] == 200
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"12"])

@@ -131,7 +131,7 @@ class Json:
 def parse(body: bytes) -> Json:
     """The JSON object in `body`; raises BadJson, and InvalidRequest when it is not an object."""
     try:
-        value = json.loads(body.decode())  # and not UTF-16, in which what is looked for below would look otherwise
+        value = json.loads(body.decode("utf-8-sig"))  # not UTF-16, in which what is looked for below looks otherwise
     except (ValueError, RecursionError):
         raise BadJson from None
     if not isinstance(value, dict):

@@ -128,6 +128,14 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.wav", "file"]
 
 
+def test_what_is_complete_waits_for_its_name(tmp_path: Path) -> None:
+    with encode.open_stem(tmp_path / "a.wav", rate=RATE, format="wav") as writer:
+        writer.write(noise(100))
+        writer.complete()
+        assert not writer.path.exists()
+    assert read(writer.path).shape[1] == 100
+
+
 @pytest.mark.parametrize("name", ["ogg", "", "-", "wav-x", "mp3-0320", "wav-１６", "wav-16f", "mp3-fast"])
 def test_unknown_formats_name_those_there_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.UnknownFormat, match="Choose one of: mp3, wav, flac, opus, m4a"):

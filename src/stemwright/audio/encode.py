@@ -40,7 +40,7 @@ class StemWriter:
     def __init__(self, path: Path, file: BinaryIO, encoder: Encoder, resampler: Resampler) -> None:
         self.path, self.rate, self.length = path, resampler.to_rate, 0
         self._file, self._encoder, self._resampler = file, encoder, resampler
-        self._is_open = True
+        self._is_open, self._is_complete = True, False
 
     def write(self, block: Samples) -> None:
         """Adds float32 [2, n]. Raises DiskFull or CannotWrite, after which nothing is left of the file."""
@@ -48,8 +48,9 @@ class StemWriter:
             self._encode(self._resampler.push(block))
 
     def finish(self, length: int | None = None) -> None:
-        """Completes the file and gives it its name."""
-        self.complete(length)
+        """Completes the file, unless it is complete, and gives it its name."""
+        if not self._is_complete:
+            self.complete(length)
         self.publish()
 
     def complete(self, length: int | None = None) -> None:
@@ -58,6 +59,7 @@ class StemWriter:
             self._encode(self._resampler.finish(length))
             self._encoder.close()
             settle(self._file)
+            self._is_complete = True
 
     def publish(self) -> None:
         """Gives the complete file its name, in place of one that has it already."""

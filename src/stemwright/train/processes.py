@@ -17,13 +17,9 @@ def processes(count: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BaseException:
-            rendering = set(active_children()) - others
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in rendering:
+            for process in set(active_children()) - others:
                 process.terminate()
-            for process in rendering:
-                process.join()
-            raise
+            raise  # the pool, without its processes, gives up what was waiting, and its end is waited for
 
 
 def leave_interrupts() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stemwright.audio.parts import hold
-from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy
+from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy, SpoiledSong
 from stemwright.train import making
 from stemwright.train.export import Provenance, export
 from stemwright.train.loop import Plan, Trainer, run
@@ -157,6 +157,12 @@ def test_what_was_shipped_stays_when_new_weights_cannot_be_measured(tmp_path: Pa
         ship(RECIPE, plan, out)
     assert [path.name for path in out.iterdir()] == ["tiny.toml"]
     assert (out / "tiny.toml").read_text() == "the card before"
+
+
+def test_a_spoiled_song_is_named_when_its_sources_are_asked_for(tmp_path: Path) -> None:
+    (write_data(tmp_path) / "train" / "a" / "song.json").write_text("[1]")
+    with pytest.raises(SpoiledSong, match=r"song\.json"):
+        making.heard(tmp_path / "train")
 
 
 def test_a_card_tells_also_what_the_model_before_was_made_of(tmp_path: Path) -> None:

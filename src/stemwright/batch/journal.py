@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stemwright.audio.naming import Claims, safe
-from stemwright.audio.parts import sweep
+from stemwright.audio.parts import settle, sweep
 from stemwright.batch.wishes import Wish, made, sound
 from stemwright.errors import CannotRead
 from stemwright.zoo import catalog, installed, recipes
@@ -105,8 +105,7 @@ class Journal:
             if file.tell() and not _ends_a_line(self._path):
                 line = b"\n" + line  # the last one was cut off by a power loss
             file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            settle(file)
 
     def _remember(self, entry: Entry) -> None:
         for file in entry.files:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stemwright.audio.encode import write_error
-from stemwright.audio.parts import settle
+from stemwright.audio.parts import open_part, publish, settle
 from stemwright.train import sources, voices
 from stemwright.train.processes import processes
 from stemwright.train.song import Rendered, render_song
@@ -72,10 +72,10 @@ def save_song(folder: Path, song: Rendered) -> dict:
             with (folder / f"{stem}.npy").open("wb") as file:
                 np.save(file, np.round(sound * 32767).astype(np.int16))
                 settle(file)  # a song that says it is whole is whole after a power loss too
-        with (folder / "song.json.part").open("w+b") as file:
+        with open_part(folder / "song.json") as file:
             file.write((json.dumps(known, indent=1) + "\n").encode())
             settle(file)
-        (folder / "song.json.part").replace(folder / "song.json")
+            publish(file, folder / "song.json")
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise write_error(folder, error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -147,9 +146,9 @@ def _scores(report: Report) -> dict[str, float]:
 
 
 def heard(folder: Path) -> list[str]:
-    """Name and licence of every source of sound in the songs of a folder."""
-    songs = (json.loads((song.folder / "song.json").read_text()) for song in complete_songs(folder))
-    return sorted({f"{source['name']}: {source['licence']}" for song in songs for source in song.get("sources", ())})
+    """Name and licence of every source of sound in the songs of a folder. Raises SpoiledSong."""
+    used = (source for song in complete_songs(folder) for source in song.read_facts().get("sources", ()))
+    return sorted({f"{source['name']}: {source['licence']}" for source in used})
 
 
 def opened(card: Path, graph: Path) -> SpectralMaskSeparator:

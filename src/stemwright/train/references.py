@@ -109,8 +109,7 @@ def _composed(song: Song) -> Reference:
 
 def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str]) -> Reference:
     told(list(paths), mapping)  # a name that tells nothing is told before minutes of decoding
-    kept = {title: path for title, path in paths.items() if title.lower() not in MIXES}
-    return _reference(name, {title: _whole(path) for title, path in kept.items()}, mapping)
+    return _reference(name, {title: _whole(path) for title, path in paths.items()}, mapping)
 
 
 def _reference(name: str, sounds: Sounds, mapping: Mapping[str, str]) -> Reference:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,15 @@ class Song:
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.int16]]:
         """Opened once: to open a file costs as much as to read three seconds of it."""
-        self._check_facts()
+        self.read_facts()  # a song whose facts are spoiled is not to be trusted
         return {stem: self._open(stem) for stem in self.stems}
 
-    def _check_facts(self) -> None:
+    def read_facts(self) -> dict[str, Any]:
+        """What its song.json tells: seed, genre, sources and more. Raises SpoiledSong."""
         path = self.folder / "song.json"
         try:
-            json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
             raise SpoiledSong(path=path, reason=error) from error
 
     def _open(self, stem: str) -> NDArray[np.int16]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from stemwright.audio.parts import settle
 from stemwright.errors import BlobNotFound, CannotOpenBlobs, UnknownBlobs
 
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
@@ -89,8 +90,7 @@ class Folder:
         try:
             with part.open("wb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                settle(file)
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -81,12 +81,18 @@ def hook() -> Iterator[Receiver]:
 def submit(database: Database, settings: Settings, account: accounts.Account, hook: Receiver) -> Submit:
     blobs = open_blobs(settings.blobs)
 
-    def one(kind: str = "split_stem", stem_name: str | None = None, **script: object) -> str:
+    def one(
+        kind: str = "split_stem",
+        stem_name: str | None = None,
+        account: accounts.Account = account,
+        callback_url: str = hook.url,
+        **script: object,
+    ) -> str:
         name = f"song-{time.time_ns()}"
         keep(blobs, name, json.dumps(script).encode())
         with database.transaction() as tx:
             track = tracks.register(tx, account.id, blob=name, size=1, now=now_ms())
-            told = {"callback_url": f"{hook.url}/hook?secret=hunter2", "request_id": "request-of-a-test"}
+            told = {"callback_url": f"{callback_url}/hook?secret=hunter2", "request_id": "request-of-a-test"}
             told |= {"base_url": "https://stems.example"}
             asked = tasks.Submission(account.id, kind, "mp3", "apikley", 5, track, stem_name=stem_name, **told)
             return tasks.submit(tx, asked, now=now_ms()).id
@@ -99,8 +105,8 @@ def worker(crew: Crew) -> subprocess.Popen[bytes]:
     return crew.start()
 
 
-def wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
+def wait(done: Callable[[], bool], *, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -13,10 +13,11 @@ from tests.crash.house import Receiver
 
 from .crew import Crew, Submit, crew, hook, submit, wait  # noqa: F401  fixtures
 
+OURS = workflows.SHAPE
 NEXT = """
 import os, signal
 from stemwright.server import worker, workflows
-workflows.SHAPE = "2"
+workflows.SHAPE = "next"
 worker.version = lambda _: "{version}"
 """
 WORKS = f"{NEXT}worker.main()"
@@ -81,11 +82,11 @@ def test_the_next_shape_finishes_what_an_older_one_left_also_after_dying_of_it(
 ) -> None:
     asked = left_behind(database, settings, submit, crew, hook)
     assert crew.start(program=DIES_WITHIN, **PATIENT).wait(90) == -signal.SIGKILL
-    assert shapes(database) == {"1"}
+    assert shapes(database) == {OURS}
     for _ in range(2):  # at once: each workflow goes to one of them
         crew.start(program=WORKS, **PATIENT)
     check_everything(database, asked, hook, account, crew)
-    assert "anew in shape 2: no worker has shape 1" in crew.log.read_text()
+    assert f"anew in shape next: no worker has shape {OURS}" in crew.log.read_text()
 
 
 def test_two_shapes_side_by_side_each_do_their_own(
@@ -106,12 +107,12 @@ def test_what_a_living_worker_may_still_take_is_left_to_it(
 ) -> None:
     task_id = submit()
     worker = release_for(database, settings, slots=1)
-    monkeypatch.setattr(workflows, "SHAPE", "2")
+    monkeypatch.setattr(workflows, "SHAPE", "next")
     assert workflows.adopt(database, settings) == []
     silence(database, worker)
     assert workflows.adopt(database, settings) == [f"separation-{task_id}"]
     assert workflows.adopt(database, settings) == []
-    assert shapes(database) == {"2"}
+    assert shapes(database) == {"next"}
 
 
 def test_an_older_version_goes_on_after_a_newer_one(
@@ -119,15 +120,15 @@ def test_an_older_version_goes_on_after_a_newer_one(
 ) -> None:
     """The chores too: DBOS schedules them for the version that was named last."""
     client = workflows._client(database)
-    for shape in ("1", "2"):
+    for shape in (OURS, "next"):
         client._sys_db.create_application_version(shape)
-    client.set_latest_application_version("2")
-    monkeypatch.setattr(workflows, "SHAPE", "2")
+    client.set_latest_application_version("next")
+    monkeypatch.setattr(workflows, "SHAPE", "next")
     task_id = submit()
     silence(database, release_for(database, settings, slots=1))
     with database.transaction() as tx:
         workflows._enqueue(tx, "chores", workflows.CHORES, None, None, workflow_id="sched-retention-now")
-    monkeypatch.setattr(workflows, "SHAPE", "1")
+    monkeypatch.setattr(workflows, "SHAPE", OURS)
     assert sorted(workflows.adopt(database, settings)) == ["sched-retention-now", f"separation-{task_id}"]
-    assert shapes(database) == {"1"}
-    assert client.get_latest_application_version()["version_name"] == "1"
+    assert shapes(database) == {OURS}
+    assert client.get_latest_application_version()["version_name"] == OURS

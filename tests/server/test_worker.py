@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from stemwright.server.api import WORKER
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
-from tests.crash.house import Receiver
+from tests.crash.house import Receiver, receiver
 from tests.server.http import sources
 from tests.server.http.sources import source
 
@@ -73,6 +75,57 @@ def test_a_song_that_drips_holds_no_slot_once_its_task_is_cancelled(
         after = submit()
         wait(lambda: bool(hook.got[after]))
     assert worker.poll() is None
+
+
+@pytest.fixture
+def silent() -> Iterator[Receiver]:
+    """Takes callbacks and answers none, for as long as the test goes on."""
+    over = threading.Event()
+    with receiver() as server:
+        server.answer = lambda _: 200 if over.wait(60) else 500
+        yield server
+        over.set()
+
+
+def test_a_receiver_that_hangs_holds_up_nobody_elses_callbacks(
+    database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, silent: Receiver
+) -> None:
+    """Far more of one account's than a worker delivers at once; another account's go past them."""
+    slow = [submit(callback_url=silent.url) for _ in range(20)]
+    with database.transaction() as tx:
+        for task in slow:
+            workflows.cancel(tx, task)
+        other = accounts.create(tx, "other", now=now_ms())
+        credits.grant(tx, other.id, 100, reason="test", now=now_ms())
+    wait(lambda: silent.busy >= workflows.CALLBACKS_OF_ONE)
+    quick = submit(account=other)
+    with database.transaction() as tx:
+        workflows.cancel(tx, quick)
+    wait(lambda: bool(hook.got[quick]), seconds=8)  # none of the others has been given up by then
+    assert silent.busy == workflows.CALLBACKS_OF_ONE
+
+
+def test_a_worker_has_the_slots_it_is_given_and_not_those_of_another_or_of_the_last_time(
+    database: Database, submit: Submit, crew: Crew
+) -> None:
+    before = crew.start(concurrent_tasks=1)
+    wait(lambda: crew.is_ready(before))
+    before.terminate()
+    assert before.wait(30) == 0
+    now = crew.start(concurrent_tasks=3)
+    wait(lambda: crew.is_ready(now))
+    beside = crew.start(concurrent_tasks=1)
+    wait(lambda: crew.is_ready(beside))
+    asked = [submit(seconds=30) for _ in range(4)]
+
+    def separating() -> list[int]:
+        """How many each of the two is at."""
+        with database.read() as tx:
+            found = [tasks.find(tx, task) for task in asked]
+        who = [task.worker or "" for task in found if task.state == "separating"]
+        return [sum(f"-{each.pid}-" in worker for worker in who) for each in (now, beside)]
+
+    wait(lambda: separating() == [3, 1], seconds=20)
 
 
 def test_what_is_not_committed_is_never_started(

@@ -13,6 +13,10 @@ from stemwright.server.parentage import is_stopped
 from stemwright.server.store.tables import tasks
 from stemwright.server.store.tables import workers as rows
 
+# The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
+# anew once no worker has that number. Change it with their names, their arguments, their lines or what they
+# leave to one another (2: each callback waits in the line of its account).
+SHAPE = "2"
 LATE_CLAIM = 5_000  # the same where a worker that has ended took something all the same
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
 KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known
@@ -26,7 +30,7 @@ def clock(tx: sa.Connection) -> int:
 
 
 def register(
-    tx: sa.Connection, *, version: str, device: str, model: str, slots: int = 1, shape: str = "1", now: int
+    tx: sa.Connection, *, version: str, device: str, model: str, slots: int = 1, shape: str = SHAPE, now: int
 ) -> str:
     """Stores this process as a worker; returns its id, which no other process ever has."""
     worker_id = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -25,19 +25,19 @@ from stemwright.server.doorbell import Doorbell
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
+from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import callbacks, workers
 from stemwright.server.store.tables import tasks as task_rows
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
 
-# The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
-# anew once no worker has that number. Change it with their names, their arguments or what they leave to one another.
-SHAPE = "1"
+SHAPE = fleet.SHAPE
 APPLICATION = "stemwright"
 SEPARATIONS, CALLBACKS, CHORES = "separations", "callbacks", "chores"
 POLL_SECONDS = 0.25  # of a queue, where the doorbell cannot be put in
 SELDOM_SECONDS = 10.0  # between two looks into a queue for which nobody has rung
+CALLBACKS_AT_ONCE, CALLBACKS_OF_ONE = 64, 8  # of a worker, and of one account: receivers may be slow
 DELAYS_SECONDS = 4.0  # between two looks for delays that are over: beyond 5 s PostgreSQL ends the session that waits
 PATIENT_MS = 60_000  # after which what has no workflow was lost
 FORGOTTEN, FORGET_ROUNDS = 1000, 100  # at once, and how often in a row
@@ -45,8 +45,14 @@ KEPT_DAYS = 1  # finished workflows; the tasks table has what lasts
 _UNFINISHED = sa.literal_column("status IN ('ENQUEUED', 'PENDING')", sa.Boolean)  # in the words of DBOS's index
 
 log = logging.getLogger("stemwright.worker")
+_Limits: TypeAlias = dict[str, dict[str, Any]]  # by queue: how many workflows a worker has at once
 _here: set[str] = set()  # the workflows that threads of this process are running
 _clients: WeakKeyDictionary[sa.Engine, DBOSClient] = WeakKeyDictionary()
+_account_of = Prepared(
+    sa.select(task_rows.c.account_id)
+    .join(callbacks, callbacks.c.task_id == task_rows.c.id)
+    .where(callbacks.c.id == sa.bindparam("of"))
+)
 _bells = {name: Doorbell(seldom_seconds=SELDOM_SECONDS) for name in (SEPARATIONS, CALLBACKS, CHORES)}
 
 
@@ -77,8 +83,10 @@ def _enqueue_separation(tx: sa.Connection, task_id: str) -> None:
 
 def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
     """Lets a worker make delivery attempt `number`, from `delay_seconds` after `tx` commits."""
-    workflow_id = f"{callback_id}.{number}"
-    _enqueue(tx, "callback", CALLBACKS, callback_id, number, workflow_id=workflow_id, delay_seconds=delay_seconds)
+    more: dict[str, Any] = {"queue_partition_key": _account_of(tx, of=callback_id)[0][0]}
+    if delay_seconds:
+        more["delay_seconds"] = delay_seconds
+    _enqueue(tx, "callback", CALLBACKS, callback_id, number, workflow_id=f"{callback_id}.{number}", **more)
 
 
 def cancel(tx: sa.Connection, task_id: str) -> tasks.Task:
@@ -108,23 +116,10 @@ def migrate(database: Database) -> None:
     DBOS.migrate(_url(database))
 
 
-def _enqueue(
-    tx: sa.Connection,
-    name: str,
-    queue: str,
-    *args: Any,
-    workflow_id: str,
-    delay_seconds: float = 0,
-) -> None:
-    options: dict[str, Any] = {
-        "workflow_name": name,
-        "queue_name": queue,
-        "workflow_id": workflow_id,
-        "app_version": SHAPE,
-        "application_name": APPLICATION,
-    }
-    if delay_seconds:
-        options["delay_seconds"] = delay_seconds
+def _enqueue(tx: sa.Connection, name: str, queue: str, *args: Any, workflow_id: str, **more: Any) -> None:
+    """`more` is what else DBOS is told: whose partition, after which delay."""
+    options: dict[str, Any] = {"workflow_name": name, "queue_name": queue, "workflow_id": workflow_id, **more}
+    options |= {"app_version": SHAPE, "application_name": APPLICATION}
     _joining(tx.engine).enqueue_in_transaction(tx, options, *args)  # type: ignore[arg-type]
 
 
@@ -177,17 +172,14 @@ def launch(shop: Workshop) -> None:
     for name, workflow in (("separation", _separation), ("callback", _callback)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
     chores = DBOS.workflow(name="chores")(_bound(_chores, shop))
-    _put_in(soonest_seconds=min((each for each in settings.callback_delays_seconds if each), default=60))
+    limits: _Limits = {
+        SEPARATIONS: {"worker_concurrency": settings.concurrent_tasks},
+        CALLBACKS: {"worker_concurrency": CALLBACKS_AT_ONCE, "partition_worker_concurrency": CALLBACKS_OF_ONE},
+    }
+    _put_in(limits, soonest_seconds=min((each for each in settings.callback_delays_seconds if each), default=60))
     DBOS.launch()
-    DBOS.register_queue(
-        SEPARATIONS,
-        worker_concurrency=settings.concurrent_tasks,
-        polling_interval_sec=POLL_SECONDS,
-        on_conflict="always_update",
-    )
-    DBOS.register_queue(
-        CALLBACKS, worker_concurrency=16, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
-    )
+    for name, limit in limits.items():
+        DBOS.register_queue(name, **limit, polling_interval_sec=POLL_SECONDS, on_conflict="always_update")
     DBOS.register_queue(CHORES, global_concurrency=1, on_conflict="always_update")
     DBOS.apply_schedules(
         [
@@ -217,9 +209,10 @@ def ring(queue: str) -> None:
     _bells[queue].ring()
 
 
-def _put_in(*, soonest_seconds: float) -> None:
-    """Lets each thread that looks into a queue wait by the queue's bell, and the one that ends delays look no oftener
-    than the shortest of them is worth. Should their places move, they look as often as DBOS has it."""
+def _put_in(limits: _Limits, *, soonest_seconds: float) -> None:
+    """Lets each thread that looks into a queue wait by the queue's bell and keep to this process's own limits (what is
+    registered is the last one's that started), and the one that ends delays look no oftener than the shortest of
+    them is worth. Should their places move, they look as often as DBOS has it."""
     try:
         inner: Any = import_module("dbos._dbos")
         queues: Any = import_module("dbos._queue")
@@ -229,6 +222,7 @@ def _put_in(*, soonest_seconds: float) -> None:
 
         def listening(stop: Event, dbos: Any, queue: Any) -> None:
             queue.database_backed_queue = False  # or it is read before each look; ours does not change while we run
+            vars(queue).update({f"_{limit}": value for limit, value in limits.get(queue.name, {}).items()})
             look(_bells.get(queue.name, seldom).instead_of(stop), dbos, queue)
 
         assert delays._BACKGROUND_JOBS_INTERVAL_SEC

@@ -634,6 +634,11 @@ class TooManyUploads(TooFrequent):
     """Too many uploads are on their way. Try again in a moment, or send the file as a form."""
 
 
+class UploadsFull(ServiceError):
+    """Your uploaded songs take {kept} bytes, and may take {limit}. Each is deleted {days} days after it came, or with
+    its task; a song that is on the web needs no upload."""
+
+
 class RequestRunning(ServiceError):
     """A request with this Idempotency-Key is still running. Repeat it in a moment."""
 

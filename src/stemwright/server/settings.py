@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     rate_limit_wrong_keys: PositiveInt = 30  # per minute and address, in each API process
     max_body_bytes: PositiveInt = 1 << 20  # of a JSON request
     max_upload_bytes: PositiveInt = 500 << 20
+    account_uploads_bytes: PositiveInt = 50 << 30  # that are kept, and as much again on its way to each API process
     base64_memory_bytes: PositiveInt = 64 << 20  # of base64 uploads on their way, in each API process
     slow_client_seconds: float = Field(default=20, gt=0)  # to send a head; before a body's speed counts
     slow_client_bytes_per_second: PositiveInt = 500  # a body may not be slower

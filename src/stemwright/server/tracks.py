@@ -40,6 +40,11 @@ _variations = Prepared(
     .where(tracks.c.task_id == sa.bindparam("task_id"), tracks.c.account_id == sa.bindparam("account_id"))
     .order_by(tracks.c.music_index)
 )
+_kept = Prepared(
+    sa.select(sa.func.coalesce(sa.func.sum(tracks.c.bytes), sa.literal_column("0"))).where(
+        tracks.c.account_id == sa.bindparam("account_id"), tracks.c.expires.is_not(None), tracks.c.gone.is_(None)
+    )
+)
 
 
 def new_task_id() -> str:
@@ -100,6 +105,11 @@ def find(tx: sa.Connection, account_id: str, task_id: str, audio_id: str) -> Tra
 def variations(tx: sa.Connection, account_id: str, task_id: str) -> list[Track]:
     """All variations under one task id of the account, in order; empty when there are none."""
     return [Track(*row) for row in _variations(tx, account_id=account_id, task_id=task_id)]
+
+
+def kept_bytes(tx: sa.Connection, account_id: str) -> int:
+    """How much the account's songs take that are kept for a time."""
+    return int(_kept(tx, account_id=account_id)[0][0])
 
 
 def by_blob(tx: sa.Connection, blob: str) -> Track | None:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from stemwright.server import tracks
+from stemwright.server.clock import now_ms
 from stemwright.server.http.routes.uploads import safe_folder, safe_name
 from tests.server.http import sources
 from tests.server.http.house import Caller, House
@@ -183,6 +185,33 @@ def test_base64_on_its_way_is_bounded(serve, dialect: str) -> None:
     until(lambda: house.api.held.held(caller.account.id) == 0)
     assert caller.http.post(BASE64, json={"base64Data": "QUJD" * 2000}).json()["code"] == 200
     assert caller.http.post(BASE64, json={"base64Data": "QUJD" * 6000}).json()["code"] == 413
+
+
+def test_an_account_s_uploads_have_a_bound(serve, dialect: str) -> None:
+    """By form, base64 or address; other accounts have their own, and what is deleted counts no more."""
+    house = serve(account_uploads_bytes=10_000)
+    caller, other = house.caller(dialect=dialect), house.caller()
+    kept = [form(caller, bytes(4000)).json()["data"]["audioId"] for _ in range(2)]
+    with sources.source(sources.gives(SONG.ljust(4000))) as there:
+        answers = [form(caller, bytes(4000)), caller.http.post(URL, json={"fileUrl": there.url})]
+    answers.append(caller.http.post(BASE64, json={"base64Data": "QUJD" * 1000}))
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(413, 413)] * 3
+    assert all("may take 10000" in answer.json()["msg"] for answer in answers)
+    assert [form(other, bytes(4000)).json()["code"], form(caller, bytes(2000)).json()["code"]] == [200, 200]
+    assert form(caller, b"x").json()["code"] == 413
+    with house.api.database.transaction() as tx:
+        tracks.forget_bytes(tx, kept[0], now=now_ms())
+    assert form(caller, bytes(4000)).json()["code"] == 200
+    assert list(house.api.uploads.iterdir()) == []
+
+
+def test_many_forms_at_once_keep_to_the_bound(serve, dialect: str) -> None:
+    house = serve(account_uploads_bytes=10_000)
+    caller = house.caller(dialect=dialect)
+    with ThreadPoolExecutor(16) as threads:
+        sent = [threads.submit(form, caller, bytes(3000)) for _ in range(16)]
+        codes = [each.result().json()["code"] for each in sent]
+    assert sorted(codes) == [200] * 3 + [413] * 13
 
 
 def test_no_byte_is_kept_from_a_stranger(house: House) -> None:

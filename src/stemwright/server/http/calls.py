@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import re
 import secrets
 import time
@@ -59,7 +60,8 @@ class Api:
         self.gate = Gate(database, Guesses(settings.rate_limit_wrong_keys))
         self.burst = Burst(settings.rate_limit_burst)
         self.creates = Creates(settings)
-        self.held = Held(settings.base64_memory_bytes)
+        self.held = Held(settings.base64_memory_bytes, largest=settings.base64_memory_bytes // 2)  # in memory
+        self.arriving = Held(math.inf, largest=settings.account_uploads_bytes)  # on the disk
         self.running = Running()
         self.counts = metrics.Counts()
         self.always_200 = settings.http_status == "always-200"

@@ -69,6 +69,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.TaskRunning: Meaning.CONFLICT,
     errors.BodyTooLarge: Meaning.TOO_LARGE,
     errors.TooLarge: Meaning.TOO_LARGE,
+    errors.UploadsFull: Meaning.TOO_LARGE,
     errors.RateLimited: Meaning.RATE_LIMITED,
     errors.QueueFull: Meaning.RATE_LIMITED,
     errors.TooFrequent: Meaning.TOO_FREQUENT,

@@ -67,10 +67,10 @@ class Guesses:
 
 
 class Held:
-    """Bodies on their way that are held in memory: `most` bytes in all, and half of that for one account."""
+    """Bodies on their way: `most` bytes in all, and `largest` for one account, which is also what one body may have."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: float, *, largest: int) -> None:
+        self.most, self.largest = most, largest
         self._of: Counter[str] = Counter()
         self._counting = Lock()
 
@@ -90,11 +90,6 @@ class Held:
     def held(self, account_id: str) -> int:
         """How much the account holds."""
         return self._of[account_id]
-
-    @property
-    def largest(self) -> int:
-        """What one account may hold, and so one body have."""
-        return self.most // 2
 
 
 def _neighbourhood(address: str) -> str:

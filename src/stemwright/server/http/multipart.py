@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -30,18 +31,17 @@ class Received:
     found: bool = False
 
 
-async def to_disk(call: Call, receive: Receive) -> None:
-    """Stream the form's first file to disk; the caller is known before a byte of it is read.
+async def to_disk(call: Call, receive: Receive, *, hold: Callable[[int], None]) -> None:
+    """Stream the form's first file to disk; `hold` is told of each piece before it is kept.
 
-    Raises InvalidKey, InvalidRequest, BodyTooLarge.
+    Raises InvalidRequest, BodyTooLarge, and what `hold` raises.
     """
-    await to_thread.run_sync(call.authenticate)
     call.api.uploads.mkdir(parents=True, exist_ok=True)
     received = Received(call.api.uploads / f"{new_audio_id()}.part")
     call.closing.callback(received.path.unlink, missing_ok=True)
     with received.path.open("wb") as file:
         limits = {"max_bytes": call.api.settings.max_upload_bytes, "max_beside": call.api.settings.max_body_bytes}
-        form = _Form(received, file, boundary=_boundary(call), **limits)
+        form = _Form(received, file, boundary=_boundary(call), hold=hold, **limits)
         await _feed(form, receive)
     form.check()
     call.received = received
@@ -71,8 +71,16 @@ class _Form:
     """Takes the parser's events: one file goes to disk, small fields to memory."""
 
     def __init__(
-        self, received: Received, file: IO[bytes], *, boundary: bytes, max_bytes: int, max_beside: int
+        self,
+        received: Received,
+        file: IO[bytes],
+        *,
+        boundary: bytes,
+        hold: Callable[[int], None],
+        max_bytes: int,
+        max_beside: int,
     ) -> None:
+        self._hold = hold
         self._received = received
         self._file = file
         self._max_bytes = max_bytes
@@ -105,13 +113,13 @@ class _Form:
             self._parser.write(chunk)
         except MultipartParseError:
             self.refused = errors.InvalidRequest(field="body", problem="is not a well-formed multipart form")
-        except errors.BodyTooLarge as fault:
+        except errors.ServiceError as fault:
             self.refused = fault
         if self._fed - self._received.size > self._max_beside:
             self.refused = errors.BodyTooLarge(max_bytes=self._max_beside)
 
     def check(self) -> None:
-        """Raises what was wrong with the form: InvalidRequest, BodyTooLarge."""
+        """Raises what was wrong with the form."""
         if self.refused is not None:
             raise self.refused
         if not self._complete:
@@ -148,6 +156,7 @@ class _Form:
         self._received.size += end - start
         if self._received.size > self._max_bytes:
             raise errors.BodyTooLarge(max_bytes=self._max_bytes)
+        self._hold(end - start)
         self._file.write(data[start:end])
 
     def _end(self) -> None:

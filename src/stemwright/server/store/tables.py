@@ -86,6 +86,13 @@ tracks = sa.Table(
     Column("expires", Milliseconds),  # null: kept
     Column("gone", Milliseconds),  # when the bytes were deleted
     Index("tracks_expiring", "expires", sqlite_where=sa.text("gone IS NULL"), postgresql_where=sa.text("gone IS NULL")),
+    Index(
+        "tracks_kept",
+        "account_id",
+        "bytes",
+        sqlite_where=sa.text("expires IS NOT NULL AND gone IS NULL"),
+        postgresql_where=sa.text("expires IS NOT NULL AND gone IS NULL"),
+    ),
 )
 
 tasks = sa.Table(

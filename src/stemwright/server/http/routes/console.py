@@ -14,7 +14,6 @@ from stemwright.server import accounts, credits, keys, maintenance, sessions
 from stemwright.server.http import answers, cookies, wire, wire_console
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Admit, Api, Call, Handle, Read, bounded, known_first
-from stemwright.server.http.multipart import to_disk
 from stemwright.server.http.routes import console_account, console_operator, console_tasks, uploads
 from stemwright.server.http.routes import contract as published
 
@@ -57,7 +56,7 @@ def routes(api: Api) -> list[At]:
         At("GET", f"{root}/session", session, admit=None),
         At("POST", f"{root}/session", sign_in, admit=cookies.same_site, read=bounded(_KEY_BYTES)),
         At("DELETE", f"{root}/session", sign_out),
-        At("POST", f"{root}/uploads", uploads.by_form, read=known_first(to_disk, cookies.admit)),
+        At("POST", f"{root}/uploads", uploads.by_form, read=uploads.form_reader(cookies.admit)),
         *[replace(at, path=root + at.path) for at in _ours(body)],
     ]
     # What has a name of its own comes before what takes any name.

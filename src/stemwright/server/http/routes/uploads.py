@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from starlette.types import Receive
 
 from stemwright import errors
-from stemwright.server import arrivals, maintenance, tracks
+from stemwright.server import accounts, arrivals, maintenance, tracks
 from stemwright.server.http import answers, wire
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Call, bounded, known_first
+from stemwright.server.http.calls import Admit, Call, Read, bounded, known_first
 from stemwright.server.http.multipart import Received, to_disk
 
 _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
@@ -27,9 +27,35 @@ _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 async def read_form(call: Call, receive: Receive) -> None:
-    """Read a multipart form for `by_form`."""
+    """Read a multipart form for `by_form`; raises UploadsFull."""
     call.beside["success"] = False
-    await to_disk(call, receive)
+    await form_reader(Call.authenticate)(call, receive)
+
+
+def form_reader(admit: Admit) -> Read:
+    """A reader of multipart forms, as far as the account of whom `admit` lets in has room; raises UploadsFull."""
+
+    def with_room(call: Call) -> None:
+        admit(call)
+        with call.api.database.read() as tx:
+            _refuse_full(tx, call, 1)
+
+    async def read(call: Call, receive: Receive) -> None:
+        account_id, arriving, kept = call.caller.account_id, call.api.arriving, 0
+
+        def hold(count: int) -> None:
+            """Many forms at once may take no more of the disk than one after another."""
+            nonlocal kept
+            try:
+                arriving.take(account_id, count)
+            except errors.TooManyUploads:
+                raise _full(call, kept=arriving.held(account_id)) from None
+            kept += count
+
+        call.closing.callback(lambda: kept and arriving.give_back(account_id, kept))
+        await to_disk(call, receive, hold=hold)
+
+    return known_first(read, with_room)
 
 
 async def read_base64(call: Call, receive: Receive) -> None:
@@ -82,6 +108,17 @@ def by_url(call: Call) -> Answer:
     return _register(call, path, name=asked.file_name or fetched.name, folder=asked.upload_path)
 
 
+def _refuse_full(tx: sa.Connection, call: Call, size: int) -> None:
+    kept = tracks.kept_bytes(tx, call.caller.account_id)
+    if kept + size > call.api.settings.account_uploads_bytes:
+        raise _full(call, kept=kept)
+
+
+def _full(call: Call, *, kept: int) -> errors.UploadsFull:
+    settings = call.api.settings
+    return errors.UploadsFull(kept=kept, limit=settings.account_uploads_bytes, days=f"{settings.upload_days:g}")
+
+
 def _arriving(call: Call) -> Path:
     call.api.uploads.mkdir(parents=True, exist_ok=True)
     path = call.api.uploads / f"{tracks.new_audio_id()}.part"
@@ -110,9 +147,12 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None) -
 
     def announce(tx: sa.Connection) -> None:
         maintenance.refuse(tx)
+        _refuse_full(tx, call, size)
         arrivals.announce(tx, [blob], now=call.now)
 
     def register(tx: sa.Connection) -> tracks.Track:
+        accounts.lock(tx, call.caller.account_id)
+        _refuse_full(tx, call, size)  # others may have come meanwhile; the stored file has been announced, and goes
         arrivals.settle(tx, [blob])
         return tracks.register(
             tx,

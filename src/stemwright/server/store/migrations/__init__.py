@@ -12,7 +12,7 @@ from stemwright.server.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"
+HEAD = "0011"
 
 
 def version(database: Database) -> str | None:

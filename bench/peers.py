@@ -44,6 +44,11 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 DEMUCS: dict[str, Any] = {"channels": 48, "depth": 4, "t_layers": 5, "bottom_channels": 512, "dconv_mode": 3}
 
 
+def spans(length: int, segment: int, hop: int) -> int:
+    """How many segments cover so many samples."""
+    return 1 + max(0, -(-(length - segment) // hop))
+
+
 def song(seconds: float) -> np.ndarray:
     """Chords, a beat and noise, [2, n]."""
     at = np.arange(round(seconds * RATE)) / RATE
@@ -159,7 +164,6 @@ def _peer_infers(family: str, net: Any, mix: np.ndarray) -> None:
 
 def run_ours(family: str, seconds: float, timed: int | None, precision: str) -> dict[str, float]:
     import stemwright
-    from stemwright.engine import chunks
     from stemwright.zoo import halving, installed, loading
 
     proving, proof_seconds = halving.Halved._wanted_instead, [0.0]
@@ -173,10 +177,10 @@ def run_ours(family: str, seconds: float, timed: int | None, precision: str) -> 
 
     halving.Halved._wanted_instead = timed_proving  # type: ignore[method-assign]
     separator = loading.load(family, precision)
-    needed = len(chunks.plan(round(seconds * RATE), separator.segment, separator.hop))
+    needed = spans(round(seconds * RATE), separator.segment, separator.hop)
     if timed is not None:
         seconds = min(seconds, (separator.segment + (timed - 1) * separator.hop) / RATE)
-    segments = len(chunks.plan(round(seconds * RATE), separator.segment, separator.hop))
+    segments = spans(round(seconds * RATE), separator.segment, separator.hop)
     del separator
     loaded = _measured(lambda: loading.load(family, precision))["wall"]
     mix, done = song(seconds), []

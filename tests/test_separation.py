@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import wave
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,15 @@ def test_a_rate_can_be_asked_for(tmp_path: Path) -> None:
 def test_a_file_object_will_do(tmp_path: Path) -> None:
     file = io.BytesIO(wav(tmp_path / "song.wav", tune(0.2)).read_bytes())
     assert stemwright.separate(file, two=True).seconds == 0.2
+
+
+def test_a_pipe_is_read_once_however_often_it_is_heard(tmp_path: Path) -> None:
+    """A preview hears the song twice."""
+    song = wav(tmp_path / "song.wav", tune(0.4))
+    with subprocess.Popen(["cat", song], stdout=subprocess.PIPE) as pipe:
+        assert pipe.stdout
+        done = stemwright.separate(pipe.stdout, preview=0.2)
+    assert done.seconds == pytest.approx(0.2)
 
 
 def test_one_mono_sample_is_a_song() -> None:
@@ -231,6 +241,8 @@ def test_an_output_may_be_called_mix_but_not_beside_the_song(tmp_path: Path) -> 
     [
         ({"stems": ["voclas"]}, UnknownStem, "no stem 'voclas' in the model twelve"),
         ({"stems": ["drums"], "two": True}, UnknownStem, "Choose from: vocals, instrumental"),
+        ({"precision": "fp8"}, stemwright.StemwrightError, "no precision 'fp8'"),
+        ({"rest": "karaoke"}, stemwright.StemwrightError, "nothing is left"),
         ({"model": "thirteen"}, stemwright.StemwrightError, "no model 'thirteen'"),
         ({"format": "mp4"}, UnknownFormat, "no output format 'mp4'"),
         ({"limits": stemwright.Limits(max_seconds=0.05)}, TooLong, "longer than the limit of 0.05 s"),

@@ -341,6 +341,16 @@ class UnknownProfile(Misuse):
     """{model} has no profile {profile!r}. There is `consistent`, and for public models `upstream`."""
 
 
+class FixedRate(Misuse):
+    """The profile `upstream` gives stems at the rate of the model, {rate} Hz, and at no other. Leave out the rate, or
+    use the profile `consistent`."""
+
+
+class SpoiledAnswer(StemwrightError):
+    """{model} answered with values that are no numbers, in {stem} at {seconds:.1f} s: its weights are damaged, or of
+    another net. Remove it, and pull it or take it in again. Nothing was written."""
+
+
 class ExtraMissing(StemwrightError):
     """This needs {missing}, which is not installed. Install it with: pip install 'stemwright[{extra}]'"""
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Unpack
 
 import numpy as np
 
-from stemwright.audio.decode import NO_LIMITS, Limits, Song, open_song
+from stemwright.audio.decode import NO_LIMITS, Limits, Song, open_song, rereadable
 from stemwright.audio.excerpt import open_excerpt
 from stemwright.audio.formats import Sound, Written
 from stemwright.audio.naming import STEM_ONLY
 from stemwright.audio.signal import Audio, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 from stemwright.engine.files import all_or_none, there
-from stemwright.engine.progress import Clock, IsCancelled, OnProgress, heeding
+from stemwright.engine.progress import Clock, IsCancelled, OnProgress, go_on, heeding
 from stemwright.engine.spool import Spool, leaving_no_empty_folder, spools
-from stemwright.errors import BadSamples, SameNameTwice
+from stemwright.errors import BadSamples, FixedRate, SameNameTwice
 from stemwright.extras.making import Extras
 from stemwright.extras.material import Material
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
@@ -28,7 +28,7 @@ from stemwright.outputs import Finished, Names, Silent, told, write_stems
 from stemwright.work import Work
 from stemwright.zoo import catalog
 from stemwright.zoo.choice import SONG, Choice, choose
-from stemwright.zoo.profiles import Run, running
+from stemwright.zoo.profiles import Run, precise, running
 from stemwright.zoo.wanted import Wanted
 
 __all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "separate", "separate_to"]
@@ -85,11 +85,9 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     takes so many seconds of the loudest part alone. `on_progress` gets `Progress` and may raise; `cancelled` is asked
     often, of a net before each of its layers, and ends the work with Cancelled.
     """
-    choice = choose(model, wanted, precision=precision)
+    choice = choose(model, wanted, precision=precise(profile, precision))
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
-    source = _song(source, rate)
-    rate, run = _profile(profile, model, choice.separator.rate, source, rate)
-    with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song:
+    with heeding(cancelled), _heard(source, rate, choice, profile, preview=preview, limits=limits) as (song, run):
         work = Work(choice, song, Clock(on_progress, cancelled), run=run)
         with closing(work.blocks()) as blocks:
             for block in blocks:
@@ -130,10 +128,11 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     """
     more, folder = Extras.of(also, source, preview=preview), Path(folder)
     sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
+    precision = precise(profile, precision)
     choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
     spooled, tapped = _spooled(choice, mix=mix), [SONG] if mix or more.need_mix else []
-    rate, run = _profile(profile, model, choice.separator.rate, source := _song(source, rate), rate)
-    with heeding(cancelled), _opened(source, preview, rate=rate, limits=limits) as song, ExitStack() as tidy:
+    with heeding(cancelled), ExitStack() as tidy:
+        song, run = tidy.enter_context(_heard(source, rate, choice, profile, preview=preview, limits=limits))
         about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
         paths = naming.paths(folder, spooled, song.tags, **about)
         places = [*paths.values(), *more.place(naming, folder, song.tags, choice.names, **about)]
@@ -168,6 +167,34 @@ def _files(made: Mapping[str, Path], choice: Choice, work: Work, sound: Sound) -
     return SeparatedFiles(paths=paths, mix=mix, length=work.samples, mix_factor=work.mix_factor, **facts)
 
 
+@contextmanager
+def _heard(
+    source: Source, rate: int | None, choice: Choice, profile: str, *, preview: float | None, limits: Limits
+) -> Iterator[tuple[Song, Run]]:
+    """The opened song, and how a profile runs over it: that may measure the song before, which is then read twice.
+
+    Upstream's stems are at the model's rate; raises FixedRate for another one.
+    """
+    own_rate = choice.separator.rate
+    if isinstance(source, np.ndarray):
+        source, rate = _as_audio(source, rate), None
+    if profile == "upstream":
+        if rate not in (None, own_rate):
+            raise FixedRate(rate=own_rate)
+        rate = own_rate
+    with rereadable(source, limits) as again:
+
+        def measured() -> Iterator[Samples]:
+            with open_song(again, rate=own_rate, limits=limits) as song:
+                for block in song.blocks():
+                    go_on()
+                    yield block
+
+        run = running(profile, choice.model, measured)
+        with _opened(again, preview, rate=rate, limits=limits) as song:
+            yield song, run
+
+
 def _opened(
     source: str | os.PathLike[str] | BinaryIO | Audio, preview: float | None, *, rate: int | None, limits: Limits
 ) -> Song:
@@ -176,24 +203,9 @@ def _opened(
     return open_excerpt(source, preview, rate=rate, limits=limits)
 
 
-def _profile(
-    profile: str, model: str, own_rate: int, source: str | os.PathLike[str] | BinaryIO | Audio, rate: int | None
-) -> tuple[int | None, Run]:
-    """The rate of the stems and how to run: upstream's are at the model's rate, and it may measure the song first."""
-
-    def measured() -> Iterator[Samples]:
-        with open_song(source, rate=own_rate) as song:
-            yield from song.blocks()
-
-    run = running(profile, model, measured)
-    return (rate if profile == "consistent" else own_rate), run
-
-
-def _song(source: Source, rate: int | None) -> str | os.PathLike[str] | BinaryIO | Audio:
-    """The source as the decoder takes it: a bare array becomes an Audio."""
-    if not isinstance(source, np.ndarray):
-        return source
-    samples = np.atleast_2d(source)
-    if rate is None or samples.ndim != 2 or not np.issubdtype(samples.dtype, np.floating) or len(samples) > 32:
-        raise BadSamples(shape=source.shape, dtype=source.dtype, rate=rate)
-    return Audio(samples.astype(np.float32), rate)
+def _as_audio(samples: Samples, rate: int | None) -> Audio:
+    """A bare array as the decoder takes it."""
+    sound = np.atleast_2d(samples)
+    if rate is None or sound.ndim != 2 or not np.issubdtype(sound.dtype, np.floating) or len(sound) > 32:
+        raise BadSamples(shape=samples.shape, dtype=samples.dtype, rate=rate)
+    return Audio(sound.astype(np.float32), rate)

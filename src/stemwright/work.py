@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from math import log10
+from math import isfinite, log10
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -18,7 +17,9 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.levels import Level, common_gain, to_db
 from stemwright.engine.progress import Clock
 from stemwright.engine.spool import Spool
+from stemwright.engine.threads import cores
 from stemwright.engine.whole import Passing
+from stemwright.errors import SpoiledAnswer
 from stemwright.outcome import Stem
 from stemwright.zoo import machine
 from stemwright.zoo.choice import SONG, Choice
@@ -30,7 +31,7 @@ _SEPARATING, _EACH_STEM = 45.0, 3.0
 _ENCODING = {"mp3": 6.0, "wav": 2.5, "flac": 4.0, "opus": 9.0, "m4a": 12.0}
 
 # Threads that measure and store stems: made when first used, and there is nothing in them to close.
-_THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="stems")
+_THREADS = ThreadPoolExecutor(cores(), thread_name_prefix="stems")
 
 
 class Work:
@@ -66,10 +67,18 @@ class Work:
             for block in blocks:
                 asked_for = self._choice.of(block)
                 self.each(Level.add, self._levels.values(), asked_for)
+                self._refuse_nonsense()
                 yield asked_for
                 self.samples += block.shape[2]
                 self._report()
         self._separated = time.monotonic()
+
+    def _refuse_nonsense(self) -> None:
+        """Raises SpoiledAnswer where a stem holds what is no number: in a file it would be silence."""
+        for name, level in self._levels.items():
+            if not isfinite(level.peak):
+                at = self.samples / self._song.rate
+                raise SpoiledAnswer(model=self._choice.makers.get(name, self._choice.model), stem=name, seconds=at)
 
     def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:
         """Calls act(thing, stem) for the stems of a block, side by side."""

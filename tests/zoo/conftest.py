@@ -14,5 +14,5 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's models are; they run in full precision, and none is left from another test."""
     monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("STEMWRIGHT_PRECISION", "fp32")
-    loading.load.cache_clear()
+    loading.forget()
     return tmp_path / "models"

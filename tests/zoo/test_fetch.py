@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unreliable import Server, serving
@@ -57,6 +58,12 @@ def test_what_was_cut_is_resumed_where_it_ended(server: Server, tmp_path: Path) 
     assert asked[0] is None
     assert asked[1] == f"bytes={len(DATA) // 3}-"
     assert len(asked) == 4
+
+
+def test_a_line_that_breaks_again_and_again_gets_there(server: Server, tmp_path: Path) -> None:
+    server.files["/w"], server.behaviour["/w"] = DATA, "often"
+    assert get(server, tmp_path, "/w").read_bytes() == DATA
+    assert len(server.asked("/w")) > PATIENT.attempts
 
 
 def test_a_later_call_resumes_what_an_earlier_one_left(server: Server, tmp_path: Path) -> None:
@@ -148,6 +155,48 @@ def test_a_model_that_was_not_fetched_is_told_from_one_that_there_is_not(card: P
     for do in (installed.verify, installed.remove):
         with pytest.raises(errors.NotInstalled, match=f"'{name}' was not fetched"):
             do(name)
+
+
+def test_what_turns_out_to_be_something_else_is_fetched_anew(
+    card: Published, server: Server, monkeypatch: pytest.MonkeyPatch, models: Path
+) -> None:
+    """A page in the place of the weights, of which no sum is known: it is not kept for ever."""
+    weights = Download("w.ckpt", (server.url + "/w",))
+    monkeypatch.setattr(fetch, "published", lambda name: replace(card, name=name, weights=weights))
+    copied = foreign.convert
+
+    def strict(source: Path, out: Path, **more: Any) -> dict[str, Any]:
+        if source.read_bytes().startswith(b"<html"):
+            raise errors.UnreadableCheckpoint(path=source, reason="it is a web page")
+        return copied(source, out, **more)
+
+    monkeypatch.setattr(foreign, "convert", strict)
+    server.files["/w"] = b"<html>come back later</html>"
+    with pytest.raises(errors.UnreadableCheckpoint):
+        fetch.pull("m", settings=PATIENT)
+    server.files["/w"] = DATA
+    assert [model.name for model in fetch.pull("m", settings=PATIENT)] == ["m"]
+
+
+def test_a_configuration_is_read_before_the_weights_are_fetched(
+    card: Published, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("yaml")
+    config = Download("c.yaml", (server.url + "/c",))
+    monkeypatch.setattr(fetch, "published", lambda name: replace(card, name=name, config=config))
+    server.files["/c"] = b"<html>come back later</html>"
+    with pytest.raises(errors.BadConfig):
+        fetch.pull("m", settings=PATIENT)
+    assert server.asked("/w") == []
+    server.files["/c"] = b"audio: {chunk_size: 44100}"
+    assert [model.name for model in fetch.pull("m", settings=PATIENT)] == ["m"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_disk_that_is_full_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "w.part").symlink_to("/dev/full")
+    with pytest.raises(errors.DiskFull), fetch._writing(tmp_path / "w.part", "ab") as file:
+        file.write(b"x")
 
 
 def test_pulling_twice_asks_once(card: Published, server: Server) -> None:

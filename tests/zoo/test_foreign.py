@@ -280,7 +280,17 @@ def test_how_an_scnet_scales_its_spectrum_is_the_yamls_to_say(tmp_path: Path) ->
     assert (found["sizes"]["normalized"], "normalized" in found["assumed"]) == (False, False)
 
 
+def test_the_rate_a_net_was_trained_at_is_the_one_it_runs_at(tmp_path: Path) -> None:
+    (tmp_path / "its.yaml").write_text("audio: {sample_rate: 48000, chunk_size: 48000}")
+    model = foreign.add(saved(tmp_path / "a.ckpt", state("BS-RoFormer")), config=tmp_path / "its.yaml").model
+    assert networks.open_installed(model).rate == 48000
+    demucs = {"klass": Fraction, "args": (), "kwargs": {"samplerate": 32000, "segment": 2}, "state": state("HTDemucs")}
+    found = foreign.convert(saved(tmp_path / "b.th", demucs), tmp_path / "out")
+    assert (found["rate"], found["segment"]) == (32000, 64000)
+
+
 NONSENSE = {
+    "model: {stft_n_fft: 2048, stft_win_length: 1024}": "model.stft_win_length is 1024",
     "audio: {chunk_size: -5}": "audio.chunk_size is '-5', not a whole number from 4096",
     "audio: {chunk_size: 99999999999}": "audio.chunk_size",
     "audio: {chunk_size: many}": "audio.chunk_size is 'many'",

@@ -143,6 +143,13 @@ def test_a_value_that_overflows_ends_half_precision_even_where_it_was_asked_for(
     assert halving.settled(model, "fp16") == "fp32"
 
 
+def test_a_song_that_is_no_song_is_not_the_nets_fault(model: Installed) -> None:
+    """Far above full scale, or not a number: it is made in full, and the next song begins in half all the same."""
+    for odd in (LOUD * 3e4, LOUD * np.float32(np.nan)):
+        halving.opened(model, "fp16", Net)(odd)
+        assert halving.settled(model, "fp16") == "fp16"
+
+
 class Overflowing(Net):
     """Gives values that are no numbers where a segment is loud."""
 

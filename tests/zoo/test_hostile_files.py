@@ -68,6 +68,12 @@ def deep_key() -> bytes:
     return b"(d(tp0\n" + b"".join(b"0g%d\ng%d\n\x86p%d\n" % (i, i, i + 1) for i in range(200)) + b"I1\ns."
 
 
+def deep_set() -> bytes:
+    """The same tuples in a frozen set."""
+    deep = b"0g%d\ng%d\n\x86p%d\n"
+    return b"(d\x8c\x01a(tp0\n" + b"".join(deep % (i, i, i + 1) for i in range(200)) + b"p999\n0(g999\n\x91s."
+
+
 def overlapping(canary: Path) -> bytes:
     """A second entry that lies inside the first."""
     made = bytearray(archive(tensors("(I2\nI2\nt", "(I2\nI1\nt")))
@@ -120,6 +126,7 @@ HOSTILE: dict[str, tuple[Made, type[Exception], str]] = {
     "cut off": (lambda c: archive(ONE)[:-40], U, "damaged"),
     "cut off in the pickle": (lambda c: archive(ONE[:-9]), U, "pickle"),
     "zip of something else": (lambda c: archive(b"", name="a/readme"), U, "not one that PyTorch writes"),
+    "sets without end": (lambda c: archive(deep_set()), U, "key of type tuple"),
     "keys without end": (lambda c: archive(deep_key()), U, "key of type tuple"),
     "fraction without end": (lambda c: archive(b"(dVkwargs\ncfractions\nFraction\n(V1e999999999\ntRs."), U, "fraction"),
     "whole pickled model": (lambda c: archive(b"cdemucs.htdemucs\nHTDemucs\n)R."), U, "no table"),

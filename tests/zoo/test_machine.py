@@ -62,6 +62,15 @@ def test_the_precision_asked_for_comes_before_the_setting(monkeypatch: pytest.Mo
         machine.precision("int3")
 
 
+def test_a_setting_that_is_empty_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for empty in ("", " "):
+        monkeypatch.setenv("STEMWRIGHT_PRECISION", empty)
+        monkeypatch.setenv("STEMWRIGHT_DEVICE", empty)
+        assert (machine.precision(), machine.asked_device()) == ("auto", "auto")
+    monkeypatch.setenv("STEMWRIGHT_DEVICE", " CPU")
+    assert machine.asked_device() == "cpu"
+
+
 def test_the_fastest_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_has_fast_bf16", lambda: True)
     assert machine.fastest("cpu") == ("bf16", "fp32")

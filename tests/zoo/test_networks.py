@@ -207,6 +207,75 @@ def test_the_upstream_profile_gives_upstreams_stems(tmp_path: Path) -> None:
     assert np.abs(sum(consistent.stems.values()) - SONG).max() < 1e-5
 
 
+def test_the_upstream_profile_is_full_precision_at_the_models_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STEMWRIGHT_PRECISION")
+    monkeypatch.setattr(machine, "fastest", lambda _: ("bf16", "fp32"))
+    add(tmp_path, "HTDemucs", "net")
+    upstream = {"model": "net", "profile": "upstream"}
+    assert stemwright.separate(SONG, rate=44100, **upstream).precision == "fp32"
+    song = stemwright.Audio(SONG, 44100)
+    assert stemwright.separate(song, rate=44100, **upstream).rate == 44100
+    with pytest.raises(errors.FixedRate, match="44100 Hz"):
+        stemwright.separate(song, rate=48000, **upstream)
+
+
+def test_a_song_that_cancels_out_in_mono_is_separated_as_upstream_does(tmp_path: Path) -> None:
+    """Its mono mix has no deviation to be divided by."""
+    torch.save(state("SCNet"), tmp_path / "its.ckpt")
+    model = foreign.add(tmp_path / "its.ckpt", name="net").model
+    assert model.facts["normalised"]
+    for song in (np.stack([SONG[0], -SONG[0]]), SONG * 0, np.ones((2, 1), np.float32)):
+        done = stemwright.separate(song, rate=44100, model="net", profile="upstream")
+        assert all(np.isfinite(stem).all() for stem in done.stems.values())
+
+
+def test_a_net_of_one_channel_hears_each_side_by_itself(tmp_path: Path) -> None:
+    torch.save(state("HTDemucs"), tmp_path / "its.ckpt")
+    found = foreign.add(tmp_path / "its.ckpt", name="net").model
+
+    class Mono(torch.nn.Module):
+        """Two stems of one channel: what it hears, and twice that."""
+
+        def forward(self, mix: torch.Tensor) -> torch.Tensor:
+            assert mix.shape[1] == 1
+            return torch.stack([mix, 2 * mix], dim=1)
+
+    separator = networks.NetSeparator(Mono(), ("a", "b"), rate=44100, segment=9, hop=9, channels=1)
+    mix = tones(9, batch=3).numpy()
+    assert np.array_equal(separator(mix), np.stack([mix, 2 * mix], axis=1))
+    assert found.facts["sizes"]["channels"] == 2
+
+
+def test_weights_that_are_put_in_the_place_of_others_are_opened(tmp_path: Path) -> None:
+    add(tmp_path, "HTDemucs", "net")
+    before = loading.load("net")
+    assert loading.load("net") is before
+    installed.remove("net")
+    torch.save(state("HTDemucs", lambda tensor: tensor * 1.01), tmp_path / "its.ckpt")
+    foreign.add(tmp_path / "its.ckpt", name="net")
+    assert loading.load("net") is not before
+
+
+def test_weights_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    torch.save(state("SCNet", lambda tensor: tensor * float("nan")), tmp_path / "its.ckpt")
+    foreign.add(tmp_path / "its.ckpt", name="net")
+    with pytest.raises(errors.SpoiledAnswer, match=r"net answered .* at 0\.0 s"):
+        stemwright.separate(SONG, rate=44100, model="net")
+
+
+def test_measuring_a_song_heeds_who_waits_no_more_and_its_limits(tmp_path: Path) -> None:
+    torch.save(state("SCNet"), tmp_path / "its.ckpt")
+    foreign.add(tmp_path / "its.ckpt", name="net")
+    asked: list[int] = []
+    with pytest.raises(errors.Cancelled):
+        stemwright.separate(SONG, rate=44100, model="net", cancelled=lambda: not asked.append(1))
+    assert len(asked) == 1
+    with pytest.raises(errors.TooLong):
+        stemwright.separate(SONG, rate=44100, model="net", limits=stemwright.Limits(max_seconds=0.5))
+
+
 @pytest.mark.parametrize("overlap", [2, 4])
 def test_the_upstream_profile_hears_every_sample_as_often_as_the_yaml_says(overlap: int, tmp_path: Path) -> None:
     torch.save(state("SCNet"), tmp_path / "its.ckpt")

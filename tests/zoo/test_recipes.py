@@ -154,6 +154,9 @@ def test_files_of_a_recipe_leave_nothing_behind_when_it_is_cancelled(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+BLEND = '[split]\nblend = "mean"\nstems = ["a"]\n[[split.of]]\nmodel = "x"\nstems = { a = ["a"] }\n'
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -170,6 +173,8 @@ def test_files_of_a_recipe_leave_nothing_behind_when_it_is_cancelled(tmp_path: P
         ('[split]\nblend = "mean"\nstems = ["a"]\nof = []', "no member gives a"),
         ('[split]\nmodel = "x"\nstems = { a = ["a"] }\nshifts = 0', "from 1 to 20"),
         ('[split]\nmodel = "x"\nstems = { a = ["a"] }\nweights = { a = -1 }', "positive"),
+        ('[split]\nmodel = "x"\nstems = { a = ["a"] }\nweights = { a = 1 }', "members of a blend"),
+        (f"{BLEND}weights = {{ b = 1 }}", "given for b"),
         ('[split]\nrecipe = "four"\n[split.then.harp]\nmodel = "x"\nstems = { a = ["a"] }', "no stem 'harp'"),
         ('[split]\nrecipe = "four"\n[split.then.bass]\nmodel = "x"\nstems = { drums = ["a"] }', "name of another"),
     ],
@@ -179,6 +184,15 @@ def test_a_wrong_recipe_says_what_is_wrong_and_where(models: Path, text: str, wo
     with pytest.raises(errors.BadRecipe, match=words) as raised:
         recipes.recipe("bad")
     assert "bad.toml" in str(raised.value)
+
+
+def test_a_recipe_that_changes_changes_those_made_of_it(models: Path) -> None:
+    install("m", "scnet", ("drums", "bass", "other", "vocals"))
+    written(models, "inner", '[split]\nmodel = "m"\nstems = { a = ["drums"] }\nrest = "b"')
+    written(models, "outer", '[split]\nrecipe = "inner"')
+    assert recipes.recipe("outer").split.leaves == ("a", "b")
+    written(models, "inner", '[split]\nmodel = "m"\nstems = { kick = ["drums"] }\nrest = "b"')
+    assert recipes.recipe("outer").split.leaves == ("kick", "b")
 
 
 def test_recipes_that_are_made_of_one_another_are_told_with_the_chain(models: Path) -> None:

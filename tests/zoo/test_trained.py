@@ -49,6 +49,21 @@ def test_weights_that_are_not_those_of_the_card_are_refused(card: Path) -> None:
     assert installed.names() == []
 
 
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        (', "fx"]', ', "fx", "more"]', "does not run with these sizes"),
+    ],
+)
+def test_a_graph_that_does_not_go_with_its_card_is_refused(card: Path, written: str, instead: str, told: str) -> None:
+    text = card.read_text()
+    assert written in text
+    card.write_text(text.replace(written, instead))
+    with pytest.raises(BadCard, match=told):
+        foreign.add(card)
+    assert installed.names() == []
+
+
 def test_it_does_not_hide_the_bundled_model(card: Path) -> None:
     with pytest.raises(NameKept, match="--name"):
         foreign.add(card, name=catalog.BUNDLED)

@@ -64,6 +64,7 @@ def test_a_mix_can_be_made_of_groups() -> None:
         ({"mixes": {"m": {"x": 0.0}}}, UnknownStem, "no stem 'x'"),
         ({"groups": {"drums": ["bass"]}}, SameNameTwice, "called 'drums'"),
         ({"rest": "vocals", "stems": ["vocals"]}, SameNameTwice, "called 'vocals'"),
+        ({"rest": "karaoke"}, BadMix, "'karaoke'.*nothing is left for it"),
         ({"stems": []}, NothingChosen, "No stem, group or mix is left"),
         ({"without": OWN}, NothingChosen, "No stem, group or mix is left"),
         ({"mixes": {"m": {"drums": float("nan")}}}, BadMix, "nan dB is not a gain"),

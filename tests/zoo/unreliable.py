@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Server:
-    """Files by path; `behaviour` by path: slow, stalls, cut, lies, longer, wrong, no-range, busy, gone.
+    """Files by path; `behaviour` by path: slow, stalls, cut, often, lies, longer, wrong, no-range, busy, gone.
 
     `versions`: whether answers have an ETag and If-Range is kept, "ignored" (a 206 all the same), or there are "none".
     """
@@ -77,7 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour in ("cut", "no-range") and len(self.state.asked(self.path)) < 4:
             body = body[: len(body) // 3]
             self.close_connection = True
-        self.close_connection = self.close_connection or behaviour == "lies"
+        if behaviour == "often":
+            body = body[:100_000]
+        self.close_connection = self.close_connection or behaviour in ("lies", "often")
         step = max(1, len(body) // 8) if behaviour in ("slow", "stalls") else max(1, len(body))
         for place in range(0, len(body), step):
             self.wfile.write(body[place : place + step])

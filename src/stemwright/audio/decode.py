@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -181,6 +181,23 @@ def open_song(
         return song
 
 
+@contextmanager
+def rereadable(source: Source, limits: Limits = NO_LIMITS) -> Iterator[Source]:
+    """The source as one that can be opened again and again: a pipe's bytes come once, and wait in a nameless file."""
+    with ExitStack() as cleanup:
+        if isinstance(source, Audio) or (isinstance(source, str | os.PathLike) and not _is_pipe(source)):
+            yield source
+        else:
+            yield _opened(source, limits, cleanup)[0]
+
+
+def _is_pipe(path: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir())
+    except (OSError, ValueError):
+        return False  # opening it will tell
+
+
 def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
     samples = _as_floats(audio)
     layout = channel_names(samples.shape[0])
@@ -229,7 +246,8 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
         path = os.fspath(source)
         file: BinaryIO = cleanup.enter_context(_open_path(path))
     else:
-        path, file = str(getattr(source, "name", "the file object")), source
+        name = getattr(source, "name", None)  # of a nameless one it is a number
+        path, file = name if isinstance(name, str) else "the file object", source
     if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
         raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
     if not (hasattr(file, "seekable") and file.seekable()):

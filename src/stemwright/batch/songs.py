@@ -66,11 +66,19 @@ def _songs(paths: Iterable[Path], results: _Results) -> Iterator[tuple[Path, Ste
             elif glob.has_magic(str(path)) and not path.exists():
                 yield from ((song, None) for song in _matching(path, results))
             else:
-                yield path, None if path.exists() else FileMissing(path=path)
+                yield path, _refusal(path)
         except StemwrightError as error:
             yield path, error
         except OSError as error:
             yield path, CannotRead(path=path, reason=error.strerror or str(error))
+
+
+def _refusal(path: Path) -> StemwrightError | None:
+    if not path.exists():
+        return FileMissing(path=path)
+    if path.is_file():
+        return None
+    return CannotRead(path=path, reason="it is a pipe or a device, and is read twice: save it to a file first")
 
 
 def _inside(folder: Path, results: _Results) -> list[Path]:

@@ -80,6 +80,13 @@ def _names(value: str | Sequence[str]) -> list[str] | None:
     return None if names == ["all"] else [] if names == ["none"] else names
 
 
+def _without(value: str | Sequence[str]) -> list[str]:
+    names = _names(value)
+    if names is None:
+        raise ValueError("it would leave nothing")
+    return names
+
+
 def _each(value: str | Sequence[str]) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
@@ -156,7 +163,7 @@ def _silent(value: str) -> Silent:
 
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "stems": ("stems", _names),
-    "except": ("without", _names),
+    "except": ("without", _without),
     "two": ("two", _flag),
     "rest": ("rest", str),
     "group": ("groups", _groups),

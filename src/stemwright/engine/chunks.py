@@ -13,20 +13,6 @@ from stemwright.engine.ahead import ahead
 from stemwright.engine.separator import Separator, TwoStage
 
 
-def plan(length: int, segment: int, hop: int) -> list[int]:
-    """Starts of the spans that cover `length` samples; the last one may reach past the end.
-
-    >>> plan(10, 4, 3)
-    [0, 3, 6]
-    >>> plan(1, 4, 3)
-    [0]
-    """
-    if not 0 < hop <= segment:
-        msg = f"a hop of {hop} samples leaves gaps between spans of {segment}"
-        raise ValueError(msg)
-    return list(range(0, max(length - segment, 0) + hop, hop)) if length > 0 else []
-
-
 def fade(segment: int) -> Samples:
     """A triangle that never reaches zero, so the first and last span need no case of their own.
 

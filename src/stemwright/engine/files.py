@@ -11,6 +11,7 @@ from threading import Event
 
 from stemwright.audio.encode import StemWriter
 from stemwright.audio.signal import Samples
+from stemwright.engine.threads import cores
 from stemwright.errors import Cancelled
 
 OpenStem = Callable[[str], StemWriter]
@@ -66,7 +67,7 @@ def _complete(
         if on_written is not None:
             on_written(sum(written.values()))
 
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode") as threads:
+    with ThreadPoolExecutor(cores(), thread_name_prefix="encode") as threads:
         try:
             tell()
             waiting = {threads.submit(write, name) for name in stems}

@@ -40,7 +40,7 @@ class Level:
     def add(self, block: Samples) -> None:
         """Measures the next [2, n]."""
         if block.size:
-            self.peak = max(self.peak, float(block.max()), -float(block.min()))
+            self.peak = max(float(block.max()), -float(block.min()), self.peak)  # a NaN that comes first stays
         joined = np.concatenate([self._rest, block], axis=1)
         window = int(self.rate * WINDOW_SECONDS)
         whole = joined.shape[1] // window * window

@@ -31,14 +31,17 @@ class Scale:
 
 
 def measured(blocks: Iterable[Samples], *, unbiased: bool) -> Scale:
-    """Mean and deviation of a song's mono mix, in one pass: `unbiased` as Demucs, else as MSST."""
+    """Mean and deviation of a song's mono mix, in one pass: `unbiased` as Demucs, else as MSST.
+
+    Where the mix is one value (silence, or two sides that cancel out) there is no level to bring it to: 1.
+    """
     count, total, squares = 0, 0.0, 0.0
     for block in blocks:
         mono = block.mean(axis=0, dtype=np.float64)
         count, total, squares = count + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
     mean = total / max(count, 1)
     variance = max(squares - count * mean**2, 0.0) / max(count - unbiased, 1)
-    return Scale(mean, variance**0.5 + (1e-8 if unbiased else 0.0))
+    return Scale(mean, variance**0.5 + 1e-8 if unbiased else variance**0.5 or 1.0)
 
 
 def demucs(blocks: Iterable[Samples], segment: int, hop: int) -> Iterator[Span]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Spectrum, Stft
-from stemwright.engine.threads import Threads, awaited
+from stemwright.engine.threads import Threads, awaited, cores
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def open_graph(path: Path, *, threads: int | None = None) -> Graph:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A waiting thread that spins takes the core which an inverse STFT or an encoder could use.
@@ -84,7 +83,7 @@ class SpectralMaskSeparator:
         self._layout = layout
         self._stft = layout.stft
         self._sums: Sums | None = None
-        self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="istft")
+        self._threads = ThreadPoolExecutor(threads or cores(), thread_name_prefix="istft")
         self._weight = 1 / layout.stft.weight(layout.frames)
         self.rate = layout.rate
         self.stems = layout.stems

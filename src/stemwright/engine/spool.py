@@ -17,6 +17,7 @@ from stemwright.errors import CannotWrite, DiskFull
 
 PIECE = 16384
 """Samples that share a scale."""
+_TINY = float(np.finfo(np.float32).tiny)
 _HEADER = struct.Struct("<If")
 
 
@@ -40,7 +41,8 @@ class Spool:
                 if self._exact:
                     self._file.write(_HEADER.pack(piece.shape[1], 1.0) + piece.astype("<f4").tobytes())
                     continue
-                scale = max(float(piece.max()), -float(piece.min())) / 32767 or 1.0
+                scale = max(float(piece.max()), -float(piece.min())) / 32767
+                scale = scale if scale > _TINY else 1.0  # below it a float is no longer what it was divided by
                 self._file.write(_HEADER.pack(piece.shape[1], scale))
                 self._file.write(np.rint(piece / np.float32(scale)).astype("<i2").tobytes())
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.whole import Tree
-from stemwright.zoo import loading, recipes, trees
+from stemwright.zoo import loading, machine, recipes, trees
 from stemwright.zoo.halving import Ran
 from stemwright.zoo.wanted import Gains, Wanted, outputs, quarters
 
@@ -69,6 +69,7 @@ class Choice:
 def choose(model: str, wanted: Wanted, *, precision: str = "auto", with_quarters: bool = False) -> Choice:
     """The outputs asked for of a model; raises UnknownModel, UnknownPrecision and what `wanted.outputs` does."""
     own, doubtful = loading.offered(model)
+    machine.precision(precision)
     made = outputs(own, model, wanted, may_be_none=with_quarters)
     beside = {QUARTER + name: gains for name, gains in quarters(own).items()} if with_quarters else {}
     groups, gains = parts(own, made | beside)

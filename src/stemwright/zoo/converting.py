@@ -6,6 +6,7 @@ time, ends with the process.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import sys
@@ -45,7 +46,8 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         )
     said = training_config.stated(config, found.architecture, found.kind)
     sizes, contradictions = _agreed(found, said)
-    told = _told(found.architecture, checkpoint.facts)
+    rate = _rate(checkpoint.facts) or said.rate or 44100
+    told = _told(found.architecture, checkpoint.facts, rate)
     sizes |= told
     segment = sizes.get("segment") or said.segment or found.segment
     if config and (misfit := fitting.misfit(found.architecture, sizes, segment)):
@@ -61,6 +63,7 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         "sizes": sizes,
         "stems": list(stems),
         "segment": segment,
+        "rate": rate,
         "normalised": bool(normalised),
         "overlap": None if told else said.overlap,  # a file of Demucs' own is not run by the project of the yaml
         "assumed": [name for name in (*found.assumed, *others_assumed) if name not in stated],
@@ -141,7 +144,14 @@ def _brief(value: Any) -> str:
     return text if len(text) < 60 else f"{text[:50]} … ({len(value)})"
 
 
-def _told(architecture: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _rate(facts: Mapping[str, Any]) -> int | None:
+    """The sample rate that a Demucs file says its net was made for."""
+    kwargs = facts.get("kwargs")
+    rate = kwargs.get("samplerate") if isinstance(kwargs, dict) else None
+    return rate if type(rate) is int and 8000 <= rate <= 192000 else None
+
+
+def _told(architecture: str, facts: Mapping[str, Any], rate: int) -> dict[str, Any]:
     """Demucs files carry the arguments their net was made with: the training length is among them."""
     kwargs = facts.get("kwargs")
     seconds = kwargs.get("segment") if isinstance(kwargs, dict) else None
@@ -149,7 +159,7 @@ def _told(architecture: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         seconds = Fraction(int(seconds["numerator"]), int(seconds["denominator"]))
     if architecture != "htdemucs" or not isinstance(seconds, int | float | Fraction) or not 0 < seconds < 600:
         return {}
-    return {"segment": int(seconds * 44100)}
+    return {"segment": int(seconds * rate)}
 
 
 def _stems(
@@ -193,6 +203,8 @@ def main() -> None:
         answer = convert(Path(asked["source"]), Path(asked["out"]), Path(asked["config"]) if asked["config"] else None)
     except ForeignError as error:
         answer = {"error": type(error).__name__, "fields": {name: str(value) for name, value in error.fields.items()}}
+    except OSError as error:  # the disk's, or a limit's of the system: no fault of the file
+        answer = {"os_error": error.errno or errno.EIO}
     except MemoryError:
         answer = {"error": "ConversionStopped", "fields": {"limit": f"{asked['memory_bytes'] >> 20} MiB of memory"}}
     json.dump(answer, sys.stdout)

@@ -14,11 +14,20 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from stemwright.engine.progress import go_on, heed
-from stemwright.errors import BadSetting, LicenceForbids, NotFetched, NotRunnable, Offline
-from stemwright.zoo import catalog, foreign, installed, recipes
+from stemwright.errors import (
+    BadConfig,
+    BadSetting,
+    LicenceForbids,
+    NotFetched,
+    NotRunnable,
+    Offline,
+    UnknownArchitecture,
+    UnreadableCheckpoint,
+)
+from stemwright.zoo import catalog, foreign, installed, recipes, training_config
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
 from stemwright.zoo.published import names as published_names
 
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     import httpx2
 
 RETRY_SECONDS = 0.5
+PROGRESS_BYTES = 64 << 10
 LEAVING_SECONDS = 1.0
 T = TypeVar("T")
 _ON, _OFF = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
@@ -78,7 +88,7 @@ def pull(
     """Fetches a public model (a bag: its members, a recipe: its models) unless it is here.
 
     `accepted` is an explicit yes to its licence. Raises UnknownModel, LicenceForbids, Offline, NotRunnable, NotFetched,
-    ForeignError.
+    ForeignError, CannotWrite, DiskFull.
     """
     settings = settings or Settings.from_environment()
     parts = expanded([name]) if recipes.is_recipe(name) else published(name).members
@@ -172,10 +182,12 @@ def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> in
     installed.folder(create=True)
     folder = installed.arrived(card.name)
     folder.mkdir(parents=True, exist_ok=True)
-    config = (
-        fetch(card.config, folder, model=card.name, settings=settings, on_fetched=on_fetched) if card.config else None
-    )
-    weights = fetch(card.weights, folder, model=card.name, settings=settings, on_fetched=on_fetched)
+    into = partial(fetch, folder=folder, model=card.name, settings=settings, on_fetched=on_fetched)
+    config = into(card.config) if card.config else None
+    if config:
+        with _dropping_what_is_wrong(card, folder):
+            training_config.read(config)  # before the weights, which may be a gigabyte
+    weights = into(card.weights)
     facts = {
         "licence": card.licence,
         "licence_stated": card.licence_stated,
@@ -186,10 +198,24 @@ def _installed(card: Published, settings: Settings, on_fetched: OnFetched) -> in
         "stems": card.stems if card.architecture != "mdx" else None,
     }
     known = {key: value for key, value in facts.items() if value is not None}
-    model = foreign.add(weights, name=card.name, config=config, facts=known).model
+    with _dropping_what_is_wrong(card, folder):
+        model = foreign.add(weights, name=card.name, config=config, facts=known).model
     for path in (*folder.iterdir(), folder):
         path.rmdir() if path.is_dir() else path.unlink()
     return model
+
+
+@contextmanager
+def _dropping_what_is_wrong(card: Published, folder: Path) -> Iterator[None]:
+    """Files that nothing could be checked by are deleted where they turn out to be something else, and fetched anew."""
+    try:
+        yield
+    except (BadConfig, UnknownArchitecture, UnreadableCheckpoint) as error:
+        suspects = (card.config,) if isinstance(error, BadConfig) else (card.config, card.weights)
+        for each in suspects:
+            if each and each.sha256 is None:
+                (folder / each.file).unlink(missing_ok=True)
+        raise
 
 
 def fetch(wanted: Download, folder: Path, *, model: str, settings: Settings, on_fetched: OnFetched) -> Path:
@@ -230,7 +256,8 @@ def _complete(
 
     complaint = "nothing arrived"
     with httpx2.Client(follow_redirects=True, timeout=settings.timeout_seconds) as client:
-        for attempt in range(settings.attempts):
+        attempt = 0
+        while attempt < settings.attempts:
             go_on()
             before = part.stat().st_size if part.exists() else 0
             try:
@@ -250,6 +277,8 @@ def _complete(
                 return "other bytes than the card's sha256"
             if _size(part) <= before:
                 time.sleep(RETRY_SECONDS * attempt)
+            # A line that breaks now and then gets there: those tries count in a row that bring nothing.
+            attempt = 1 if _size(part) >= before + PROGRESS_BYTES else attempt + 1
     return complaint
 
 
@@ -281,7 +310,7 @@ def _more(
         total = _total(answer, start)
         if wanted.bytes is not None and total is not None and total != wanted.bytes:
             raise _WrongAnswer(f"it offers {total} bytes, the card says {wanted.bytes}")
-        with part.open("ab" if start else "wb") as file:
+        with _writing(part, "ab" if start else "wb") as file:
             for chunk in answer.iter_raw():
                 go_on()
                 file.write(chunk)
@@ -290,6 +319,15 @@ def _more(
                     part.unlink()
                     raise _WrongAnswer("it sends more bytes than it said")
     return _size(part) == (wanted.bytes or total or _size(part))
+
+
+@contextmanager
+def _writing(part: Path, mode: str) -> Iterator[IO[bytes]]:
+    try:
+        with part.open(mode) as file:
+            yield file
+    except OSError as error:
+        raise foreign.not_written(part, error.errno or 0) from error
 
 
 def _resuming(part: Path, wanted: Download) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,14 +13,14 @@ import tempfile
 import time
 import tomllib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stemwright import errors
 from stemwright.engine.progress import ASK_SECONDS, go_on
-from stemwright.zoo import catalog, converting, fitting, installed, published, recipes
+from stemwright.zoo import catalog, converting, fitting, installed, loading, published, recipes
 
 SECONDS = 600
 _ADDING = ".adding-"
@@ -85,6 +86,7 @@ def _trained(source: Path, name: str | None) -> Added:
             found = installed.sha256(weights)
         if found != card.sha256:
             raise errors.BadWeights(path=card.weights_path, found=found, expected=card.sha256)
+        loading.try_out(replace(card, weights=weights.name, home=weights.parent))
         facts = tomllib.loads(source.read_text("utf-8"))
         for made_anew in ("name", "weights", "sha256"):
             del facts[made_anew]
@@ -195,12 +197,21 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
         last = (complaints.strip().splitlines() or ["no message"])[-1]
         raise errors.ConversionStopped(path=source, limit=f"it may, or broke the reader ({last})")
     answer = json.loads(said)
+    if "os_error" in answer:
+        raise not_written(out.parent, answer["os_error"])
     if "error" in answer:
         raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
     kind = answer["architecture"]
     if kind != "mdx" and (complaint := fitting.incomplete(kind, answer["sizes"], out)):
         raise errors.UnreadableCheckpoint(path=source, reason=f"its {kind} {complaint}")
     return answer
+
+
+def not_written(path: Path, number: int) -> errors.CannotWrite:
+    """What to tell of a system's error while a model was written."""
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DiskFull(path=path)
+    return errors.CannotWrite(path=path, reason=os.strerror(number))
 
 
 def _heard(child: subprocess.Popen[str], request: str) -> tuple[str, str]:

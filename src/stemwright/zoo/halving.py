@@ -24,6 +24,9 @@ _OVERFLOWED = -999.0
 _HEARD = 1e-3
 """Power of a stem that counts, as a share of the mix's: rounding what is hardly there is no loss."""
 
+_SANE = 32.0
+"""Peak of a segment from which an overflow is the song's own, 30 dB above any that nets are trained on."""
+
 Open = Callable[[str], Separator]
 Ran = list[tuple[str, str]]
 """Models and the precisions that they ran in over a song; a model has two where it had to change on the way."""
@@ -114,7 +117,8 @@ class Halved:
     def _wanted_instead(self, mix: Samples, stems: Samples) -> Separator | None:
         """The net in full precision, where a segment's stems show that half does not do."""
         if not np.isfinite(stems).all():
-            _note(self._how, -np.inf)
+            if np.abs(mix).max() < _SANE:  # false for NaN too: what is wrong with the song is no fault of the net's
+                _note(self._how, -np.inf)
             return self._how.open_as("fp32")
         if self._proved.all() or not (new := _heard(stems, mix) & ~self._proved).any():
             return None

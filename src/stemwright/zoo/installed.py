@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadName, BadWeights, NoModelsFolder, NotInstalled
+from stemwright.errors import BadCard, BadName, BadWeights, NameTaken, NoModelsFolder, NotInstalled
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
-    """Moves converted weights and their card into place, all or nothing; raises BadName for an impossible name."""
+    """Moves converted weights and their card into place, all or nothing; raises BadName, NameTaken."""
     target = folder(create=True) / name
     if not is_name(name):
         raise BadName(model=name)
@@ -101,7 +101,12 @@ def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
     weights.rename(staged / weights.name)
     card = {"name": name, "weights": weights.name, "sha256": sha256(staged / weights.name), **facts}
     (staged / "card.toml").write_text(toml(card), "utf-8")
-    staged.rename(target)
+    try:
+        staged.rename(target)
+    except OSError as error:  # another process was as quick, or a folder without a card is in the way
+        if target.exists():
+            raise NameTaken(model=name) from error
+        raise
     return Installed(name, target, card)
 
 
@@ -158,15 +163,19 @@ def sha256(path: Path) -> str:
 def toml(facts: dict[str, Any]) -> str:
     """A card as text: plain values first, then tables."""
     plain = {key: value for key, value in facts.items() if not isinstance(value, dict) and value is not None}
-    lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
+    lines = [f"{_key(key)} = {_toml(value)}" for key, value in plain.items()]
     for key, table in facts.items():
         if isinstance(table, dict):
             lines += [
                 "",
-                f"[{key}]",
-                *(f"{name} = {_toml(value)}" for name, value in table.items() if value is not None),
+                f"[{_key(key)}]",
+                *(f"{_key(name)} = {_toml(value)}" for name, value in table.items() if value is not None),
             ]
     return "\n".join(lines) + "\n"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)
 
 
 def _toml(value: Any) -> str:

@@ -7,21 +7,34 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
-from stemwright.errors import BadWeights
+from stemwright.errors import BadCard, BadWeights
 from stemwright.zoo import catalog, networks, recipes
 
 
-@lru_cache(maxsize=2)
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
     """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
+    card = catalog.ours(name)
+    return _kept(name, precision, (card.sha256,) if card else networks.identity(name, precision))
+
+
+@lru_cache(maxsize=2)
+def _kept(name: str, precision: str, _identity: tuple[str, ...]) -> Separator:
+    """Opened once for the same weights, in the same precision on the same device."""
     card = catalog.ours(name)
     if card is None:
         return networks.load(name, precision)
     verify(card.weights_path, card.sha256)
     return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+
+
+def forget() -> None:
+    """Lets go of what was kept for the next song."""
+    _kept.cache_clear()
 
 
 def fresh(name: str, precision: str = "auto") -> Separator:
@@ -50,6 +63,16 @@ def _doubtful(origins: recipes.Origins) -> bool:
     """Whether all that a stem is summed from is experimental in the model that gives it."""
     cards = [(catalog.ours(model), members) for model, members in origins]
     return all(card is not None and set(members) <= set(card.experimental) for card, members in cards)
+
+
+def try_out(card: catalog.Card) -> None:
+    """Runs a net of our own once, on silence; raises BadCard where its graph does not go with the sizes on the card."""
+    try:
+        separator = SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+        separator(np.zeros((1, 2, separator.segment), np.float32))
+    except Exception as error:  # onnxruntime's errors have no other common class
+        reason = f"its graph does not run with these sizes ({' '.join(str(error).split())[:200]})"
+        raise BadCard(path=card.weights_path, reason=reason) from error
 
 
 def layout(card: catalog.Card) -> MaskLayout:

@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from stemwright.engine.threads import cores
 from stemwright.errors import NoSuchDevice, UnknownPrecision
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -18,7 +19,7 @@ GPU_FILES = (("/dev", "nvidia[0-9]*"), ("/dev", "kfd"))
 def device() -> str:
     """The torch device: STEMWRIGHT_DEVICE, else a GPU if there is one; raises NoSuchDevice for an unusable one."""
     _wait_briefly()
-    asked = _asked()
+    asked = asked_device()
     if asked == "auto":
         return next((name for name in ("cuda", "mps") if name in _usable()), "cpu")
     refuse(asked, "STEMWRIGHT_DEVICE")
@@ -50,7 +51,7 @@ def _wait_briefly() -> None:
 def precision(asked: str = "auto") -> str:
     """The precision asked for, or by STEMWRIGHT_PRECISION where that is "auto"; raises UnknownPrecision."""
     if asked == "auto":
-        asked = os.environ.get("STEMWRIGHT_PRECISION", "auto").lower()
+        asked = _said("STEMWRIGHT_PRECISION")
     if asked not in PRECISIONS:
         raise UnknownPrecision(precision=asked, choices=", ".join(PRECISIONS))
     return asked
@@ -65,7 +66,7 @@ def fastest(device: str) -> tuple[str, ...]:
 
 def unused_gpu(device: str) -> str | None:
     """What to tell of a GPU that is asked for, or in this machine, while a model ran on the CPU; None if that was."""
-    asked = _asked()
+    asked = asked_device()
     if device != "cpu" or asked == "cpu":
         return None
     if asked != "auto":
@@ -80,11 +81,17 @@ def unused_gpu(device: str) -> str | None:
 
 def may_use_gpu() -> bool:
     """Whether nets may run on a GPU: one is asked for, or there is one and nothing is."""
-    return _has_gpu() if _asked() == "auto" else _asked() != "cpu"
+    return _has_gpu() if asked_device() == "auto" else asked_device() != "cpu"
 
 
-def _asked() -> str:
-    return os.environ.get("STEMWRIGHT_DEVICE", "auto").lower()
+def asked_device() -> str:
+    """The device that STEMWRIGHT_DEVICE names, or "auto"."""
+    return _said("STEMWRIGHT_DEVICE")
+
+
+def _said(variable: str) -> str:
+    """What a variable says; "auto" where it is not there or empty."""
+    return os.environ.get(variable, "").strip().lower() or "auto"
 
 
 def _has_gpu() -> bool:
@@ -97,11 +104,6 @@ def _has_fast_bf16() -> bool:
         return any(flag in Path("/proc/cpuinfo").read_text() for flag in ("amx_bf16", "avx512_bf16"))
     except OSError:
         return False
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def abreast(device: str) -> int:

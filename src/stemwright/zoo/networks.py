@@ -58,8 +58,9 @@ class NetSeparator:
         hop: int,
         shortest: int | None = None,
         device: str = "cpu",
+        channels: int = 2,
     ) -> None:
-        self.net = net
+        self.net, self._channels = net, channels
         self.device = device
         self.rate = rate
         self.stems = stems
@@ -82,8 +83,11 @@ class NetSeparator:
 
         if threads:
             torch.set_num_threads(threads)  # for the thread that calls it
+        heard = mix.reshape(-1, self._channels, mix.shape[-1])  # a net of one channel hears each side by itself
         with torch.inference_mode():
-            return self.net(torch.from_numpy(mix).to(self.device)).cpu().numpy()
+            stems = self.net(torch.from_numpy(heard).to(self.device)).cpu().numpy()
+        sides = stems.reshape(len(mix), -1, *stems.shape[1:])  # [batch, 2 / channels, stems, channels, segment]
+        return sides.swapaxes(1, 2).reshape(len(mix), stems.shape[1], *mix.shape[1:])
 
 
 def load(name: str, precision: str = "auto") -> Separator:
@@ -97,6 +101,12 @@ def load(name: str, precision: str = "auto") -> Separator:
     if stems == tuple(found[0].facts["stems"]):
         return open_installed(found[0], precision=precision)
     return WithRest(partial(open_installed, found[0], precision=precision), stems)
+
+
+def identity(name: str, precision: str = "auto") -> tuple[str, ...]:
+    """What a model's separator depends on: its weights, and what is asked of this machine; raises as `load` does."""
+    sums = (model.facts["sha256"] for model in members(name))
+    return *sums, machine.asked_device(), machine.precision(precision)
 
 
 def setup(name: str, precision: str = "auto", ran: Sequence[tuple[str, str]] = ()) -> tuple[str, str]:
@@ -250,7 +260,8 @@ def _open_net(model: Installed, heads: list[int], precision: str) -> NetSeparato
     machine.keep_pages()
     _told_what_is_mapped(net.eval().to(device), model.weights)
     net = _lowered(net, precision)
-    return NetSeparator(net, chosen, rate=rate, segment=segment, hop=hop, shortest=shortest, device=device)
+    sizes = {"rate": rate, "segment": segment, "hop": hop, "shortest": shortest}
+    return NetSeparator(net, chosen, **sizes, device=device, channels=model.facts["sizes"].get("channels", 2))
 
 
 def _told_what_is_mapped(net: nn.Module, weights: Path) -> None:

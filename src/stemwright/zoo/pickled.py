@@ -234,7 +234,7 @@ _MOVES: dict[str, Callable[[_Machine, Any], None]] = {
     "TUPLE3": lambda m, _: m.stack.append(tuple(m.pop(3))),
     "LIST": lambda m, _: m.stack.append(m.since_mark()),
     "DICT": lambda m, _: _dict(m, m.since_mark()),
-    "FROZENSET": lambda m, _: m.stack.append(frozenset(m.since_mark())),
+    "FROZENSET": lambda m, _: m.stack.append(frozenset(_keys(m.since_mark()))),
     "APPEND": lambda m, _: _append(m, m.pop()),
     "APPENDS": lambda m, _: _append(m, m.since_mark()),
     "ADDITEMS": lambda m, _: _add(m, m.since_mark()),
@@ -265,6 +265,11 @@ def _tensor(arguments: tuple[Any, ...]) -> TensorView:
     return TensorView(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
+def _pairs(given: Any = ()) -> dict[Any, Any]:
+    pairs = list(given.items() if isinstance(given, dict) else given)
+    return dict(zip(_keys([key for key, _ in pairs]), (value for _, value in pairs), strict=True))
+
+
 def _fraction(arguments: tuple[Any, ...]) -> Fraction:
     text = "/".join(str(part) for part in arguments if isinstance(part, str | int))
     if not re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8})?", text):  # Fraction("1e999999999") would take all memory
@@ -273,7 +278,7 @@ def _fraction(arguments: tuple[Any, ...]) -> Fraction:
 
 
 _BUILDERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
-    "collections.OrderedDict": lambda arguments: dict(*arguments[:1]),
+    "collections.OrderedDict": lambda arguments: _pairs(*arguments[:1]),
     "collections.defaultdict": lambda _: {},
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor": _tensor,
@@ -281,8 +286,8 @@ _BUILDERS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "torch._tensor._rebuild_from_type_v2": lambda arguments: _tensor(arguments[2]),
     "torch.Size": lambda arguments: tuple(*arguments[:1]),
     "fractions.Fraction": _fraction,
-    "builtins.set": lambda arguments: set(*arguments[:1]),
-    "__builtin__.set": lambda arguments: set(*arguments[:1]),
+    "builtins.set": lambda arguments: set(_keys(list(*arguments[:1]))),
+    "__builtin__.set": lambda arguments: set(_keys(list(*arguments[:1]))),
 }
 
 

@@ -12,12 +12,17 @@ from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
 from stemwright.engine.whole import Passing, Tree
 from stemwright.errors import UnknownProfile
-from stemwright.zoo import catalog, installed, recipes
+from stemwright.zoo import catalog, installed, machine, recipes
 from stemwright.zoo.published import names, published
 
 Once = Callable[[Separator, Iterable[Samples], int], Generator[Samples]]
 Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Generator[Samples]]
 Blocks = Callable[[], Iterable[Samples]]
+
+
+def precise(profile: str, precision: str) -> str:
+    """The precision of a profile: answers equal to upstream's need full precision, unless another one is asked for."""
+    return "fp32" if profile == "upstream" and machine.precision(precision) == "auto" else precision
 
 
 def running(profile: str, model: str, song: Blocks) -> Run:
@@ -46,7 +51,7 @@ def consistent(model: str, song: Blocks) -> Once:
     found = installed.find(model) if model not in catalog.names() else None
     if not (found and found.facts.get("normalised")):
         return lambda separator, blocks, rate: run(separator, blocks, rate=rate)
-    level = manners.Scale(0.0, manners.measured(song(), unbiased=False).deviation or 1.0)
+    level = manners.Scale(0.0, manners.measured(song(), unbiased=False).deviation)
     return lambda separator, blocks, rate: level.up(run(separator, level.down(blocks), rate=rate))
 
 

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def _recipe(name: str, within: tuple[str, ...]) -> Recipe:
     path = _files().get(name)
     if path is None:
         raise UnknownModel(model=name)
-    found = _read(path, path.stat().st_mtime_ns, within)
+    found = _read(path, _changes(), within)
     if strangers := sorted({*found.split.models} - _models()):
         raise BadRecipe(path=path, reason=f"there is no model {', '.join(strangers)} for it to be made of")
     return found
@@ -225,20 +225,33 @@ def _wrong(path: Path) -> BadRecipe | None:
     return None
 
 
-@cache
-def _read(path: Path, _changed: int, within: tuple[str, ...]) -> Recipe:
+def _changes() -> tuple[tuple[Path, int], ...]:
+    """When each file of one's own was changed: a recipe may be made of another."""
+    return tuple((path, path.stat().st_mtime_ns) for path in _own())
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _changed: tuple[tuple[Path, int], ...], within: tuple[str, ...]) -> Recipe:
     chain = (*within, path.stem)
     try:
         facts = tomllib.loads(path.read_text("utf-8"))
-        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _split(facts.pop("split"), chain))
+        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _whole(facts.pop("split"), chain))
     except KeyError as error:
         raise BadRecipe(path=path, reason=f"{error} is missing") from error
     except (OSError, TypeError, ValueError, AttributeError, RecursionError, UnknownModel) as error:
         raise BadRecipe(path=path, reason=str(error).rstrip(".")) from error
 
 
+def _whole(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
+    """A split that is no member of a blend."""
+    split = _split(facts, chain)
+    if split.weights:
+        raise ValueError("weights are for members of a blend, inside `of`")
+    return split
+
+
 def _split(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
-    then = {stem: _split(each, chain) for stem, each in facts.pop("then", {}).items()}
+    then = {stem: _whole(each, chain) for stem, each in facts.pop("then", {}).items()}
     split = _by_model(facts) if "model" in facts else (_by_recipe if "recipe" in facts else _blend)(facts, chain)
     if unknown := set(facts):
         raise ValueError(f"{', '.join(sorted(unknown))} means nothing here")
@@ -284,6 +297,8 @@ def _blend(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
         raise ValueError(f"no member gives {', '.join(silent)}")
     if how != "mean" and any(member.weights for member in members):
         raise ValueError("only a mean has weights")
+    if strangers := sorted({stem for member in members for stem in member.weights if stem not in member.leaves}):
+        raise ValueError(f"weights are given for {', '.join(strangers)}, which the member does not give")
     return Split(members=members, how=how, stems=stems, **_manner(facts))
 
 

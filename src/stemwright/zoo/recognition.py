@@ -33,6 +33,8 @@ def recognise(shapes: Shapes) -> Recognised:
                 return family(shapes)
             except (KeyError, IndexError, ZeroDivisionError) as error:
                 raise UnknownArchitecture(reason=f"it looks like {family.__name__[1:]} but lacks {error}") from error
+            except ValueError as error:  # a shape of another length than it has there
+                raise UnknownArchitecture(reason=f"it looks like {family.__name__[1:]}, but {error}") from error
     seen = ", ".join(sorted({".".join(name.split(".")[:2]) for name in shapes})[:6])
     raise UnknownArchitecture(reason=f"its tensors are named {seen} …")
 

@@ -94,6 +94,7 @@ class Stated:
     stems: tuple[str, ...] = ()
     normalised: bool | None = None
     overlap: int | None = None
+    rate: int | None = None
 
 
 _MARKS = {
@@ -115,7 +116,8 @@ def stated(path: Path | None, architecture: str, kind: str) -> Stated:
         raise BadConfig(path=path, reason=f"it is of a net of the kind {others[0]}, the checkpoint is a {architecture}")
     try:
         said = sizes(architecture, kind, config)
-        return Stated(said, segment(config), stems(config), is_normalised(config), overlap(config))
+        _refuse_other_windows(config, said.get("n_fft"))
+        return Stated(said, segment(config), stems(config), is_normalised(config), overlap(config), rate(config))
     except ValueError as error:
         raise BadConfig(path=path, reason=error) from error
 
@@ -193,6 +195,20 @@ def _mel(config: Mapping[str, Any], n_fft: int) -> Bands | None:
 def _bs(config: Mapping[str, Any]) -> Bands | None:
     widths = _valid(config, "model.freqs_per_bands", _wholes())
     return split_bands(tuple(widths)) if widths else None
+
+
+def _refuse_other_windows(config: Mapping[str, Any], n_fft: int | None) -> None:
+    """Raises ValueError for a window that is not a frame long: no net here has one."""
+    for place in ("model.stft_win_length", "model.win_size"):
+        if n_fft and (window := _valid(config, place, _LARGE)) not in (None, n_fft):
+            raise ValueError(
+                f"{place} is {window}, and a frame has {n_fft} samples: only windows of a whole one are known"
+            )
+
+
+def rate(config: Mapping[str, Any]) -> int | None:
+    """The sample rate at which upstream opens songs."""
+    return _valid(config, "audio.sample_rate", _RATE)
 
 
 def segment(config: Mapping[str, Any]) -> int | None:

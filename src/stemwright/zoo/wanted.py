@@ -56,7 +56,9 @@ def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool
     made = [*singles.items(), *groups.items()]
     if (rest := wanted.get("rest")) is not None:
         heard = {name for gains in [*singles.values(), *groups.values()] for name in gains}
-        made += [(rest, {name: 1.0 for name in own if name not in heard})]
+        if not (left := {name: 1.0 for name in own if name not in heard}):
+            raise BadMix(mix=rest, reason="nothing is left for it, as all stems are asked for by themselves; name some")
+        made.append((rest, left))
     if without:
         gone = _sum(known, model, without)
         made += [("no_" + "_".join(without), {name: 1.0 for name in own if name not in gone})]

@@ -29,7 +29,7 @@ setup-dev: $(VENV)/.dev console  ## the same, plus what the tests and the traini
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stemwright needs Python 3.11 or newer; give one with: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }  # half of one would be taken for a whole one next time
 
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt requirements.lock
 	@echo "Installing Stemwright into $(VENV) (about 400 MB, half a minute) …"

@@ -729,6 +729,10 @@ class NotDownloaded(ClientError):
     """{url} could not be downloaded: {reason}. What has arrived is kept: download it again."""
 
 
+class KeptNoMore(NotDownloaded):
+    """{url} is not there (HTTP status {status}): files are kept for some days. Separate the song again."""
+
+
 class WrongSignature(ClientError):
     """The callback is not genuine: {reason}. Check the secret, and that the body is as it came."""
 

@@ -84,4 +84,5 @@ def test_the_readme_tells_the_quality_on_the_card() -> None:
     card = tomllib.loads((ROOT / "src/stemwright/zoo/cards/twelve.toml").read_text())
     shown = re.findall(r"^\| (\w+) \| (-?[\d.]+) \| (\w*) ?\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     marks = {stem: "experimental" if stem in card["experimental"] else "" for stem in card["stems"]}
+    assert f"for about {round(card['made_by']['hours'])} hours" in (ROOT / "README.md").read_text()
     assert shown == [(stem, f"{round(card['scores']['test'][stem], 1) + 0:.1f}", marks[stem]) for stem in card["stems"]]

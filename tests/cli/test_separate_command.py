@@ -151,11 +151,14 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
         (["a.wav", "--two", "--out", "locked"], "locked/a could not be written: Permission denied"),
         (["locked/x.mp3"], "locked/x.mp3 could not be read: Permission denied"),
         (["locked"], "locked could not be read: Permission denied"),
+        (["album"], "album/locked could not be read: Permission denied"),
     ],
 )
 def test_a_folder_that_may_not_be_entered(tmp_path: Path, arguments: list[str], words: str) -> None:
     wav(tmp_path / "a.wav")
     (tmp_path / "locked").mkdir(mode=0)
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "locked").mkdir(mode=0)
     powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     if powerless and not shutil.which("setpriv"):
         pytest.skip("root may enter every folder")
@@ -164,6 +167,13 @@ def test_a_folder_that_may_not_be_entered(tmp_path: Path, arguments: list[str], 
     assert done.returncode == 1
     assert done.stderr.startswith(f"stemwright: {words}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_pipe_is_told_from_a_song(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = stemwright("separate", tmp_path / "pipe")
+    assert "pipe could not be read: it is a pipe" in done.stderr
+    assert done.returncode == 1
 
 
 def test_a_limit_on_the_size_of_files_leaves_nothing_behind(tmp_path: Path) -> None:

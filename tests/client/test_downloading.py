@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from stemwright.client.downloading import download
-from stemwright.errors import NotDownloaded
+from stemwright.errors import KeptNoMore
 
 SONG = bytes(range(256)) * 400
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gone)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    with httpx2.Client() as http, pytest.raises(NotDownloaded, match="410"):
+    with httpx2.Client() as http, pytest.raises(KeptNoMore, match=r"410.*Separate the song again"):
         download(http, f"http://127.0.0.1:{server.server_port}/a.mp3", tmp_path / "out" / "a.mp3")
     server.shutdown()
     server.server_close()

@@ -159,7 +159,9 @@ def test_workers_are_listed(call: Call, task: tasks.Task, database: Database) ->
     rows = {row["id"]: row for row in call("workers", "--json")}
     assert rows.keys() == {worker, silent}
     assert (rows[worker]["state"], rows[worker]["tasks"], rows[silent]["state"]) == ("busy", [task.id], "silent")
-    assert len(call("workers", "--ended", "--json")) == 3
+    ended = {row["id"]: row["seen_seconds"] for row in call("workers", "--ended", "--json")}
+    assert ended.keys() == {worker, silent, gone}
+    assert ended[gone] < 60  # since it ended
     told = call("workers")
     assert f"{worker}  busy      1/2  1.2" in told
     assert f"ago  {task.id}\n" in told

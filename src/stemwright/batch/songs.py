@@ -62,7 +62,7 @@ def _songs(paths: Iterable[Path], results: _Results) -> Iterator[tuple[Path, Ste
     for path in paths:
         try:
             if path.is_dir():
-                yield from ((song, None) for song in _inside(path, results))
+                yield from _inside(path, results)
             elif glob.has_magic(str(path)) and not path.exists():
                 yield from ((song, None) for song in _matching(path, results))
             else:
@@ -81,13 +81,16 @@ def _refusal(path: Path) -> StemwrightError | None:
     return CannotRead(path=path, reason="it is a pipe or a device, and is read twice: save it to a file first")
 
 
-def _inside(folder: Path, results: _Results) -> list[Path]:
-    os.scandir(folder).close()  # rglob takes a folder that may not be listed for an empty one
-    shown = (path for path in sorted(folder.rglob("*")) if not _is_hidden(path.relative_to(folder)))
+def _inside(folder: Path, results: _Results) -> list[tuple[Path, StemwrightError | None]]:
+    """The songs in a folder and those below it, and folders that may not be looked into."""
+    closed: list[OSError] = []
+    found = [Path(place) / name for place, _, names in os.walk(folder, onerror=closed.append) for name in names]
+    shown = (path for path in sorted(found) if not _is_hidden(path.relative_to(folder)))
     inside = [path for path in shown if _is_song(path) and not results.have(path, folder)]
-    if not inside:
+    refused = [(Path(error.filename), CannotRead(path=error.filename, reason=error.strerror)) for error in closed]
+    if not inside and not refused:
         raise NothingToSeparate(path=folder)
-    return inside
+    return [*((path, None) for path in inside), *refused]
 
 
 def _matching(pattern: Path, results: _Results) -> Iterator[Path]:

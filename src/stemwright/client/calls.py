@@ -44,6 +44,11 @@ class Options(TypedDict, total=False):
 _WIRE = {"stem_name": "stemName", "callback_url": "callBackUrl"}
 
 
+def _root(url: str) -> str:
+    """Where a server is: other clients are given the address of its API, which is below."""
+    return url.rstrip("/").removesuffix("/api/v1").rstrip("/")
+
+
 class Client:
     """A client of the server at `url` with the API key `key`; to be closed, or used in a `with`.
 
@@ -62,7 +67,7 @@ class Client:
         retries: int = 4,
         most_pause_seconds: float = 30,
     ) -> None:
-        self._url, self._upload_url = url.rstrip("/"), (upload_url or url).rstrip("/")
+        self._url, self._upload_url = _root(url), _root(upload_url or url)
         self._retries, self._most_pause_seconds = retries, most_pause_seconds
         agent = {"User-Agent": "stemwright-client"}
         # In UTF-8, so that a key with a stray character in it is refused by the server, in words.

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 
 from stemwright.client.records import RemoteStem
-from stemwright.errors import CannotWrite, NotDownloaded
+from stemwright.errors import CannotWrite, KeptNoMore, NotDownloaded
 
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.5
 
@@ -67,6 +67,8 @@ def _receive(http: httpx2.Client, url: str, part: Path, have: int) -> None:
     with http.stream("GET", url, headers=headers) as answer:
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise _Interrupted(f"HTTP status {answer.status_code}")
+        if answer.status_code in (404, 410):
+            raise KeptNoMore(url=url, status=answer.status_code)
         if not answer.is_success and answer.status_code != 416:
             raise NotDownloaded(url=url, reason=f"HTTP status {answer.status_code}")
         goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")

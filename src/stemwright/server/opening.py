@@ -54,10 +54,15 @@ def open_database(settings: Settings, *, begin: bool = True) -> Database:
 
 def require(settings: Settings) -> None:
     """Raises NoData where a database in a file has no file: a mistyped folder is not made, and not filled."""
+    if is_new(settings):
+        raise NoData(path=(_file(settings.database) or settings.data).parent)
+
+
+def is_new(settings: Settings) -> bool:
+    """Whether a database in a file has no file yet."""
     file = _file(settings.database)
     with telling(settings.data):
-        if file and not file.exists():
-            raise NoData(path=file.parent)
+        return file is not None and not file.exists()
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def workers(tx: sa.Connection, *, dead_after_ms: int, ended: bool = False) -> li
     for row in found:
         row["tasks"] = [task_id for worker, task_id in begun if worker == row["id"]]
         row["busy"] = len(row["tasks"])
-        row["seen_seconds"] = max(now - row["heartbeat"], 0) / 1000
+        row["seen_seconds"] = max(now - (row["ended"] or row["heartbeat"]), 0) / 1000
         row["state"] = _state(row, alive)
     return found
 

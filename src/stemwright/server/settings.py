@@ -206,7 +206,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
             raise ValueError("give an address such as https://stems.example.com, without a query or a password")
-        return value
+        return value.rstrip("/").removesuffix("/api/v1")  # as other clients of the API want it
 
     @field_validator("formats")
     @classmethod

@@ -114,7 +114,7 @@ def _public_models() -> Iterator[Finding]:
 
     if _version("torch") is None:
         yield Finding(
-            "public models", "note", "PyTorch is not here: public models need `pip install stemwright[torch]`"
+            "public models", "note", "PyTorch is not here: public models need `pip install 'stemwright[torch]'`"
         )
         return
     device, asked = machine.device(), os.environ.get("STEMWRIGHT_DEVICE", "auto")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from stemwright.server.accounts import Account
+    from stemwright.server.settings import Settings
 
 keys = App(name="keys", help="API keys: create, list, rotate, revoke.")
 
@@ -76,6 +77,7 @@ def create(  # noqa: PLR0913  each is an option
 
     now = now_ms()
     settings = read_settings(data)
+    begun = _begun(settings)
     with transaction(data, begin=True) as tx:
         owner, remark = _owner(tx, account, credits, now=now)
         if credits:
@@ -94,7 +96,16 @@ def create(  # noqa: PLR0913  each is an option
         facts = {"balance": ledger.balance(tx, owner.id), "webhookSecret": owner.webhook_secret}
     shown = {"key": secret, "account": account, "id": key.id, "dialect": key.dialect, "expires": expires}
     shown |= {"scopes": key.scopes, "networks": key.networks} | facts
-    show_key(shown, remark, as_json=as_json)
+    show_key(shown, remark + begun, as_json=as_json)
+
+
+def _begun(settings: Settings) -> str:
+    """What to say of a key where there is no data yet: a mistyped folder makes one that no service knows."""
+    from stemwright.server import opening
+
+    folder = str(settings.data.resolve()).replace("{", "{{").replace("}", "}}")
+    told = f" Its data was begun just now, in {folder}: a service on other data does not know it."
+    return told if opening.is_new(settings) else ""
 
 
 def _owner(tx: Connection, name: str, credits: int, *, now: int) -> tuple[Account, str]:  # noqa: A002

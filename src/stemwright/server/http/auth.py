@@ -14,6 +14,7 @@ from stemwright.server.store.database import Database
 _REMEMBERED_MS = 500
 _MOST_REMEMBERED = 10_000
 _AND = "+"  # no key of ours has one
+_COOKIES_FOR_A_KEY = 10  # an open page sends the cookie of its ended session more often than a person types a wrong key
 
 
 def secret_of(headers: Mapping[str, str]) -> str:
@@ -42,9 +43,10 @@ def _bearer(field: str) -> str:
 class Gate:
     """Turns secrets into principals and sessions, and notes now and then that a key is in use."""
 
-    def __init__(self, database: Database, guesses: Guesses) -> None:
+    def __init__(self, database: Database, *, wrong_keys: int) -> None:
         self._database = database
-        self._guesses = guesses
+        self._guesses = Guesses(wrong_keys)
+        self._stale = Guesses(wrong_keys * _COOKIES_FOR_A_KEY)  # apart: they must not keep the right key out
         self._known: dict[str, tuple[Principal, int]] = {}
         self._noted: dict[str, int] = {}
         self._sessions: set[str] = set()  # hashes of those that were right before
@@ -65,13 +67,13 @@ class Gate:
         """The session with this secret; raises NotSignedIn, and TooFrequent where too many wrong ones come from."""
         is_guess = keys.hashed(secret) not in self._sessions
         if is_guess:
-            self._guesses.refuse(address, now=now)
+            self._stale.refuse(address, now=now)
         try:
             with self._database.read() as tx:
                 found = sessions.find(tx, secret, address=address, now=now)
         except NotSignedIn:
             if is_guess:
-                self._guesses.count(address, now=now)
+                self._stale.count(address, now=now)
             raise
         self.remember(secret)
         return found

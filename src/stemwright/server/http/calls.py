@@ -26,7 +26,7 @@ from stemwright.server.http import answers
 from stemwright.server.http.auth import Gate, secret_of
 from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
-from stemwright.server.http.limits import Burst, Creates, Guesses, Held, Seats
+from stemwright.server.http.limits import Burst, Creates, Held, Seats
 from stemwright.server.http.live import Live
 from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
@@ -57,7 +57,7 @@ class Api:
         key, seconds = settings.upstream_key.get_secret_value(), settings.upstream_seconds
         self.upstream = Upstream(settings.upstream_url, key=key, seconds=seconds) if settings.upstream_url else None
         self.proxies = Proxies(network.parse_networks(",".join(settings.trusted_proxies)))
-        self.gate = Gate(database, Guesses(settings.rate_limit_wrong_keys))
+        self.gate = Gate(database, wrong_keys=settings.rate_limit_wrong_keys)
         self.burst = Burst(settings.rate_limit_burst)
         self.creates = Creates(settings)
         self.held = Held(settings.base64_memory_bytes, largest=settings.base64_memory_bytes // 2)  # in memory

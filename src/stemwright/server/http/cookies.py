@@ -17,13 +17,17 @@ def admit(call: Call) -> None:
     """Find out who is signed in; raises NotSignedIn, TooFrequent, and ForgedRequest for a change without its token."""
     if call.session is not None:
         return
-    session = call.api.gate.session(secret_of(call), address=call.address, now=call.now)
-    call.api.burst.take(session.principal.account_id, now=call.now)
-    call.session, call.principal = session, session.principal
+    session = _known(call)
     if call.scope["method"] not in _SAFE:
         same_site(call)
         if not hmac.compare_digest(call.sent.get("x-csrf-token", "").encode(), session.csrf.encode()):
             raise ForgedRequest
+
+
+def admit_leaving(call: Call) -> None:
+    """The same for signing out, which needs no token: a page that has an older one must be able to."""
+    same_site(call)
+    _known(call)
 
 
 def admit_operator(call: Call) -> None:
@@ -31,6 +35,13 @@ def admit_operator(call: Call) -> None:
     admit(call)
     if "admin" not in call.caller.scopes:
         raise NotAllowed(scope="admin")
+
+
+def _known(call: Call) -> sessions.Session:
+    session = call.api.gate.session(secret_of(call), address=call.address, now=call.now)
+    call.api.burst.take(session.principal.account_id, now=call.now)
+    call.session, call.principal = session, session.principal
+    return session
 
 
 def look_up(call: Call) -> sessions.Session:

@@ -39,7 +39,7 @@ class Burst:
 
 @dataclass
 class Guesses:
-    """Wrong keys, counted by the address they come from: `most` in a minute, then none is looked up for a while."""
+    """Wrong secrets, counted by the address they come from: `most` in a minute, then none is looked up for a while."""
 
     most: int
     _counted: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Guesses:
             raise TooFrequent
 
     def count(self, address: str, *, now: int) -> None:
-        """Take note of a wrong key."""
+        """Take note of a wrong one."""
         place = _neighbourhood(address)
         with self._counting:  # or a thread clears while another one counts
             heat = self._heat(place, now) + 1

@@ -55,7 +55,7 @@ def routes(api: Api) -> list[At]:
         At("GET", f"{root}/openapi.json", contract, admit=None),
         At("GET", f"{root}/session", session, admit=None),
         At("POST", f"{root}/session", sign_in, admit=cookies.same_site, read=bounded(_KEY_BYTES)),
-        At("DELETE", f"{root}/session", sign_out),
+        At("DELETE", f"{root}/session", sign_out, admit=cookies.admit_leaving),
         At("POST", f"{root}/uploads", uploads.by_form, read=uploads.form_reader(cookies.admit)),
         *[replace(at, path=root + at.path) for at in _ours(body)],
     ]

@@ -1,9 +1,9 @@
 // Every unfinished task of the account as it goes on, from one stream of events.
 import { useLayoutEffect, useState } from "preact/hooks";
-import { away, goneAway, refreshSession, session, url } from "./api";
+import { AGAIN_MS, away, ended, epoch, type Fault, get, passes, refresh, SELDOM_MS, session, url } from "./api";
 import { say } from "./say";
 import { Store } from "./store";
-import type { Progress } from "./types";
+import type { Progress, Task } from "./types";
 import { isEnded, STATES } from "./words";
 
 /** The last word on each task that was told of since the page was opened. */
@@ -14,40 +14,77 @@ export const ticks = new Store<{ ended: Progress[] }>({ ended: [] });
 const names = new Map<string, string>();
 const announced = new Map<string, number>();
 let source: EventSource | undefined;
+let failures = 0;
 
 /** Give a task's song its name in what is announced. */
 export const nameTask = (taskId: string, song: string): void => void names.set(taskId, song);
 
-export function follow(): void {
-  if (source || !session.value) return;
-  source = new EventSource(url("/events"));
-  source.addEventListener("tasks", (event) => take(JSON.parse((event as MessageEvent<string>).data)));
-  source.addEventListener("over", () => {
-    unfollow();
-    void refreshSession().catch(() => undefined);
-  });
-  source.onerror = () => {
-    unfollow();
-    goneAway(); // looks whether it is the server, or only our session
-  };
-}
-
-export function unfollow(): void {
-  source?.close();
-  source = undefined;
-}
-
-away.listen(() => away.value || follow());
-session.listen(() => (session.value ? follow() : unfollow()));
-
-function take(told: { first: boolean; tasks: Progress[] }): void {
-  const ended: Progress[] = [];
-  if (told.first) {
-    // What is not told any more has ended while nobody listened: its page finds out how.
-    const running = new Set(told.tasks.map((task) => task.taskId));
-    for (const [id, task] of tasks) if (!isEnded(task.state) && !running.has(id)) tasks.delete(id);
+/** The one place that decides whether to listen: browsers have six connections to a server, for all tabs together. */
+function attend(): void {
+  const wanted = session.value && !ended.value && !away.value && !document.hidden;
+  if (wanted) source ??= listen();
+  else {
+    source?.close();
+    source = undefined;
   }
-  for (const task of told.tasks) {
+}
+
+for (const store of [session, ended, away]) store.listen(attend);
+document.addEventListener("visibilitychange", () => {
+  attend();
+  if (source) epoch.set(epoch.value + 1);
+});
+addEventListener("focus", refresh);
+
+function listen(): EventSource {
+  const stream = new EventSource(url("/events"));
+  const broken = (): void => {
+    stream.close();
+    refresh(); // tells whether the server is away, or our session over: both have their own way back
+    setTimeout(() => {
+      if (source !== stream) return;
+      source = undefined;
+      attend();
+    }, Math.min(SELDOM_MS, AGAIN_MS * 2 ** failures++));
+  };
+  stream.addEventListener("tasks", (event) => {
+    failures = 0;
+    const told = JSON.parse((event as MessageEvent<string>).data) as { first: boolean; tasks: Progress[] };
+    if (told.first) forget(new Set(told.tasks.map((task) => task.taskId)));
+    else if (told.tasks.some((task) => isEnded(task.state) || !tasks.has(task.taskId))) refresh(); // it was paid for, or given back
+    take(told.tasks);
+  });
+  stream.addEventListener("over", broken);
+  stream.onerror = broken;
+  return stream;
+}
+
+/** What is not told any more has ended while nobody listened: find out how, where somebody wants to know. */
+function forget(running: Set<string>): void {
+  for (const [id, task] of tasks) if (!isEnded(task.state) && !running.has(id)) tasks.delete(id);
+  void findOut([...names.keys()].filter((id) => !running.has(id)));
+}
+
+async function findOut(ids: string[]): Promise<void> {
+  const found: Progress[] = [];
+  const later: string[] = [];
+  for (const id of ids) {
+    try {
+      const { taskId, state, progress, error } = await get<Task>(`/tasks/${id}`);
+      // What goes on is told by the stream, which may have said more since.
+      if (isEnded(state)) found.push({ taskId, state, progress, error, secondsLeft: null, ahead: null });
+    } catch (fault) {
+      if (passes(fault as Fault)) later.push(id);
+      else if ((fault as Fault).status === 404) found.push({ taskId: id, state: "cancelled", progress: 0, error: "It was deleted.", secondsLeft: null, ahead: null });
+    }
+  }
+  if (found.length) take(found);
+  if (later.length) setTimeout(findOut, 2 * AGAIN_MS, later);
+}
+
+function take(told: Progress[]): void {
+  const ended: Progress[] = [];
+  for (const task of told) {
     const before = tasks.get(task.taskId);
     tasks.set(task.taskId, task);
     if (isEnded(task.state) && (!before || !isEnded(before.state))) ended.push(task);
@@ -63,6 +100,7 @@ function announce(task: Progress): void {
   const quarter = isEnded(task.state) ? 4 : task.state === "separating" ? Math.floor(task.progress / 25) : 0;
   const before = announced.get(task.taskId);
   announced.set(task.taskId, quarter);
+  if (quarter === 4) names.delete(task.taskId);
   if (before === undefined || quarter <= before) return;
   say(quarter === 4 ? `${name}: ${STATES[task.state].toLowerCase()}.` : `${name}: ${quarter * 25} percent.`);
 }

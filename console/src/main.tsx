@@ -1,7 +1,7 @@
 // The console: who is signed in, where they are, and the frame around every page.
 import { render, type ComponentType, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { away, AWAY, ended, type Fault, refreshSession, session, signIn, signOut } from "./api";
+import { away, AWAY, ended, type Fault, refresh, refreshSession, session, signIn, signOut, stale, unread } from "./api";
 import { Separate } from "./pages/separate";
 import { Task } from "./pages/task";
 import { Tasks } from "./pages/tasks";
@@ -42,6 +42,8 @@ function Frame(): JSX.Element | null {
   const who = useStore(session);
   const over = useStore(ended);
   const gone = useStore(away);
+  const covered = useStore(unread);
+  const [late] = useStore(stale);
   const refused = useStore(unwelcome);
   if (who === undefined) return gone || refused ? <main class="door" id="content">{gone ? <Away /> : <Wrong fault={{ message: `${refused} Reload to try again.` }} />}</main> : null;
   if (who === null) return <><Away /><SignIn /></>;
@@ -52,9 +54,10 @@ function Frame(): JSX.Element | null {
       <main id="content" tabIndex={-1}>
         <Away />
         {who.service.maintenanceSince !== null && <p class="callout warn"><Icon name="warn" /><span>The service is under maintenance: running tasks go on, new ones are refused until it is over.</span></p>}
+        {late && !over && <Wrong fault={late} />}
         <Shown />
       </main>
-      {over && <Dialog title="Your session has ended"><p>Sign in again to go on where you are. Nothing on this page is lost.</p><KeyForm /></Dialog>}
+      {over && !covered && <Dialog title="Your session has ended"><p>Sign in again to go on where you are. Nothing on this page is lost.</p><KeyForm /></Dialog>}
       <Note />
     </>
   );
@@ -93,6 +96,7 @@ function Shown(): JSX.Element {
   const [failed, setFailed] = useState("");
   const Known = (PAGES[page] as Page | undefined) ?? loaded[page];
   const gone = useStore(away);
+  useEffect(refresh, [page, rest]); // the credits and the maintenance beside it are as new as the page
   useEffect(() => {
     if (Known || !LATER[page] || gone) return;
     LATER[page]().then(

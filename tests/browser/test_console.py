@@ -152,6 +152,95 @@ def test_an_ended_session_is_said_and_nothing_on_the_page_is_lost(page: Any, ser
     page.get_by_role("searchbox").wait_for()
 
 
+def test_a_session_that_ended_while_the_server_was_away_is_left_alone(page: Any, visit: Visit) -> None:
+    """An open page of an ended session locked its whole address out of signing in."""
+    visit.to("/console/tasks")
+    with sqlite3.connect(visit.service.data / "stemwright.db") as database:
+        database.execute("DELETE FROM sessions")
+    database.close()
+    visit.service.stop()
+    visit.service.start()
+    page.get_by_role("heading", name="Your session has ended").wait_for()
+    for _ in range(3):  # the browser closes it at the second
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+    visit.asked.clear()
+    page.wait_for_timeout(3000)
+    assert visit.asked == []
+    page.get_by_role("dialog").get_by_label("API key").fill(visit.service.key)
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_more_tabs_than_the_browser_has_connections(page: Any, visit: Visit) -> None:
+    def seen(tab: Any, is_seen: bool) -> None:
+        hidden = f"Object.defineProperty(document, 'hidden', {{value: {str(not is_seen).lower()}, configurable: true}})"
+        tab.evaluate(f"{hidden}; void document.dispatchEvent(new Event('visibilitychange'))")
+
+    tabs = [page]
+    for _ in range(7):
+        seen(tabs[-1], False)
+        tabs.append(visit.context.new_page())
+        tabs[-1].goto(visit.service.url + "/console/tasks", timeout=20_000)
+        tabs[-1].get_by_role("searchbox").wait_for(timeout=20_000)
+    with page.expect_request("**/console/api/events"):
+        seen(page, True)
+
+
+def test_another_tab_signs_in_again_and_as_somebody_else(visit: Visit, songs: list[Path]) -> None:
+    with visit.service.api() as api:
+        key = api.post("/operator/accounts", json={"name": "next door", "credits": 9}).json()["data"]["secret"]
+    page = visit.sign_in().choose(songs[0])
+    page.get_by_role("link", name="Keys").click()
+    tab = visit.context.new_page()
+
+    def again(secret: str) -> None:
+        tab.goto(visit.service.url)
+        tab.get_by_role("button", name="Sign out").click()
+        tab.get_by_label("API key").fill(secret)
+        tab.keyboard.press("Enter")
+        tab.get_by_role("heading", name="Separate").wait_for()
+
+    again(visit.service.key)
+    page.get_by_role("button", name="New key").click()
+    page.get_by_role("button", name="Make the key").click()  # with the token of the session before
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("link", name="Separate").click()
+    assert page.locator(".song").count() == 1
+    again(key)
+    page.evaluate("void dispatchEvent(new Event('focus'))")
+    page.locator(".who", has_text="next door").wait_for()
+    assert page.locator(".song").count() == 0
+    visit.choose(songs[0])
+    page.locator(".song").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    assert visit.sign_in().page.locator(".song").count() == 0
+
+
+def test_credits_and_maintenance_are_as_new_as_the_page(visit: Visit, songs: list[Path]) -> None:
+    with visit.service.api() as api:
+        made = api.post("/operator/accounts", json={"name": "busy", "credits": 100}).json()["data"]
+        page = visit.sign_in(made["secret"]).page
+        api.post("/operator/grants", json={"accountId": made["accountId"], "amount": 23})
+        page.get_by_role("link", name="Callbacks").click()
+        page.locator(".balance", has_text="123").wait_for()
+        api.post("/operator/maintenance", json={"on": True})
+        page.evaluate("void dispatchEvent(new Event('focus'))")
+        try:
+            page.get_by_text("The service is under maintenance").wait_for()
+        finally:
+            api.post("/operator/maintenance", json={"on": False})
+        page.evaluate("void dispatchEvent(new Event('focus'))")
+        page.get_by_text("The service is under maintenance").wait_for(state="detached")
+    headers = {"X-API-Key": made["secret"]}
+    with songs[0].open("rb") as file, httpx2.Client(base_url=visit.service.url, headers=headers) as client:
+        ids = client.post("/api/file-stream-upload", files={"file": (songs[0].name, file)}).json()["data"]
+        body = {"taskId": ids["taskId"], "audioId": ids["audioId"], "type": "separate_vocal"}
+        client.post("/api/v1/vocal-removal/generate", json=body)
+    page.locator(".balance", has_text="122").wait_for()
+
+
 # ---- separating ------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +312,23 @@ def test_too_dear_is_said_before(visit: Visit, service: Served, songs: list[Path
     assert "1 credit more would be needed" in page.get_by_role("alert").inner_text()
     assert page.get_by_role("button", name="Separate", exact=True).is_disabled()
     assert page.get_by_role("link", name="Operator").count() == 0
+
+
+def test_an_end_that_was_not_told_is_found_out(page: Any, visit: Visit, songs: list[Path]) -> None:
+    page.route("**/console/api/events", lambda route: route.abort())
+    visit.to("/")
+    visit.choose(songs[0])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    task_id = page.get_by_role("link", name=songs[0].name).get_attribute("href").rpartition("/")[2]
+    with visit.service.api() as api:
+        deadline = time.monotonic() + 60
+        while api.get(f"/tasks/{task_id}").json()["data"]["state"] != "finished":
+            assert time.monotonic() < deadline
+            time.sleep(0.25)
+    told = 'event: tasks\ndata: {"first": true, "tasks": []}\n\n'
+    page.route("**/console/api/events", lambda route: route.fulfill(body=told, content_type="text/event-stream"))
+    until(page, "document.querySelector('.song .badge.good')")
+    page.unroute("**/console/api/events")
 
 
 # ---- a task ----------------------------------------------------------------------------------------------------------
@@ -305,6 +411,25 @@ def test_each_quarter_of_the_way_is_said_once_and_the_end(
     assert said == [
         f"Harbour lights (live): {what}." for what in ("25 percent", "50 percent", "75 percent", "finished")
     ]
+
+
+def test_a_page_outlives_an_error_at_the_end_and_tells_when_its_task_is_gone(
+    page: Any, visit: Visit, service: Served, finished: str
+) -> None:
+    task_id = f"{26:032x}"
+    trouble = {"code": 500, "msg": "Internal Error - Please try again later.", "data": None}
+    with copied(service, finished, task_id, state="'separating'", progress="3", completed="NULL") as update:
+        visit.to(f"/console/task/{task_id}")
+        page.get_by_role("progressbar").wait_for()
+        address = f"**/console/api/tasks/{task_id}"
+        page.route(address, lambda route: route.fulfill(status=503, json=trouble))
+        update("state = 'finished', completed = created")
+        page.get_by_text("Internal Error").wait_for()
+        page.unroute(address)
+        page.locator(".lead", has_text="Finished").wait_for()
+        page.get_by_text("Internal Error").wait_for(state="detached")
+    page.evaluate("void document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("link", name="All tasks").wait_for()
 
 
 @contextmanager

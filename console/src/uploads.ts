@@ -1,5 +1,5 @@
 // Songs on their way: chosen, uploaded, asked for, and made. They stay while one looks at other pages.
-import { away, call, epoch, type Fault, goneAway, read, refreshSession, session, url } from "./api";
+import { away, call, ended, epoch, Fault, goneAway, read, refresh, session, url, withToken } from "./api";
 import { nameTask } from "./live";
 import { say } from "./say";
 import { Store } from "./store";
@@ -29,16 +29,21 @@ export interface Song {
   /** One for every wish: asked twice with the same, the server makes one task and charges once. */
   wish: string;
   options: Options | null;
+  /** How often it was cut off since a person asked for it. */
+  cuts: number;
 }
 
 export const songs = new Store<Song[]>([]);
 const AT_ONCE = 2;
+const MOST_CUTS = 4;
+const CUT = "The upload was cut off: the server does not answer. It is sent again as soon as it does.";
+const CUT_OFTEN = "The upload was cut off again and again, though the server answers.";
 let count = 0;
 const running = new Map<number, XMLHttpRequest>();
 
 export function add(name: string, source: Source): void {
   const size = "file" in source ? source.file.size : 0;
-  const song: Song = { id: ++count, name, source, step: "chosen", sent: 0, size, since: 0, problem: "", taskId: null, wish: wish(), options: null };
+  const song: Song = { id: ++count, name, source, step: "chosen", sent: 0, size, since: 0, problem: "", taskId: null, wish: wish(), options: null, cuts: 0 };
   songs.set([...songs.value, song]);
 }
 
@@ -54,19 +59,22 @@ export function start(options: Options): void {
   next();
 }
 
-export function retry(id: number): void {
-  change(id, { step: "waiting", problem: "", sent: 0 });
+/** Once more; a wish that was refused, with the options as they are now. What was cut off may have been granted. */
+export function retry(song: Song, options: Options | null): void {
+  const other = song.step === "failed" && JSON.stringify(options) !== JSON.stringify(song.options);
+  change(song.id, { step: "waiting", problem: "", sent: 0, cuts: 0, ...(other ? { options, wish: wish() } : {}) });
   next();
 }
 
 away.listen(() => {
-  // The server is back: what was cut off goes on by itself.
-  if (!away.value) for (const song of songs.value) if (song.step === "cut") retry(song.id);
+  if (away.value) return;
+  for (const song of songs.value) if (song.step === "cut") change(song.id, { step: "waiting", problem: "", sent: 0 });
+  next();
 });
-session.listen(() => next());
+for (const store of [session, ended]) store.listen(next);
 
 addEventListener("beforeunload", (event) => {
-  if (songs.value.some((song) => ["waiting", "uploading", "asking", "cut"].includes(song.step))) event.preventDefault();
+  if (session.value && songs.value.some((song) => ["waiting", "uploading", "asking", "cut"].includes(song.step))) event.preventDefault();
 });
 
 function change(id: number, values: Partial<Song>): void {
@@ -74,6 +82,7 @@ function change(id: number, values: Partial<Song>): void {
 }
 
 function next(): void {
+  if (!session.value || ended.value) return;
   const busy = songs.value.filter((song) => song.step === "uploading" || song.step === "asking").length;
   for (const song of songs.value.filter((each) => each.step === "waiting").slice(0, AT_ONCE - busy)) void bring(song);
 }
@@ -89,15 +98,17 @@ async function bring(song: Song): Promise<void> {
     change(song.id, { step: "asking" });
     const taskId = await ask(song, source);
     nameTask(taskId, song.name);
-    change(song.id, { step: "made", taskId });
+    change(song.id, { step: "made", taskId, problem: "" });
     say(`${song.name}: waiting for its turn.`);
-    void refreshSession().catch(() => undefined);
+    refresh();
     epoch.set(epoch.value + 1);
   } catch (thrown) {
+    if (!isHere(song.id)) return;
     const fault = thrown as Fault;
-    if (!songs.value.some((each) => each.id === song.id)) return;
-    const problem = fault.status ? fault.message : "The upload was cut off: the server does not answer. It is sent again as soon as it does.";
-    change(song.id, { step: fault.status ? "failed" : "cut", problem });
+    const cuts = song.cuts + (fault.status === 0 ? 1 : 0);
+    const step = fault.status === 0 && cuts < MOST_CUTS ? "cut" : "failed";
+    const problem = step === "cut" ? CUT : fault.status === 0 ? CUT_OFTEN : fault.message;
+    change(song.id, { step, problem, cuts });
     say(`${song.name}: ${problem}`);
   } finally {
     running.delete(song.id);
@@ -115,29 +126,37 @@ async function ask(song: Song, source: Exclude<Source, { file: File }>): Promise
     ...(callBackUrl ? { callBackUrl } : {}),
     ...(model ? { model } : {}),
   };
-  for (;;) {
+  while (isHere(song.id)) {
     try {
       return (await call<{ taskId: string }>("POST", "/tasks", body, { "Idempotency-Key": song.wish })).taskId;
     } catch (thrown) {
       const fault = thrown as Fault;
       if (fault.status !== 429 && fault.status !== 409) throw fault;
+      change(song.id, { problem: fault.message });
       await new Promise((done) => setTimeout(done, 1000 * Math.max(1, fault.retryAfter)));
     }
   }
+  throw new Error("it was taken from the list");
 }
 
-function upload(id: number, file: File): Promise<{ taskId: string; audioId: string }> {
+const isHere = (id: number): boolean => songs.value.some((song) => song.id === id);
+
+const upload = (id: number, file: File): Promise<{ taskId: string; audioId: string }> => withToken((token) => sent(id, file, token));
+
+function sent(id: number, file: File, token: string): Promise<{ taskId: string; audioId: string }> {
   // Only XMLHttpRequest tells how much of an upload has gone out.
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     running.set(id, request);
     request.open("POST", url("/uploads"));
-    request.setRequestHeader("X-CSRF-Token", session.value?.csrf ?? "");
+    request.setRequestHeader("X-CSRF-Token", token);
     request.upload.onprogress = (event) => change(id, { sent: event.loaded, size: event.total });
-    request.onerror = () => {
-      goneAway();
-      failed({ status: 0, message: "" });
-    };
+    // It is not told whether the server or the file is away.
+    request.onerror = () =>
+      file.slice(0, 1).arrayBuffer().then(
+        () => { goneAway(); failed(new Fault("", 0)); },
+        () => failed(new Error("This file cannot be read any more: it was moved, renamed or changed. Choose it again.")),
+      );
     request.onload = () => {
       try {
         done(read<{ taskId: string; audioId: string }>(request.status, request.responseText));

@@ -314,6 +314,30 @@ def test_too_dear_is_said_before(visit: Visit, service: Served, songs: list[Path
     assert page.get_by_role("link", name="Operator").count() == 0
 
 
+def test_what_is_refused_says_why_and_is_tried_as_the_form_is_now(
+    page: Any, visit: Visit, songs: list[Path], tmp_path: Path
+) -> None:
+    moved = excerpt(tmp_path / "moved.mp3", seconds=1)
+    visit.choose(moved)
+    moved.rename(tmp_path / "elsewhere.mp3")
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.locator(".song", has_text="This file cannot be read any more").wait_for()
+    assert page.locator(".song .badge").inner_text() == "Not sent"
+    page.get_by_role("button", name="Remove moved.mp3").click()
+    visit.choose(songs[0])
+    page.get_by_text("Tell a server when it is done").click()
+    page.get_by_label("Callback address").fill("ftp://nowhere")
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.get_by_text("Not sent").wait_for()
+    page.get_by_label("Callback address").fill("")
+    full = {"code": 429, "msg": "Your queue is full.", "data": None}
+    page.route("**/console/api/tasks", lambda route: route.fulfill(status=429, json=full))
+    page.get_by_role("button", name=f"Try {songs[0].name} again").click()
+    page.locator(".song", has_text="Your queue is full.").get_by_role("button", name=re.compile("Remove")).wait_for()
+    page.unroute("**/console/api/tasks")
+    until(page, "document.querySelector('.song .badge.good')")
+
+
 def test_an_end_that_was_not_told_is_found_out(page: Any, visit: Visit, songs: list[Path]) -> None:
     page.route("**/console/api/events", lambda route: route.abort())
     visit.to("/")

@@ -29,7 +29,7 @@ export function Separate(): JSX.Element {
         <section aria-label="Songs">
           <Drop service={service} />
           <Link />
-          {all.length > 0 && <Songs all={all} />}
+          {all.length > 0 && <Songs all={all} options={options} />}
         </section>
         <form class="card options" aria-label="What to make" onSubmit={(event) => { event.preventDefault(); start(options); }}>
           <Kinds service={service} options={options} change={change} />
@@ -173,7 +173,7 @@ function Price({ count, each, balance, retentionDays }: { count: number; each: n
   );
 }
 
-function Songs({ all }: { all: Song[] }): JSX.Element {
+function Songs({ all, options }: { all: Song[]; options: Options }): JSX.Element {
   const progress = useProgress();
   const [show, setShow] = useState<"all" | "open">("all");
   const done = all.filter((song) => song.taskId && isEnded(progress.get(song.taskId)?.state ?? "queued"));
@@ -186,20 +186,20 @@ function Songs({ all }: { all: Song[] }): JSX.Element {
           <Button small onClick={() => done.forEach((song) => drop(song.id))}>Clear finished</Button>
         </div>}
       </div>
-      <ul>{shown.map((song) => <Line key={song.id} song={song} progress={song.taskId ? progress.get(song.taskId) : undefined} />)}</ul>
+      <ul>{shown.map((song) => <Line key={song.id} song={song} options={options} progress={song.taskId ? progress.get(song.taskId) : undefined} />)}</ul>
     </div>
   );
 }
 
-function Line({ song, progress }: { song: Song; progress: Progress | undefined }): JSX.Element {
+function Line({ song, options, progress }: { song: Song; options: Options; progress: Progress | undefined }): JSX.Element {
   const unfinished = song.step === "made" && !(progress && isEnded(progress.state));
   return (
     <li class="song">
       <div class="head">
         {song.taskId ? <a href={`/console/task/${song.taskId}`} class="name">{song.name}</a> : <span class="name">{song.name}</span>}
         <Where song={song} progress={progress} />
-        {(song.step === "failed" || song.step === "cut") && song.options && <Button small icon="again" onClick={() => retry(song.id)} aria-label={`Try ${song.name} again`}>Try again</Button>}
-        {!unfinished && song.step !== "asking" && <Button small kind="bare" icon="cross" onClick={() => drop(song.id)} aria-label={`Remove ${song.name} from this list`} />}
+        {(song.step === "failed" || song.step === "cut") && song.options && <Button small icon="again" onClick={() => retry(song, options)} aria-label={`Try ${song.name} again`}>Try again</Button>}
+        {!unfinished && (song.step !== "asking" || song.problem) && <Button small kind="bare" icon="cross" onClick={() => drop(song.id)} aria-label={`Remove ${song.name} from this list`} />}
       </div>
       {song.step === "uploading" && <Bar value={song.size ? (100 * song.sent) / song.size : null} label={`Upload of ${song.name}`} />}
       {unfinished && <Bar value={progress?.progress ?? 0} label={`Separation of ${song.name}`} />}
@@ -228,7 +228,7 @@ function told(song: Song, progress: Progress | undefined): string {
     if (!progress) return `${what}: waiting for a worker`;
     return progress.error ?? `${what}: ${stage(progress.state, progress.progress, progress.secondsLeft, progress.ahead)}`;
   }
-  return "file" in song.source ? bytes(song.size) : "audioUrl" in song.source ? song.source.audioUrl : "a song that is here already";
+  return song.size ? bytes(song.size) : "audioUrl" in song.source ? song.source.audioUrl : "a song that is here already";
 }
 
 function remembered(service: Service): Options {

@@ -129,8 +129,10 @@ export function Dialog({ title, onClose, children }: { title: string; onClose?: 
       setTimeout(() => document.activeElement === document.body && before?.isConnected && before.focus());
     };
   }, []);
+  // A browser lets nobody keep a dialog open against several Escapes.
+  const closed = (): void => (onClose ? onClose() : box.current?.showModal());
   return (
-    <dialog ref={box} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose?.(); }}>
+    <dialog ref={box} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose?.(); }} onClose={() => box.current && closed()}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

@@ -542,6 +542,21 @@ def test_a_key_is_made_shown_once_used_rotated_and_revoked(page: Any, visit: Vis
     assert status() == 401
 
 
+def test_the_key_one_is_signed_in_with_is_rotated_at_once(visit: Visit) -> None:
+    with visit.service.api() as api:
+        key = api.post("/operator/accounts", json={"name": "rotating"}).json()["data"]["secret"]
+    page = visit.sign_in(key).page
+    page.get_by_role("link", name="Keys").click()
+    page.get_by_role("button", name="Rotate").click()
+    page.get_by_label("The old key ends").select_option("0")
+    page.get_by_role("button", name="Rotate", exact=True).last.click()
+    secret = page.get_by_label("The key").input_value()
+    page.wait_for_timeout(1000)
+    assert page.get_by_role("dialog").get_by_role("heading").all_inner_texts() == ["Your new key"]
+    page.get_by_role("button", name="I have it").click()
+    page.locator("tr", has_text="signed in with it").locator("code", has_text=secret[:6]).wait_for()
+
+
 def test_credits_add_up(page: Any, visit: Visit, finished: str) -> None:
     visit.to("/console/credits")
     page.get_by_role("img", name=re.compile(r"credits? for [\d,]+ tasks? from")).wait_for()

@@ -1,7 +1,7 @@
 // Keys: made, shown once, put in the place of others, ended.
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { type Fault, post, refreshSession, remove, session, useData } from "../api";
+import { useEffect, useState } from "preact/hooks";
+import { type Fault, post, refreshSession, remove, session, signIn, unread, useData } from "../api";
 import { useStore } from "../store";
 import type { Key, Session } from "../types";
 import { Act, Ago, Badge, Button, Confirm, Copy, Dialog, Empty, Field, Pending, Table, Title, Wrong } from "../ui";
@@ -23,7 +23,6 @@ export function Keys(): JSX.Element {
   const show = (key: Made): void => {
     setCreating(false);
     setMade(key);
-    reload();
   };
   const shown = data?.keys.filter((key) => all || key.state === "valid" || key.state === "ending") ?? [];
   const hidden = (data?.keys.length ?? 0) - shown.length;
@@ -38,7 +37,7 @@ export function Keys(): JSX.Element {
       )}
       {(hidden > 0 || all) && <p><Button small onClick={() => setAll(!all)}>{all ? "Hide ended keys" : `Show ${hidden} ended ${hidden === 1 ? "key" : "keys"}`}</Button></p>}
       {creating && <Create onClose={() => setCreating(false)} show={show} />}
-      {made && <Once made={made} onClose={() => setMade(undefined)} />}
+      {made && <Once made={made} onClose={() => { setMade(undefined); reload(); }} />}
     </>
   );
 }
@@ -103,17 +102,28 @@ function Create({ onClose, show }: { onClose: () => void; show: (made: Made) => 
 
 function Rotate({ one, onClose, show }: { one: Key; onClose: () => void; show: (made: Made) => void }): JSX.Element {
   const [hours, setHours] = useState(24);
+  const ours = one.current && hours === 0;
+  const rotate = async (): Promise<void> => {
+    const made = await post<Made>(`/keys/${one.keyId}/rotate`, { overlapHours: hours });
+    onClose();
+    show(made);
+    if (ours) await signIn(made.secret);
+  };
   return (
     <Dialog title={`Rotate ${one.name || "this key"}`} onClose={onClose}>
       <p>A new key takes its place, with the same name and rights. The old one goes on for a while, so that you can change your programs.</p>
       <Field label="The old key ends">{(attributes) => <select {...attributes} value={hours} onChange={(event) => setHours(Number(event.currentTarget.value))}><option value={0}>at once</option><option value={1}>in an hour</option><option value={24}>in a day</option><option value={168}>in a week</option></select>}</Field>
-      {one.current && hours === 0 && <p class="soft">You are signed in with it: your session ends too.</p>}
-      <div class="actions"><Button onClick={onClose}>Close</Button><Act kind="main" act={async () => { const made = await post<Made>(`/keys/${one.keyId}/rotate`, { overlapHours: hours }); onClose(); show(made); }}>Rotate</Act></div>
+      {ours && <p class="soft">You are signed in with it: you go on with the new one.</p>}
+      <div class="actions"><Button onClick={onClose}>Close</Button><Act kind="main" act={rotate}>Rotate</Act></div>
     </Dialog>
   );
 }
 
 function Once({ made, onClose }: { made: Made; onClose: () => void }): JSX.Element {
+  useEffect(() => {
+    unread.set(true);
+    return () => unread.set(false);
+  }, []);
   return (
     <Dialog title="Your new key" onClose={onClose}>
       <p>It is shown only this once: the server keeps no copy of it. Put it where your program finds it.</p>

@@ -83,14 +83,14 @@ async function findOut(ids: string[]): Promise<void> {
 }
 
 function take(told: Progress[]): void {
-  const ended: Progress[] = [];
+  const ends: Progress[] = [];
   for (const task of told) {
     const before = tasks.get(task.taskId);
     tasks.set(task.taskId, task);
-    if (isEnded(task.state) && (!before || !isEnded(before.state))) ended.push(task);
+    if (isEnded(task.state) && (!before || !isEnded(before.state))) ends.push(task);
     announce(task);
   }
-  ticks.set({ ended });
+  ticks.set({ ended: ends });
 }
 
 /** Say aloud each quarter of the way, and the end. */

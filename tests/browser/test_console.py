@@ -203,6 +203,7 @@ def test_another_tab_signs_in_again_and_as_somebody_else(visit: Visit, songs: li
 
     again(visit.service.key)
     page.get_by_role("button", name="New key").click()
+    page.get_by_label("Name").fill("spare")
     page.get_by_role("button", name="Make the key").click()  # with the token of the session before
     page.get_by_role("button", name="I have it").click()
     page.get_by_role("link", name="Separate").click()
@@ -445,6 +446,8 @@ def test_a_page_outlives_an_error_at_the_end_and_tells_when_its_task_is_gone(
     with copied(service, finished, task_id, state="'separating'", progress="3", completed="NULL") as update:
         visit.to(f"/console/task/{task_id}")
         page.get_by_role("progressbar").wait_for()
+        update("progress = 24")
+        page.get_by_text("Separating, 24 %").wait_for()  # what was seen going on is told when it ends
         address = f"**/console/api/tasks/{task_id}"
         page.route(address, lambda route: route.fulfill(status=503, json=trouble))
         update("state = 'finished', completed = created")

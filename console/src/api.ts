@@ -172,7 +172,7 @@ export function useData<T>(path: string | null, everyMs = 0): Loaded<T> {
     load();
     const timer = everyMs ? setInterval(() => document.hidden || away.value || load(), everyMs) : 0;
     return () => {
-      newest.current++;
+      newest.current++; // nobody waits any more for what is on its way
       clearInterval(timer);
     };
   }, [load, now, everyMs]);

@@ -32,6 +32,13 @@ def test_a_table_has_options_for_each_song(tmp_path: Path) -> None:
     ]
 
 
+def test_a_spreadsheet_may_put_semicolons_between_fields(tmp_path: Path) -> None:
+    text = "path;format;stems\na, b.mp3;flac-24;drums,bass\n"
+    assert read_manifest(manifest(tmp_path, "list.csv", text)) == [
+        (tmp_path / "a, b.mp3", {"format": "flac-24", "stems": ["drums", "bass"]}),
+    ]
+
+
 def test_json_lines_have_options_as_lists_or_texts(tmp_path: Path) -> None:
     text = '{"path": "a.mp3", "stems": ["drums", "bass"], "two": true, "preview": 30}\n\n'
     text += '{"path": "b.mp3", "group": "g=drums+bass"}'

@@ -127,7 +127,11 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
         (["x.wav", "--model", "x"], 2, "There is no model 'x'"),
         (["x.wav", "--name", "{stem"], 2, "The name template '{stem' cannot be used"),
         (["x.wav"], 1, "There is no file x.wav"),
-        (["https://example.com/x.mp3"], 2, "is an address, and songs are files here. Download it first."),
+        (
+            ["https://example.com/x.mp3"],
+            2,
+            "https://example.com/x.mp3 is an address, and songs are files here. Download it first.",
+        ),
     ],
 )
 def test_an_error_is_one_clear_line(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:

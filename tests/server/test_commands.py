@@ -43,12 +43,22 @@ def test_a_key_of_data_that_was_begun_with_it_says_so(tmp_path: Path, capsys: py
         assert (f"begun just now, in {tmp_path / 'new'}" in capsys.readouterr().err) is is_told
 
 
-def test_a_key_is_bound_to_networks_a_scope_and_a_time(call) -> None:
+def test_a_key_is_bound_to_networks_a_scope_and_a_time(
+    call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bound = ("--networks", "10.0.0.0/8, 192.0.2.7", "--scope", "read", "--expires-hours", "2")
     made = call("keys", "create", "--account", "me", *bound)
     assert (made["scopes"], made["networks"]) == (["read"], "10.0.0.0/8,192.0.2.7/32")
     assert 0 < made["expires"] - now_ms() <= 2 * 3_600_000
     (listed,) = call("keys", "list")
+    assert run(["keys", "list", "--data", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "  read, from 10.0.0.0/8,192.0.2.7/32, until 20" in told
+    assert "revoked" not in told
+    assert run(["keys", "revoke", made["id"], "--data", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run(["keys", "list", "--data", str(tmp_path)]) == 0
+    assert "UTC, revoked 20" in capsys.readouterr().out
     assert {name: listed[name] for name in ("scopes", "networks", "expires")} == {
         name: made[name] for name in ("scopes", "networks", "expires")
     }

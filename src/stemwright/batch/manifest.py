@@ -59,7 +59,9 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    table = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
+    header = text.partition("\n")[0]
+    sign = ";" if ";" in header and "," not in header else ","  # as spreadsheets write it where a comma is in numbers
+    table = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True, delimiter=sign)
     try:
         if "path" not in (table.fieldnames or ()):
             raise BadManifest(path=path, line=1, reason="the header has no column `path`")

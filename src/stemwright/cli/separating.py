@@ -51,7 +51,8 @@ def separate(
         raise CycloptsError(msg="Give at least one song or folder.")
     for song in songs:
         if str(song).startswith(("http:/", "https:/")) and not song.exists():
-            raise CycloptsError(msg=f"{song} is an address, and songs are files here. Download it first.")
+            address = str(song).replace(":/", "://", 1)  # a path has lost a slash of it
+            raise CycloptsError(msg=f"{address} is an address, and songs are files here. Download it first.")
     if jobs < 1:
         raise CycloptsError(msg="--jobs is the number of songs to separate at once: 1 or more.")
     work = _work(songs, manifest, _wish(texts(hearing, writing)), out)

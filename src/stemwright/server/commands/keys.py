@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
@@ -25,6 +26,7 @@ from stemwright.server.settings import Dialect
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from stemwright.server import keys as domain
     from stemwright.server.accounts import Account
     from stemwright.server.settings import Settings
 
@@ -131,7 +133,20 @@ def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson 
         names = {owner.id: owner.name for owner in accounts.listing(tx)}
         found = domain.listing(tx, accounts.by_name(tx, account).id if account else None)
     shown = [vars(key) | {"account": names[key.account_id]} for key in found]
-    rows(shown, "{id}  {hint}…  {account}  {dialect}  {name}", as_json=as_json)
+    told = shown if as_json else [row | {"bounds": _bounds(key)} for row, key in zip(shown, found, strict=True)]
+    rows(told, "{id}  {hint}…  {account}  {dialect}  {bounds}  {name}", as_json=as_json)
+
+
+def _bounds(key: domain.Key) -> str:
+    """What a key may do, and where and until when."""
+    told = ["+".join(key.scopes)]
+    told += [f"from {key.networks}"] if key.networks else []
+    told += [f"until {_day(key.expires)}"] if key.expires else []
+    return ", ".join([*told, *([f"revoked {_day(key.revoked)}"] if key.revoked else [])])
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @keys.command

@@ -44,7 +44,6 @@ export interface TaskLine {
   cost: number;
   state: State;
   progress: number;
-  failure: string | null;
   error: string | null;
   model: string | null;
   durationSeconds: number | null;
@@ -161,7 +160,6 @@ export interface Account {
 }
 
 export interface House {
-  time: number;
   maintenanceSince: number | null;
   queue: { waiting: number; running: number; oldestSeconds: number; callbacks: number };
   workers: {

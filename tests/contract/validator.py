@@ -156,4 +156,4 @@ CONSOLE = Contract(contract.console(), "/console/api/")
 
 def contract_of(path: str) -> Contract:
     """Whose path it is: the service's, or the console's own."""
-    return CONSOLE if path == "/" or path.startswith("/console/") else CONTRACT
+    return CONSOLE if path in ("/", "/console") or path.startswith("/console/") else CONTRACT

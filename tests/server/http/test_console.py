@@ -98,6 +98,7 @@ def test_wrong_bodies(serve, operation: Operation) -> None:
     house = serve(max_body_bytes=1000)
     browser = house.caller(scopes=("api", "admin")).signed_in()
     sent = [b"{", b"[]", json.dumps({"name": 1, "overlapHours": -1, "amount": 0, "on": 3}).encode(), bytes(5000)]
+    browser.headers["Content-Type"] = "application/json"
     found = [ask(operation, browser, content=body).status_code for body in sent]
     assert found == [400, 422, 422, 413]
 

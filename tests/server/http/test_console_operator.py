@@ -93,7 +93,7 @@ def test_without_a_build_the_page_says_how_to_make_one(house: House, built: Path
 
 def test_pages_run_what_is_ours_alone(house: House, built: Path) -> None:
     (built / "index.html").write_text("<html>console</html>")
-    for path in ("/", "/console/tasks", "/console/task/abc", "/console/index.html"):
+    for path in ("/", "/console", "/console/tasks", "/console/task/abc", "/console/index.html"):
         answer = house.anonymous().get(path)
         assert answer.text == "<html>console</html>"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -38,8 +38,14 @@ def test_a_wrong_key_is_told(house: House) -> None:
 
 
 def test_a_page_of_another_site_cannot_sign_anybody_in(house: House, caller: Caller) -> None:
-    headers = {"Sec-Fetch-Site": "cross-site"}
-    assert house.anonymous().post(SESSION, json={"key": caller.http.key}, headers=headers).status_code == 403
+    def status(**headers: str) -> int:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return house.anonymous().post(SESSION, json={"key": caller.http.key}, headers=sent).status_code
+
+    assert status(Sec_Fetch_Site="cross-site") == 403
+    assert [status(Origin=elsewhere) for elsewhere in ("http://evil.example", "null", "http://[")] == [403] * 3
+    assert status(Content_Type="text/plain") == 422
+    assert status(Origin=house.url) == status(Origin="http://proxied.example", Sec_Fetch_Site="same-origin") == 200
 
 
 def test_signing_out_ends_it_on_the_server_too(caller: Caller) -> None:

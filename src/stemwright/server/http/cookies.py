@@ -52,8 +52,15 @@ def look_up(call: Call) -> sessions.Session:
 
 def same_site(call: Call) -> None:
     """Raises ForgedRequest when the browser says that a page of another site asks."""
-    if call.sent.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    site, origin = call.sent.get("sec-fetch-site"), call.sent.get("origin")
+    if site is None and origin is not None:  # without https it tells only where the page is from
+        site = "same-origin" if _host(origin) in (call.sent.get("host"), _host(call.base_url)) else "cross-site"
+    if site not in (None, "same-origin", "none"):
         raise ForgedRequest
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
 
 
 def secret_of(call: Call) -> str:

@@ -130,7 +130,6 @@ def summary(row: Mapping[str, Any] | sa.RowMapping, *, now: int) -> dict[str, An
         "cost": row["cost"],
         "state": row["state"],
         "progress": row["progress"],
-        "failure": row["failure"],
         "error": row["error"],
         "model": row["model"],
         "durationSeconds": row["duration_seconds"],

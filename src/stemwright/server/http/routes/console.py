@@ -51,6 +51,7 @@ def routes(api: Api) -> list[At]:
     root = "/console/api"
     table = [
         At("GET", "/", page, admit=None),
+        At("GET", "/console", page, admit=None),
         At("GET", "/console/{path:path}", files, admit=None),
         At("GET", f"{root}/openapi.json", contract, admit=None),
         At("GET", f"{root}/session", session, admit=None),
@@ -101,7 +102,7 @@ def _ours(body: Read) -> list[At]:
 
 
 def page(call: Call) -> Answer:
-    """`GET /`: the console, or, where it was not built, a page that says how to."""
+    """`GET /`, `GET /console`: the console, or, where it was not built, a page that says how to."""
     built = _file("index.html")
     if built is None:
         text = (_PAGES / "unbuilt.html").read_bytes()
@@ -182,6 +183,9 @@ def session(call: Call) -> Answer:
 
 def sign_in(call: Call) -> Answer:
     """`POST /console/api/session`: a key for a session."""
+    if call.sent.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        problem = "must be application/json"  # a form of anybody's page could send what looks like it
+        raise errors.InvalidRequest(field="Content-Type", problem=problem)
     asked = wire.parse(call.body).to(wire_console.SignIn)
     seconds = call.api.settings.session_hours * 3600
     who = call.api.gate.principal(asked.key.strip(), address=call.address, now=call.now)

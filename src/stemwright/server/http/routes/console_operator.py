@@ -29,9 +29,7 @@ def show(call: Call) -> Answer:
         "oldestSeconds": queue["oldest_seconds"],
         "callbacks": queue["callbacks"],
     }
-    return answers.success(
-        {"workers": workers, "queue": waiting, "models": _models(call), "maintenanceSince": since, "time": call.now}
-    )
+    return answers.success({"workers": workers, "queue": waiting, "models": _models(call), "maintenanceSince": since})
 
 
 def list_accounts(call: Call) -> Answer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -13,6 +15,7 @@ from stemwright.server.tasks import ENDED
 
 DAY_MS = 86_400_000
 PAGE = 50
+_PLAIN_IN_ADDRESSES = "/:@!$&'()*+,;="
 Cursor = tuple[int, str]  # the time and the id of the last row on the page before
 
 GROUPS = {
@@ -23,7 +26,7 @@ GROUPS = {
 }
 _SONG = sa.func.coalesce(sa.func.nullif(tracks.c.title, ""), sa.func.nullif(tracks.c.file_name, ""), tasks.c.audio_url)
 _SUMMARY = (
-    *(tasks.c[name] for name in ("id", "kind", "stem_name", "format", "cost", "state", "progress", "failure", "error")),
+    *(tasks.c[name] for name in ("id", "kind", "stem_name", "format", "cost", "state", "progress", "error")),
     *(tasks.c[name] for name in ("model", "duration_seconds", "created", "started", "completed", "expires", "gone")),
     *(tasks.c[name] for name in ("callback_url", "audio_url")),
     _SONG.label("song"),
@@ -47,9 +50,11 @@ def search(
     """The account's tasks, newest first, from behind `after`: those whose song, address or id contains `text`."""
     query = sa.select(*_SUMMARY).select_from(_JOINED).where(*_visible(account_id), *_behind(after))
     if text:
-        like = f"%{_literal(text)}%"
         found_in = (tasks.c.id, tracks.c.file_name, tracks.c.title, tasks.c.audio_url, tasks.c.stem_name)
-        query = query.where(sa.or_(*(column.ilike(like, escape="\\") for column in found_in)))
+        text = normalize("NFC", text)  # as titles are
+        # A song from elsewhere is listed as the last part of its address, without the escapes that are kept.
+        escaped = _holds(tasks.c.audio_url, quote(text, safe=_PLAIN_IN_ADDRESSES))
+        query = query.where(sa.or_(escaped, *(_holds(column, text) for column in found_in)))
     if group:
         query = query.where(tasks.c.state.in_(GROUPS[group]))
     if kind:
@@ -205,7 +210,7 @@ def everyone(
         running.scalar_subquery().label("running"),
     )
     if text:
-        query = query.where(accounts.c.name.ilike(f"%{_literal(text)}%", escape="\\"))
+        query = query.where(_holds(accounts.c.name, text))
     if after is not None:
         query = query.where(accounts.c.name > after)
     return tx.execute(query.order_by(accounts.c.name).limit(limit)).mappings().all()
@@ -223,8 +228,8 @@ def _behind(after: Cursor | None) -> tuple[sa.ColumnElement[bool], ...]:
     return tasks.c.created <= created, sa.or_(tasks.c.created < created, tasks.c.id < task_id)
 
 
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _holds(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
 
 
 def _batches(items: list[str], size: int) -> Iterable[list[str]]:

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import time
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,15 @@ def test_search_by_song_address_id_and_state(house: House, caller: Caller, brows
     assert found(browser, text="%") == [by_url]
     assert found(browser, kind="split_stem") == []
     assert browser.get(TASKS, params={"text": "blue"}).json()["data"]["tasks"][0]["song"] == "Blue Hour_100%.wav"
+    assert found(browser, text="blue hour_100%.WAV") == [by_url]
+
+
+def test_a_song_is_found_whatever_its_letters_and_however_they_are_written(caller: Caller, browser: Client) -> None:
+    name = unicodedata.normalize("NFD", "Любовь, étude.mp3")
+    ids = browser.post("/console/api/uploads", files={"file": (name, b"sound")}).json()["data"]
+    task_id = caller.created(taskId=ids["taskId"], audioId=ids["audioId"])
+    for text in ("любовь", "ÉTUDE", unicodedata.normalize("NFD", "étude")):
+        assert found(browser, text=text) == [task_id]
 
 
 def test_pages_neither_lose_nor_repeat_a_task(caller: Caller, browser: Client) -> None:

@@ -44,10 +44,11 @@ def test_a_range_behind_the_end_is_none(house: House, url: str) -> None:
     assert house.anonymous().get(url, headers={"Range": "bytes=5000-"}).status_code == 416
 
 
-def test_a_range_that_cannot_be_read_is_refused_or_ignored(house: House, url: str) -> None:
-    """We refuse it, S3 ignores it: RFC 9110 lets a server do either."""
-    answer = house.anonymous().get(url, headers={"Range": "bytes=x-y"})
-    assert answer.status_code == 400 or answer.content == CONTENT
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)  # object storage has its own ways
+@pytest.mark.parametrize("wanted", ["bytes=x-y", "bytes=5-2", "bytes=", "items=0-3", "bytes=0-9," + "9" * 5000])
+def test_a_range_that_cannot_be_read_is_ignored(house: House, url: str, wanted: str) -> None:
+    answer = house.anonymous().get(url, headers={"Range": wanted})
+    assert (answer.status_code, answer.content) == (200, CONTENT)
 
 
 @pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)

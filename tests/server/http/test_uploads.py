@@ -12,7 +12,7 @@ import pytest
 
 from stemwright.server import tracks
 from stemwright.server.clock import now_ms
-from stemwright.server.http.routes.uploads import safe_folder, safe_name
+from stemwright.server.http.routes.uploads import safe_folder, safe_name, title_of
 from tests.server.http import sources
 from tests.server.http.house import Caller, House
 
@@ -239,6 +239,29 @@ def test_an_error_never_repeats_what_was_fetched(caller: Caller) -> None:
 )
 def test_names_are_made_safe(given: str, kept: str) -> None:
     assert safe_name(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "title"),
+    [
+        ("C:\\x\\Blue hour.FLAC", "Blue hour"),
+        ("Mr. Nobody", "Mr. Nobody"),
+        ("Live at 8.30.mp3 ", "Live at 8.30"),
+        (".mp3", "upload"),
+    ],
+)
+def test_a_title_is_the_name_without_what_says_that_it_is_sound(given: str, title: str) -> None:
+    assert title_of(given) == title
+
+
+def test_a_browser_s_escapes_are_no_part_of_a_name(house: House, caller: Caller) -> None:
+    head = 'Content-Disposition: form-data; name="file"; filename="Say %22Hi%22%0D%0A 50%25.mp3"'
+    body = f"--x\r\n{head}\r\n\r\nsound\r\n--x--\r\n".encode()
+    sent = caller.http.post(FORM, content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    with house.database.read() as tx:
+        track = tracks.by_blob(tx, sent.json()["data"]["downloadUrl"].rpartition("/")[2])
+    assert track
+    assert track.title == 'Say "Hi" 50%25'
 
 
 def test_folders_are_made_safe() -> None:

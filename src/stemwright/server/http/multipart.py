@@ -18,6 +18,7 @@ from stemwright.server.http.calls import FORGOTTEN_BYTES, Call
 from stemwright.server.tracks import new_audio_id
 
 _LONGEST_FIELD = 64 * 1024
+_ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # by browsers, in the names of fields and files, and nothing else
 
 
 @dataclass
@@ -147,7 +148,7 @@ class _Form:
         self._is_file = is_file and not self._received.found
         if self._is_file:
             self._received.found = True
-            self._received.name = self._disposition.get(b"filename", b"").decode("utf-8", "replace")
+            self._received.name = self._named(b"filename")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
@@ -161,5 +162,10 @@ class _Form:
 
     def _end(self) -> None:
         if not self._is_file:
-            name = self._disposition.get(b"name", b"").decode("utf-8", "replace")
-            self._received.fields[name] = self._value.decode("utf-8", "replace")
+            self._received.fields[self._named(b"name")] = self._value.decode("utf-8", "replace")
+
+    def _named(self, what: bytes) -> str:
+        name = self._disposition.get(what, b"").decode("utf-8", "replace")
+        for escape, sign in _ESCAPED.items():
+            name = name.replace(escape, sign)
+        return name

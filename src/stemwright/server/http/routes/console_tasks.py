@@ -15,7 +15,7 @@ from stemwright.server.http import answers, wire, wire_console, zipped
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
 from stemwright.server.http.events import TaskEvents
-from stemwright.server.http.routes import separation
+from stemwright.server.http.routes import separation, uploads
 from stemwright.server.overview import Cursor
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import MEGA
@@ -145,8 +145,7 @@ def download(call: Call) -> ASGIApp:
 
 def _folder_name(song: str) -> str:
     """The song's name as every system takes it for a folder's, without a file's extension."""
-    bare = re.sub(r"\.(mp3|wav|flac|ogg|opus|m4a|aiff?|wma|mp4|webm|mk[av])$", "", song, flags=re.IGNORECASE)
-    return re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", bare).strip(" .")[:100] or "song"
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", uploads.bare(song)).strip(" .")[:100] or "song"
 
 
 def cursor(call: Call) -> Cursor | None:

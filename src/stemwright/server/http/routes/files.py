@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from starlette.responses import FileResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
 from stemwright.server import tasks, tracks
@@ -20,6 +20,8 @@ _LONGEST_CACHED_SECONDS = 86_400
 _SIGNED_SECONDS = 3600  # a download that has begun goes on beyond that
 _PART = re.compile(r"bytes=(\d{1,15})-(\d{1,15})")
 _LARGEST_PART_BYTES = 2 << 20
+_RANGE = re.compile(rb"bytes=\s*(\d{1,15}-\d{0,15}|-\d{1,15})(\s*,\s*(\d{1,15}-\d{0,15}|-\d{1,15}))*", re.IGNORECASE)
+_BOTH_ENDS = re.compile(rb"(\d+)-(\d+)")
 _EVERYWHERE = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
 
 
@@ -37,13 +39,26 @@ def download(call: Call) -> ASGIApp:
     link = call.api.blobs.link(name, seconds=_seconds_left(expires, call.now, _SIGNED_SECONDS))
     if link is None:
         with call.api.blobs.local(name, call.api.uploads) as path:
-            return FileResponse(path, headers=headers)
+            return _File(path, headers=headers)
     if part := _small_part(call):
         return _sent(call, name, call.api.blobs.size(name) if size is None else size, part, headers)
     if call.scope["method"] == "HEAD":  # a signed address is good for one method, and the size is told from here
         length = call.api.blobs.size(name) if size is None else size
         return Response(headers=headers | {"content-length": str(length), "accept-ranges": "bytes"})
     return Response(status_code=302, headers={**_EVERYWHERE, "location": link, "cache-control": "no-store"})
+
+
+class _File(FileResponse):
+    """Ignores a Range that it cannot read, as object storage does: it may be in units that others know."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
+        await super().__call__({**scope, "headers": sent}, receive, send)
+
+
+def _is_range(sent: bytes) -> bool:
+    ordered = all(int(first) <= int(last) for first, last in _BOTH_ENDS.findall(sent))
+    return _RANGE.fullmatch(sent) is not None and ordered
 
 
 def _small_part(call: Call) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ import binascii
 import mimetypes
 import re
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
@@ -24,6 +25,10 @@ _FETCH_SECONDS = 30.0
 _DAY_MS = 86_400_000
 _SPACE = re.compile(r"\s")
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_SOUND = re.compile(
+    r"\.(mp[234]|m4[abv]|aac|wav|w64|flac|og[ga]|opus|aif[fc]?|wma|ac3|caf|ape|wv|tta|au|amr|mov|webm|mk[av]|avi|ts|3gp)$",
+    re.IGNORECASE,
+)
 
 
 async def read_form(call: Call, receive: Receive) -> None:
@@ -184,7 +189,12 @@ def safe_name(name: str) -> str:
 def title_of(name: str) -> str:
     """What people know a song by: its file's name as its sender wrote it, without the extension."""
     last = "".join(sign for sign in re.split(r"[/\\]", name)[-1] if sign.isprintable())
-    return Path(last).stem.strip()[:200] or "upload"
+    return normalize("NFC", bare(last.strip())).strip()[:200] or "upload"
+
+
+def bare(name: str) -> str:
+    """A song's name without the extension that a file of sound or video has."""
+    return _SOUND.sub("", name)
 
 
 def safe_folder(folder: str) -> str:

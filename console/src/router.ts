@@ -14,9 +14,10 @@ addEventListener("click", (event) => {
 
 const isPage = (path: string): boolean => path === "/" || (path.startsWith("/console/") && !path.startsWith("/console/api/") && !path.includes("."));
 
-export function go(address: string, { replace = false } = {}): void {
+/** `state` is kept with the page's place in the history: a reload and the way back find it again. */
+export function go(address: string, { replace = false, state = null as unknown } = {}): void {
   if (address === at.value) return;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
+  history[replace ? "replaceState" : "pushState"](state, "", address);
   if (!replace) scrollTo(0, 0);
   at.set(address);
 }
@@ -25,5 +26,13 @@ export function go(address: string, { replace = false } = {}): void {
 export function useRoute(): { page: string; rest: string; query: URLSearchParams } {
   const [path = "", query = ""] = useStore(at).split("?");
   const [page = "", rest = ""] = path.replace(/^\/console/, "").split("/").filter(Boolean);
-  return { page, rest: decodeURIComponent(rest), query: new URLSearchParams(query) };
+  return { page, rest: decoded(rest), query: new URLSearchParams(query) };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // no address of ours: its page says that there is nothing
+  }
 }

@@ -372,6 +372,21 @@ def test_stems_and_a_zip_to_take_away(page: Any, visit: Visit, finished: str, tm
     with zipfile.ZipFile(all_of_them.value.path()) as archive:
         assert archive.testzip() is None
         assert len(archive.namelist()) == 12
+    with page.expect_download() as song:
+        page.get_by_role("link", name="Download the song as it came").click()
+    assert song.value.suggested_filename == "Harbour lights (live).mp3"
+
+
+def test_a_player_that_cannot_be_loaded_and_addresses_of_nothing_are_told(
+    page: Any, visit: Visit, finished: str
+) -> None:
+    page.route("**/assets/element-*.js", lambda route: route.abort())
+    visit.to(f"/console/task/{finished}")
+    page.get_by_text("The player could not be loaded.").wait_for()
+    visit.to("/console/task/%")
+    page.get_by_role("link", name="All tasks").wait_for()
+    visit.to("/console")
+    assert page.get_by_role("heading", name="Separate").is_visible()
 
 
 def test_a_callback_is_told_and_sent_again(page: Any, visit: Visit, finished: str) -> None:
@@ -479,10 +494,14 @@ def copied(service: Served, of: str, task_id: str, **changed: str) -> Iterator[C
 def test_tasks_are_searched_filtered_and_made_again(page: Any, visit: Visit, finished: str) -> None:
     visit.to("/console/tasks")
     page.get_by_role("searchbox").fill(finished[:10])
+    until(page, f"location.search === '?text={finished[:10]}'")
     until(page, "document.querySelectorAll('tbody tr').length === 1")
-    page.get_by_role("button", name="Failed").click()
+    page.get_by_role("searchbox").fill(f"{finished[:10]} no more")
+    page.get_by_role("button", name="Failed").click()  # before what was typed is looked for
+    until(page, f"location.search === '?text={finished[:10]}+no+more&group=failed'")
     page.get_by_text("No task is like that.").wait_for()
-    page.get_by_role("button", name="All", exact=True).click()
+    page.go_back()
+    until(page, f"document.querySelector('.search').value === '{finished[:10]}'")
     page.get_by_role("button", name=re.compile("again, 5 credits")).click()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel the task").click()
@@ -506,7 +525,9 @@ def test_ten_thousand_tasks_are_a_page_at_a_time(page: Any, visit: Visit, servic
         page.get_by_role("button", name="Older").click()
         until(page, f"document.querySelector('tbody a').getAttribute('href') !== '{first}'")
         assert page.locator("tbody tr").count() == 50
+    page.reload()
     page.get_by_role("button", name="Newer").click()
+    until(page, f"document.querySelector('tbody a')?.getAttribute('href') === '{first}'")
     page.get_by_role("searchbox").fill(f"{9999:032x}")
     until(page, "document.querySelectorAll('tbody tr').length === 1")
     with sqlite3.connect(service.data / "stemwright.db") as database:
@@ -570,6 +591,27 @@ def test_credits_add_up(page: Any, visit: Visit, finished: str) -> None:
         assert table.value.path().read_text("utf-8-sig").count("\n") > 1
     page.get_by_text("The same as a table").click()
     page.get_by_role("table", name="Usage by day and key").wait_for()
+
+
+def test_the_ledger_is_loaded_again_without_a_gap(visit: Visit, service: Served) -> None:
+    with service.api() as api:
+        made = api.post("/operator/accounts", json={"name": "granted", "credits": 1}).json()["data"]
+
+        def grant(times: int) -> None:
+            for _ in range(times):
+                api.post("/operator/grants", json={"accountId": made["accountId"], "amount": 1, "reason": "more"})
+
+        grant(110)
+        page = visit.sign_in(made["secret"]).page
+        visit.to("/console/credits")
+        page.get_by_role("button", name="Show older lines").click()
+        until(page, "document.querySelectorAll('td[data-label=Balance]').length === 100")
+        grant(3)
+    page.route("**/ledger?before=*", lambda route: route.abort())
+    page.get_by_role("button", name="Show older lines").click()  # the server is away, and comes back
+    until(page, "document.querySelector('td[data-label=Balance]').textContent === '114'")
+    balances = page.locator("td[data-label=Balance]").all_inner_texts()
+    assert [int(balance) for balance in balances] == [*range(114, 11, -1)]
 
 
 def test_a_callback_is_tried_and_how_to_verify_it_is_shown(page: Any, visit: Visit, finished: str) -> None:

@@ -1,6 +1,6 @@
 // Credits: what is left, what things cost, what was used by day and key, and the ledger line by line.
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { get, session, url, useData } from "../api";
 import { useStore } from "../store";
 import type { Entry, Kind, Service, Session, Usage } from "../types";
@@ -54,7 +54,7 @@ function Used(): JSX.Element {
   const { data, fault } = useData<Usage>(`/usage?${query}`);
   return (
     <section class="card" aria-labelledby="usage">
-      <div class="title"><h2 id="usage">Usage by day and key</h2><div class="actions"><Choice label="Time" value={days} options={[["7", "7 days"], ["30", "30 days"], ["90", "90 days"]]} onChange={setDays} /><a class="button small" href={url(`/usage.csv?${query}`)} download><Icon name="down" /><span>CSV<span class="hidden"> of the usage</span></span></a></div></div>
+      <div class="title"><h2 id="usage">Usage by day and key</h2><div class="actions"><Choice label="Time" value={days} options={[["7", "7 days"], ["30", "30 days"], ["90", "90 days"]]} onChange={setDays} /><a class="button small" href={url(`/usage.csv?${query}`)} download=""><Icon name="down" /><span>CSV<span class="hidden"> of the usage</span></span></a></div></div>
       {!data ? <Pending fault={fault} what="the usage" /> : data.days.length === 0 ? <Empty title="Nothing was used in this time." /> : <Chart usage={data} />}
     </section>
   );
@@ -124,21 +124,32 @@ function nice(value: number): number {
   return Math.max(2, [2, 4, 6, 10].map((factor) => factor * power).find((one) => one >= value) ?? value);
 }
 
+interface Lines {
+  entries: Entry[];
+  next: number | null;
+}
+
+/** The newest lines before those that were there; alone where some in between are missing. */
+function joined(newest: Lines, had: Lines | undefined): Lines {
+  const last = newest.entries[newest.entries.length - 1]?.sequence;
+  const at = had?.entries.findIndex((entry) => entry.sequence === last) ?? -1;
+  return had && at >= 0 ? { entries: [...newest.entries, ...had.entries.slice(at + 1)], next: had.next } : newest;
+}
+
 function Ledger(): JSX.Element {
-  const { data, fault } = useData<{ balance: number; entries: Entry[]; next: number | null }>("/ledger");
-  const [older, setOlder] = useState<{ entries: Entry[]; next: number | null }>();
-  const shown = data && [...data.entries, ...(older?.entries.filter((entry) => entry.sequence < (data.next ?? 0)) ?? [])];
-  const next = older && data?.next ? older.next : (data?.next ?? null);
-  const more = async (): Promise<void> => {
-    const found = await get<{ entries: Entry[]; next: number | null }>(`/ledger?before=${next}`);
-    setOlder((had) => ({ entries: [...(had?.entries ?? []), ...found.entries], next: found.next }));
+  const { data, fault } = useData<Lines>("/ledger");
+  const [lines, setLines] = useState<Lines>();
+  useLayoutEffect(() => data && setLines((had) => joined(data, had)), [data]);
+  const more = async (last: number): Promise<void> => {
+    const older = await get<Lines>(`/ledger?before=${last}`);
+    setLines((had) => (had?.next === last ? { entries: [...had.entries, ...older.entries], next: older.next } : had));
   };
   return (
     <section aria-labelledby="ledger">
-      <div class="title"><h2 id="ledger">Ledger</h2><div class="actions"><a class="button small" href={url("/ledger.csv")} download><Icon name="down" /><span>CSV<span class="hidden"> of the ledger</span></span></a></div></div>
-      {!shown ? <Pending fault={fault} what="the ledger" /> : shown.length === 0 ? <Empty title="Nothing was granted or spent yet." /> : (
+      <div class="title"><h2 id="ledger">Ledger</h2><div class="actions"><a class="button small" href={url("/ledger.csv")} download=""><Icon name="down" /><span>CSV<span class="hidden"> of the ledger</span></span></a></div></div>
+      {!lines ? <Pending fault={fault} what="the ledger" /> : lines.entries.length === 0 ? <Empty title="Nothing was granted or spent yet." /> : (
         <Table caption="Ledger, newest line first" head={["When", "What", "For", "Amount", "Balance"]} cards>
-          {shown.map((entry) => (
+          {lines.entries.map((entry) => (
             <tr key={entry.sequence}>
               <td data-label="When"><Ago time={entry.time} /></td>
               <th scope="row"><Badge tone={entry.kind === "charge" ? "quiet" : "good"} icon={entry.kind === "charge" ? "minus" : entry.kind === "grant" ? "plus" : "again"}>{entry.amount < 0 && entry.kind === "grant" ? "Taken back" : WORDS[entry.kind]}</Badge></th>
@@ -149,7 +160,7 @@ function Ledger(): JSX.Element {
           ))}
         </Table>
       )}
-      {next !== null && <p><Act act={more}>Show older lines</Act></p>}
+      {lines?.next != null && <p><Act act={() => more(lines.next as number)}>Show older lines</Act></p>}
     </section>
   );
 }

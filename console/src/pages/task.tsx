@@ -49,12 +49,12 @@ function Actions({ task, reload }: { task: Whole; reload: () => void }): JSX.Ele
   const ended = isEnded(task.state);
   return (
     <>
-      {task.state === "finished" && !task.gone && <a class="button main" href={url(`/tasks/${task.taskId}/zip`)} download><Icon name="down" /><span>All as a zip</span></a>}
+      {task.state === "finished" && !task.gone && <a class="button main" href={url(`/tasks/${task.taskId}/zip`)} download=""><Icon name="down" /><span>All as a zip</span></a>}
       {ended ? <Act icon="again" title={`${credits(task.cost)} again`} act={() => again(task.taskId)}>Make again</Act> : <Button icon="cross" onClick={() => setAsking("cancel")}>Cancel</Button>}
       <Button icon="trash" onClick={() => setAsking("delete")}>Delete</Button>
       {asking === "cancel" && (
         <Confirm title="Cancel this task?" yes="Cancel the task" onClose={() => setAsking(undefined)} act={() => post(`/tasks/${task.taskId}/cancel`).then(reload)}>
-          <p>What is done of it is dropped. Its {credits(task.cost)} come back.</p>
+          <p>What is done of it is dropped. Its {credits(task.cost)} will come back.</p>
         </Confirm>
       )}
       {asking === "delete" && (
@@ -112,7 +112,7 @@ function StemRow({ stem, task, loudest }: { stem: Stem; task: Whole; loudest: nu
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>
-      <td class="do"><a class="button small" href={stem.url} download={`${stem.label}.${stem.url.split(".").pop()}`}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
+      <td class="do"><a class="button small" href={stem.url} download={named(stem.label, stem.url)}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
     </tr>
   );
 }
@@ -132,7 +132,7 @@ function Facts({ task }: { task: Whole }): JSX.Element {
     ["Key", task.key ? <>{task.key.name || "key"} <code>{task.key.hint}…</code></> : null],
     ["Task", <><code class="break">{task.taskId}</code> <Copy text={task.taskId} /></>],
     ["Song", task.musicId ? <code class="break">{task.musicId} {task.audioId}</code> : null],
-    ["Original", task.songUrl ? <a href={task.songUrl} download>Download the song as it came</a> : null],
+    ["Original", task.songUrl ? <a href={task.songUrl} download={named(task.song, task.songUrl)}>Download the song as it came</a> : null],
   ];
   return (
     <section class="card" aria-labelledby="facts">
@@ -174,6 +174,12 @@ export function Attempts({ told }: { told: Callback }): JSX.Element {
       {told.tried.length < told.attempts && <li class="soft">{plural(told.attempts - told.tried.length, "earlier attempt")} not recorded</li>}
     </ol>
   );
+}
+
+/** What a file is called that is kept: its name, with the extension of its address once. */
+function named(name: string, address: string): string {
+  const extension = /\.\w+$/.exec(address)?.[0] ?? "";
+  return name.endsWith(extension) ? name : name + extension;
 }
 
 const list = (names: string[]): string => (names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);

@@ -1,6 +1,6 @@
 // Tasks: found, cancelled, made again, page by page.
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { post, useData } from "../api";
 import { nameTask, useEnds, useProgress } from "../live";
 import { go, useRoute } from "../router";
@@ -14,28 +14,29 @@ const GROUPS: [string, string][] = [["", "All"], ["running", "Running"], ["finis
 export function Tasks(): JSX.Element {
   const { query } = useRoute();
   const asked = { text: query.get("text") ?? "", group: query.get("group") ?? "", kind: query.get("kind") ?? "", after: query.get("after") ?? "" };
-  const [trail, setTrail] = useState<string[]>([]);
+  const trail = (history.state as string[] | null) ?? []; // where the newer pages began
   const search = new URLSearchParams(Object.entries(asked).filter(([, value]) => value)).toString();
   const { data, fault, reload } = useData<{ tasks: TaskLine[]; next: string | null }>(`/tasks?${search}`);
   const ids = new Set(data?.tasks.map((task) => task.taskId));
   useEnds((id) => ids.has(id), reload);
-  const to = (values: Partial<typeof asked>, replace = false): void => {
-    const wanted = new URLSearchParams(Object.entries({ ...asked, after: "", ...values }).filter(([, value]) => value)).toString();
-    go(`/console/tasks${wanted ? `?${wanted}` : ""}`, { replace });
+  const to = (values: Partial<typeof asked>, how: { replace?: boolean; state?: string[] } = {}): void => {
+    const now = Object.fromEntries(new URLSearchParams(location.search)); // not as it was when this was drawn
+    const wanted = new URLSearchParams(Object.entries({ ...now, after: "", ...values }).filter(([, value]) => value)).toString();
+    go(`/console/tasks${wanted ? `?${wanted}` : ""}`, how);
   };
   return (
     <>
       <Title beside={<a class="button main" href="/"><span>Separate songs</span></a>}>Tasks</Title>
       <div class="filters">
-        <Search text={asked.text} onChange={(text) => { setTrail([]); to({ text }, true); }} />
-        <Choice label="State" value={asked.group} options={GROUPS} onChange={(group) => { setTrail([]); to({ group }); }} />
-        <label class="inline">Kind <select value={asked.kind} onChange={(event) => { setTrail([]); to({ kind: event.currentTarget.value }); }}><option value="">any</option>{Object.entries(KINDS).map(([kind, name]) => <option key={kind} value={kind}>{name}</option>)}</select></label>
+        <Search text={asked.text} onChange={(text) => to({ text }, { replace: true })} />
+        <Choice label="State" value={asked.group} options={GROUPS} onChange={(group) => to({ group })} />
+        <label class="inline">Kind <select value={asked.kind} onChange={(event) => to({ kind: event.currentTarget.value })}><option value="">any</option>{Object.entries(KINDS).map(([kind, name]) => <option key={kind} value={kind}>{name}</option>)}</select></label>
       </div>
       {!data ? <Pending fault={fault} what="tasks" /> : data.tasks.length === 0 ? <None searched={search !== ""} /> : <List tasks={data.tasks} reload={reload} />}
       {data && (data.next || asked.after) && (
         <nav class="pages" aria-label="More tasks">
-          <Button disabled={!asked.after} onClick={() => { to({ after: trail[trail.length - 1] ?? "" }); setTrail(trail.slice(0, -1)); }}>Newer</Button>
-          <Button disabled={!data.next} onClick={() => { setTrail([...trail, asked.after]); to({ after: data.next ?? "" }); }}>Older</Button>
+          <Button disabled={!asked.after} onClick={() => to({ after: trail[trail.length - 1] ?? "" }, { state: trail.slice(0, -1) })}>Newer</Button>
+          <Button disabled={!data.next} onClick={() => to({ after: data.next ?? "" }, { state: [...trail, asked.after] })}>Older</Button>
         </nav>
       )}
     </>
@@ -44,6 +45,7 @@ export function Tasks(): JSX.Element {
 
 function Search({ text, onChange }: { text: string; onChange: (text: string) => void }): JSX.Element {
   const [typed, setTyped] = useState(text);
+  useLayoutEffect(() => setTyped(text), [text]);
   useEffect(() => {
     if (typed === text) return;
     const timer = setTimeout(() => onChange(typed), 250);
@@ -67,7 +69,7 @@ function List({ tasks, reload }: { tasks: TaskLine[]; reload: () => void }): JSX
       </Table>
       {ending && (
         <Confirm title={`Cancel ${ending.song}?`} yes="Cancel the task" onClose={() => setEnding(undefined)} act={() => post(`/tasks/${ending.taskId}/cancel`).then(reload)}>
-          <p>What is done of it is dropped. Its {credits(ending.cost)} come back.</p>
+          <p>What is done of it is dropped. Its {credits(ending.cost)} will come back.</p>
         </Confirm>
       )}
     </>

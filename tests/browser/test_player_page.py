@@ -125,6 +125,12 @@ def test_the_export_is_the_mix_that_sounds(player: Player, tmp_path: Path) -> No
     address = link.get_attribute("href")
     assert "vocals=" not in address.replace("backing_vocals=", "")
     assert "backing_vocals=0.5%2C0.25" in address
+    before = player.page.url
+    player.page.route("**/mix?*", lambda route: route.fulfill(status=429))
+    link.click()
+    assert "too much to do" in player.page.locator("stem-player [role=alert]").inner_text()
+    assert player.page.url == before
+    player.page.unroute("**/mix?*")
     with player.page.expect_download() as download:
         link.click()
     assert download.value.suggested_filename == "mix.mp3"
@@ -170,6 +176,33 @@ def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_fo
         assert all(url.startswith(house.url) for url in asked)
 
 
+def test_tempo_and_pitch_that_cannot_be_loaded_are_told_and_changed_while_they_load_are_both_there(
+    player: Player,
+) -> None:
+    player.page.route("**/*SignalsmithStretch*", lambda route: route.abort())
+    player.page.get_by_role("button", name="Tempo & pitch").click()
+    tempo = player.page.get_by_role("slider", name="Tempo")
+    tempo.fill("80")
+    assert "could not be loaded" in player.page.locator("stem-player [role=alert]").inner_text()
+    assert tempo.input_value() == "100"
+    player.page.unroute("**/*SignalsmithStretch*")
+    player.page.reload()
+    player.page.locator("stem-player .lane").first.wait_for()
+    player.do("await engine.play();")
+    found = player.do(
+        """const connect = AudioNode.prototype.connect, connected = new Set();
+        AudioNode.prototype.connect = function (...to) {
+          if (this instanceof AudioWorkletNode) connected.add(this);
+          return connect.apply(this, to);
+        };
+        await Promise.all([engine.setSpeed(0.8, 0), engine.setSpeed(engine.tempo, 2)]);
+        return [engine.tempo, engine.semitones, connected.size];"""
+    )
+    assert found == [0.8, 2, 1]
+    player.page.get_by_role("button", name="Tempo & pitch").click()
+    assert player.page.get_by_role("slider", name="Pitch").input_value() == "2"
+
+
 def test_stems_in_object_storage_play_and_nothing_is_asked_of_it_by_the_page(
     chromium: Any, player_build: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +245,10 @@ def test_a_server_that_is_away_for_a_moment_only_makes_it_wait(player: Player) -
     player.do("await engine.play();")
     player.wait("engine.trouble !== ''")
     assert "cannot be reached" in player.page.locator("stem-player [role=alert]").inner_text()
+    player.do("engine.pause();")
+    assert player.page.locator("stem-player [role=alert]").count() == 0  # nothing is tried any more
+    player.do("await engine.play();")
+    player.wait("engine.trouble !== ''")
     player.page.unroute("**/s/*.mp3")
     player.wait("engine.state === 'playing'")
     assert player.page.locator("stem-player [role=alert]").count() == 0

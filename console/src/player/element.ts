@@ -2,7 +2,7 @@
 
 import { h, render } from "preact";
 import { Engine } from "./engine";
-import { Refused, Song } from "./song";
+import { explained, Song } from "./song";
 import { sheet } from "./style";
 import { Player } from "./view";
 
@@ -71,14 +71,6 @@ export class StemPlayer extends HTMLElement {
     const button = again && h("button", { type: "button", class: "tool", onClick: again }, "Try again");
     render(h("p", { class: "player message", role: "status" }, text, button), this.root);
   }
-}
-
-function explained(fault: unknown): string {
-  if (fault instanceof Refused && fault.status === 410) return "These files have expired. Separate the song again to hear it.";
-  if (fault instanceof Refused && fault.status === 404) return "There is no such song here.";
-  if (fault instanceof Refused) return `The server answers with an error (HTTP ${fault.status}).`;
-  if (fault instanceof TypeError) return "The server cannot be reached.";
-  return fault instanceof Error ? fault.message : String(fault);
 }
 
 if (!customElements.get("stem-player")) customElements.define("stem-player", StemPlayer);

@@ -91,6 +91,7 @@ export class Engine extends EventTarget {
   private originalBus!: GainNode;
   private volume!: GainNode;
   private stretch: Stretch | null = null;
+  private opening: Promise<void> | null = null; // of the stretch
   private slots: Slot[] = [];
   private next = { at: 0, sample: 0 };
   private resting = 0; // where it stands while it does not play
@@ -126,6 +127,7 @@ export class Engine extends EventTarget {
     if (this.state === "stopped") return;
     this.resting = this.position();
     this.state = "stopped";
+    this.trouble = ""; // nothing is tried any more
     this.silence();
     this.forget();
     this.changed();
@@ -176,22 +178,45 @@ export class Engine extends EventTarget {
     this.changed();
   }
 
-  /** Another tempo (a factor) and pitch (in semitones), each without the other. Loads what it needs the first time. */
+  /**
+   * Another tempo (a factor) and pitch (in semitones), each without the other. Loads what it needs the first time; until
+   * then it sounds as it was recorded, and for good when that fails.
+   */
   async setSpeed(tempo: number, semitones: number): Promise<void> {
-    const context = this.ready();
-    if ((tempo !== 1 || semitones !== 0) && !this.stretch) {
-      const { openStretch } = await import("./stretch");
-      this.stretch ??= await openStretch(context, this.output);
-    }
     const here = this.position();
     this.tempo = tempo;
     this.semitones = semitones;
+    if (this.stretch) return this.bend(this.stretch, here);
+    this.changed();
+    if (!this.plain) await (this.opening ??= this.openStretch());
+  }
+
+  private async openStretch(): Promise<void> {
+    try {
+      const { openStretch } = await import("./stretch");
+      const stretch = await openStretch(this.ready(), this.output);
+      const here = this.position();
+      this.bend((this.stretch = stretch), here);
+    } catch (fault) {
+      this.opening = null;
+      this.tempo = 1;
+      this.semitones = 0;
+      this.changed();
+      throw fault;
+    }
+  }
+
+  /** Goes on from `here` at the tempo and pitch that were set. */
+  private bend(stretch: Stretch, here: number): void {
     this.volume.disconnect();
-    const plain = this.tempo === 1 && this.semitones === 0;
-    this.volume.connect(plain || !this.stretch ? this.output : this.stretch.input);
-    this.stretch?.set(this.semitones - 12 * Math.log2(this.tempo));
+    this.volume.connect(this.plain ? this.output : stretch.input);
+    stretch.set(this.semitones - 12 * Math.log2(this.tempo));
     if (this.state === "stopped") this.changed();
     else this.seek(here);
+  }
+
+  private get plain(): boolean {
+    return this.tempo === 1 && this.semitones === 0;
   }
 
   // ---- what people see and hear ----
@@ -216,7 +241,7 @@ export class Engine extends EventTarget {
   /** The sample of the song that sounds now. */
   position(): number {
     if (this.state === "stopped" || !this.context) return this.resting;
-    const late = this.stretch && (this.tempo !== 1 || this.semitones !== 0) ? this.stretch.latency : 0;
+    const late = this.stretch && !this.plain ? this.stretch.latency : 0;
     const now = (this.context.currentTime - late) * this.context.sampleRate;
     let found = this.slots[0]?.from ?? this.next.sample;
     for (const slot of this.slots) {
@@ -352,12 +377,12 @@ export class Engine extends EventTarget {
     const at = gap ? now + this.lead : this.next.at;
     const end = this.loop && sample < this.loop[1] ? this.loop[1] : this.song.length;
     const length = Math.min(end, (piece + 1) * PIECE) - sample;
-    const slot: Slot = { at, piece, from: sample, length, ratio: this.tempo, sources: new Map() };
+    const slot: Slot = { at, piece, from: sample, length, ratio: this.stretch ? this.tempo : 1, sources: new Map() };
     for (const lane of this.lanes) this.sound(lane, slot, at);
     if (gap || !this.slots.length) this.rise(at);
     this.slots.push(slot);
     const over = sample + length;
-    this.next = { at: at + length / this.tempo, sample: this.loop && over === this.loop[1] ? this.loop[0] : over };
+    this.next = { at: at + length / slot.ratio, sample: this.loop && over === this.loop[1] ? this.loop[0] : over };
     return true;
   }
 
@@ -466,8 +491,9 @@ export class Engine extends EventTarget {
       if (controller.signal.aborted) return;
       const times = this.failed.get(key) ?? 0;
       this.failed.set(key, times + 1);
+      if (fault instanceof Unplayable) this.pause();
       this.tell(said(fault));
-      if (fault instanceof Unplayable) return this.pause();
+      if (fault instanceof Unplayable) return;
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(times, RETRY_MS.length - 1)]));
     } finally {
       if (this.loading.get(key) === controller) this.loading.delete(key);

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Engine } from "./engine";
 import { Icon } from "./icons";
-import type { Song } from "./song";
+import { explained, Refused, type Song } from "./song";
 
 /** A button that shows and hides what belongs to it. */
 export function Opener(props: { icon: "speed" | "save"; label: string; open: boolean; marked?: boolean; onClick(): void }) {
@@ -23,9 +23,13 @@ export function Opener(props: { icon: "speed" | "save"; label: string; open: boo
   );
 }
 
-export function SpeedPanel({ engine, say }: { engine: Engine; say(text: string): void }) {
+export function SpeedPanel({ engine }: { engine: Engine }) {
+  const [trouble, setTrouble] = useState("");
   const set = (tempo: number, semitones: number) =>
-    engine.setSpeed(tempo, semitones).catch(() => say("Tempo and pitch could not be loaded."));
+    engine.setSpeed(tempo, semitones).then(
+      () => setTrouble(""),
+      () => setTrouble("Tempo and pitch could not be loaded. Reload the page to try again."),
+    );
   if (!engine.canStretch)
     return <p class="panel">Tempo and pitch need a page that was opened by https, or from this computer itself.</p>;
   const percent = Math.round(engine.tempo * 100);
@@ -37,6 +41,7 @@ export function SpeedPanel({ engine, say }: { engine: Engine; say(text: string):
         <input
           type="range"
           class="tempo"
+          aria-label="Tempo"
           min={50}
           max={150}
           step={1}
@@ -50,6 +55,7 @@ export function SpeedPanel({ engine, say }: { engine: Engine; say(text: string):
         <input
           type="range"
           class="pitch"
+          aria-label="Pitch"
           min={-12}
           max={12}
           step={1}
@@ -61,6 +67,7 @@ export function SpeedPanel({ engine, say }: { engine: Engine; say(text: string):
       <button type="button" class="tool" disabled={percent === 100 && semitones === 0} onClick={() => void set(1, 0)}>
         As recorded
       </button>
+      {trouble && <p role="alert">{trouble}</p>}
     </div>
   );
 }
@@ -78,8 +85,16 @@ export function mixUrl(song: Song, engine: Engine, format: string): string | nul
   return `${song.url}/mix?${query}`;
 }
 
+/** Downloads what is there; what a server says instead must not take visitors off the page that the player is on. */
+async function download(url: string): Promise<void> {
+  const answer = await fetch(url, { method: "HEAD", credentials: "omit" });
+  if (!answer.ok) throw new Refused(answer.status);
+  Object.assign(document.createElement("a"), { href: url, download: "" }).click();
+}
+
 export function ExportPanel({ song, engine, say }: { song: Song; engine: Engine; say(text: string): void }) {
   const [format, setFormat] = useState("mp3");
+  const [trouble, setTrouble] = useState("");
   const url = mixUrl(song, engine, format);
   return (
     <div class="panel" role="group" aria-label="Export the mix">
@@ -96,12 +111,25 @@ export function ExportPanel({ song, engine, say }: { song: Song; engine: Engine;
         </select>
       </label>
       {url ? (
-        <a class="tool go" href={url} download onClick={() => say("The mix is being made and downloaded.")}>
+        <a
+          class="tool go"
+          href={url}
+          download=""
+          onClick={(event) => {
+            event.preventDefault();
+            setTrouble("");
+            download(url).then(
+              () => say("The mix is being made and downloaded."),
+              (fault: unknown) => setTrouble(explained(fault)),
+            );
+          }}
+        >
           Download the mix
         </a>
       ) : (
         <p role="status">Nothing sounds now, so there is nothing to export.</p>
       )}
+      {trouble && <p role="alert">{trouble}</p>}
     </div>
   );
 }

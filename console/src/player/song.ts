@@ -46,6 +46,17 @@ export class Refused extends Error {
   }
 }
 
+/** Why something was not given to us, in words. */
+export function explained(fault: unknown): string {
+  const status = fault instanceof Refused ? fault.status : 0;
+  if (status === 410) return "These files have expired. Separate the song again to hear it.";
+  if (status === 404) return "There is no such song here.";
+  if (status === 429) return "The server has too much to do now. Try again in a moment.";
+  if (status) return `The server answers with an error (HTTP ${status}).`;
+  if (fault instanceof TypeError) return "The server cannot be reached.";
+  return fault instanceof Error ? fault.message : String(fault);
+}
+
 /** The bytes from `start` to before `end`; a server that sends the whole file does as well. */
 export async function bytes(url: string, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
   const answer = await fetch(url, { headers: { Range: `bytes=${start}-${end - 1}` }, signal, credentials: "omit" });

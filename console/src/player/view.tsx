@@ -225,7 +225,7 @@ export function Player({ song, engine, title }: { song: Song; engine: Engine; ti
           </div>
         </div>
       </header>
-      {panel === "speed" && <SpeedPanel engine={engine} say={say} />}
+      {panel === "speed" && <SpeedPanel engine={engine} />}
       {panel === "export" && <ExportPanel song={song} engine={engine} say={say} />}
       <Overview song={song} engine={engine} frames={frames} view={view} drawn={drawn} />
       {engine.trouble && (

@@ -93,7 +93,9 @@ def test_there_are_only_so_many_at_once(client: Client, song: Staged, monkeypatc
     monkeypatch.setattr(mixes, "_SEATS", mixes.threading.BoundedSemaphore(1))
     with mixes._SEATS:
         assert client.get(f"{song.url}/mix?vocals=1").status_code == 429
-    assert client.get(f"{song.url}/mix?vocals=1").status_code == 200
+        assert client.head(f"{song.url}/mix?vocals=1").status_code == 429
+    size = client.head(f"{song.url}/mix?vocals=1").headers["Content-Length"]
+    assert len(client.get(f"{song.url}/mix?vocals=1").content) == int(size)  # at once: its seat is free again
     assert client.get(f"{song.url}/mix?vocals=1").status_code == 200  # the seat was given back
 
 

@@ -53,6 +53,8 @@ def mix(call: Call) -> ASGIApp:
             "content-disposition": f'attachment; filename="mix.{file_format}"',
             "cache-control": "no-store",
         }
+        if call.scope["method"] == "HEAD":  # who asks before they download finds the seat free again
+            return Response(headers=headers)
         return _Sent(mixing, stack.pop_all(), headers)
     raise AssertionError
 
@@ -77,7 +79,7 @@ class _Sent:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         whole = StreamingResponse(_pieces(self._mixing), headers=self._headers)
         with self._closing:
-            await (Response(headers=self._headers) if scope["method"] == "HEAD" else whole)(scope, receive, send)
+            await whole(scope, receive, send)
 
 
 def _faders(call: Call, names: list[str]) -> dict[str, tuple[float, float]]:

@@ -643,7 +643,7 @@ def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> Non
     page.get_by_role("switch", name="Maintenance").click()
     page.get_by_role("button", name="Turn maintenance on").click()
     page.get_by_text("The service is under maintenance").wait_for()
-    page.get_by_role("switch", name="Maintenance").click()
+    page.get_by_role("switch", name="Maintenance", checked=True).click()
     page.get_by_text("The service is under maintenance").wait_for(state="detached")
 
 

@@ -196,7 +196,8 @@ export class Engine extends EventTarget {
       const { openStretch } = await import("./stretch");
       const stretch = await openStretch(this.ready(), this.output);
       const here = this.position();
-      this.bend((this.stretch = stretch), here);
+      this.stretch = stretch;
+      this.bend(stretch, here);
     } catch (fault) {
       this.opening = null;
       this.tempo = 1;

@@ -21,7 +21,7 @@ BODIES: dict[str, Any] = {
     "switchMaintenance": {"on": False},
 }
 KEYED = [each for each in CONSOLE.operations if not each.is_open]
-CHANGING = [each for each in KEYED if each.method != "get"]
+CHANGING = [each for each in KEYED if each.method != "get" and each.id != "signOut"]  # which needs no token
 WITH_BODY = [each for each in CONSOLE.operations if each.id in BODIES]
 keyed = pytest.mark.parametrize("operation", KEYED, ids=lambda each: each.id)
 

@@ -83,7 +83,8 @@ def _enqueue_separation(tx: sa.Connection, task_id: str) -> None:
 
 def enqueue_callback(tx: sa.Connection, callback_id: str, *, number: int = 1, delay_seconds: float = 0) -> None:
     """Lets a worker make delivery attempt `number`, from `delay_seconds` after `tx` commits."""
-    more: dict[str, Any] = {"queue_partition_key": _account_of(tx, of=callback_id)[0][0]}
+    line = [account_id for (account_id,) in _account_of(tx, of=callback_id)] or ["nobody"]
+    more: dict[str, Any] = {"queue_partition_key": line[0]}
     if delay_seconds:
         more["delay_seconds"] = delay_seconds
     _enqueue(tx, "callback", CALLBACKS, callback_id, number, workflow_id=f"{callback_id}.{number}", **more)

@@ -24,7 +24,6 @@ from stemwright.errors import (
     NotFetched,
     NotRunnable,
     Offline,
-    UnknownArchitecture,
     UnreadableCheckpoint,
 )
 from stemwright.zoo import catalog, foreign, installed, recipes, training_config
@@ -210,7 +209,7 @@ def _dropping_what_is_wrong(card: Published, folder: Path) -> Iterator[None]:
     """Files that nothing could be checked by are deleted where they turn out to be something else, and fetched anew."""
     try:
         yield
-    except (BadConfig, UnknownArchitecture, UnreadableCheckpoint) as error:
+    except (BadConfig, UnreadableCheckpoint) as error:
         suspects = (card.config,) if isinstance(error, BadConfig) else (card.config, card.weights)
         for each in suspects:
             if each and each.sha256 is None:

@@ -242,7 +242,7 @@ def test_an_output_may_be_called_mix_but_not_beside_the_song(tmp_path: Path) -> 
         ({"stems": ["voclas"]}, UnknownStem, "no stem 'voclas' in the model twelve"),
         ({"stems": ["drums"], "two": True}, UnknownStem, "Choose from: vocals, instrumental"),
         ({"precision": "fp8"}, stemwright.StemwrightError, "no precision 'fp8'"),
-        ({"rest": "karaoke"}, stemwright.StemwrightError, "nothing is left"),
+        ({"rest": "karaoke"}, stemwright.StemwrightError, "Nothing is left"),
         ({"model": "thirteen"}, stemwright.StemwrightError, "no model 'thirteen'"),
         ({"format": "mp4"}, UnknownFormat, "no output format 'mp4'"),
         ({"limits": stemwright.Limits(max_seconds=0.05)}, TooLong, "longer than the limit of 0.05 s"),

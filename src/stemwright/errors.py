@@ -191,6 +191,10 @@ class UnknownStem(Misuse):
     """There is no stem {stem!r} in the model {model}. Choose from: {choices}."""
 
 
+class NothingLeft(Misuse):
+    """Nothing is left for {name!r}: every stem is asked for by itself. Say which with --stems, or leave out --rest."""
+
+
 class NothingChosen(Misuse):
     """No stem, group or mix is left to write. Choose at least one."""
 

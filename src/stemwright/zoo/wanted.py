@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import TypedDict
 
-from stemwright.errors import BadMix, NothingChosen, SameNameTwice, UnknownStem
+from stemwright.errors import BadMix, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
 
 VOICES = ("vocals", "backing_vocals")
 OTHERS = "*"
@@ -43,7 +43,7 @@ class Wanted(TypedDict, total=False):
 def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool = False) -> dict[str, Gains]:
     """The outputs by name, in the order: single stems as the model has them, groups, rest, without, mixes.
 
-    Raises UnknownStem, SameNameTwice, BadMix, and NothingChosen unless there `may_be_none`.
+    Raises UnknownStem, SameNameTwice, BadMix, NothingLeft, and NothingChosen unless there `may_be_none`.
 
     >>> outputs(["vocals", "drums", "bass"], "three", {"groups": {"rhythm": ["drums", "bass"]}})
     {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
@@ -57,7 +57,7 @@ def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool
     if (rest := wanted.get("rest")) is not None:
         heard = {name for gains in [*singles.values(), *groups.values()] for name in gains}
         if not (left := {name: 1.0 for name in own if name not in heard}):
-            raise BadMix(mix=rest, reason="nothing is left for it, as all stems are asked for by themselves; name some")
+            raise NothingLeft(name=rest)
         made.append((rest, left))
     if without:
         gone = _sum(known, model, without)

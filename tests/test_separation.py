@@ -240,7 +240,7 @@ def test_an_output_may_be_called_mix_but_not_beside_the_song(tmp_path: Path) -> 
     ("wrong", "error", "words"),
     [
         ({"stems": ["voclas"]}, UnknownStem, "no stem 'voclas' in the model twelve"),
-        ({"stems": ["drums"], "two": True}, UnknownStem, "Choose from: vocals, instrumental"),
+        ({"stems": ["drums"], "two": True}, UnknownStem, "twelve in two stems. Choose from: vocals, instrumental"),
         ({"precision": "fp8"}, stemwright.StemwrightError, "no precision 'fp8'"),
         ({"rest": "karaoke"}, stemwright.StemwrightError, "Nothing is left"),
         ({"model": "thirteen"}, stemwright.StemwrightError, "no model 'thirteen'"),

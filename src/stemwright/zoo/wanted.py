@@ -49,6 +49,7 @@ def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool
     {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
     """
     offered = _offered(own, model, two=wanted.get("two", False))
+    model += " in two stems" if wanted.get("two") else ""
     groups = {name: _sum(offered, model, members) for name, members in wanted.get("groups", {}).items()}
     known = offered | groups
     without, mixes = wanted.get("without", ()), wanted.get("mixes", {})

@@ -90,7 +90,7 @@ def silent() -> Iterator[Receiver]:
 def test_a_receiver_that_hangs_holds_up_nobody_elses_callbacks(
     database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, silent: Receiver
 ) -> None:
-    """Far more of one account's than a worker delivers at once; another account's go past them."""
+    """More of one account's than a worker delivers of it at once; another account's go past them."""
     slow = [submit(callback_url=silent.url) for _ in range(20)]
     with database.transaction() as tx:
         for task in slow:

@@ -1,4 +1,4 @@
-"""The kinds of file a stem can be written as, and how its sound goes into one. No codec is loaded here."""
+"""What files of sound are called, and as what a stem can be written. No codec is loaded here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from stemwright.errors import BadSound, UnknownFormat
 
 MP3_RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's field
 MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_SOUND = "mp3 wav flac ogg oga opus m4a m4b aac aif aiff aifc wma mp2 ac3 caf ape wv tta au w64 amr"
+_FILM = "mp4 m4v mov webm mkv mka avi ts 3gp"
+EXTENSIONS = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
+"""What the names of songs end in; any file can be one all the same."""
 _AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)
 _USUAL_BITS, _USUAL_KBPS, FLOAT_BITS = 16, 320, 32
 _DIGITS = 6  # of any bits or bitrate

@@ -8,14 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemwright.audio.formats import EXTENSIONS
 from stemwright.batch.journal import written
 from stemwright.batch.wishes import Wish
 from stemwright.errors import CannotRead, FileMissing, NothingMatches, NothingToSeparate, StemwrightError
-
-# Only folders are filtered by these; a file that is named is tried, whatever it is called.
-_AUDIO = "mp3 wav flac ogg oga opus m4a m4b aac aif aiff aifc wma mp2 ac3 caf ape wv tta au w64 amr"
-_VIDEO = "mp4 m4v mov webm mkv mka avi ts 3gp"
-EXTENSIONS = frozenset(f".{name}" for names in (_AUDIO, _VIDEO) for name in names.split())
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _is_song(path: Path) -> bool:
-    """Files with the name of audio or video."""
+    """Files with the name of audio or video; one that is named itself is tried, whatever it is called."""
     if path.suffix.lower() not in EXTENSIONS:
         return False
     try:

@@ -267,7 +267,7 @@ def known_first(read: Read, admit: Admit = Call.authenticate) -> Read:
     return reading
 
 
-def bounded(max_bytes: int, *, hold: Callable[[Call, int], None] = lambda _call, _count: None) -> Read:
+def bounded(max_bytes: int, *, hold: Callable[[int], None] = lambda _count: None) -> Read:
     """A reader that keeps the whole body, which may have `max_bytes`; raises BodyTooLarge, and what `hold` raises,
     which is told of each piece before it is kept."""
 
@@ -287,7 +287,7 @@ def bounded(max_bytes: int, *, hold: Callable[[Call, int], None] = lambda _call,
                 refused = errors.BodyTooLarge(max_bytes=max_bytes)
             try:
                 if refused is None:
-                    hold(call, len(piece))
+                    hold(len(piece))
                     kept += piece
             except errors.ServiceError as fault:
                 refused = fault

@@ -6,6 +6,7 @@ import base64
 import binascii
 import mimetypes
 import re
+from collections.abc import Callable
 from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote_to_bytes
@@ -14,10 +15,12 @@ import sqlalchemy as sa
 from starlette.types import Receive
 
 from stemwright import errors
+from stemwright.audio.formats import EXTENSIONS
 from stemwright.server import accounts, arrivals, maintenance, tracks
 from stemwright.server.http import answers, wire
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Admit, Call, Read, bounded, known_first
+from stemwright.server.http.limits import Held
 from stemwright.server.http.multipart import Received, to_disk
 
 _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
@@ -25,10 +28,6 @@ _FETCH_SECONDS = 30.0
 _DAY_MS = 86_400_000
 _SPACE = re.compile(r"\s")
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_SOUND = re.compile(
-    r"\.(mp[234]|m4[abv]|aac|wav|w64|flac|og[ga]|opus|aif[fc]?|wma|ac3|caf|ape|wv|tta|au|amr|mov|webm|mk[av]|avi|ts|3gp)$",
-    re.IGNORECASE,
-)
 
 
 async def read_form(call: Call, receive: Receive) -> None:
@@ -46,18 +45,15 @@ def form_reader(admit: Admit) -> Read:
             _refuse_full(tx, call, 1)
 
     async def read(call: Call, receive: Receive) -> None:
-        account_id, arriving, kept = call.caller.account_id, call.api.arriving, 0
+        arriving, count_in = call.api.arriving, _counting(call, call.api.arriving)
 
         def hold(count: int) -> None:
             """Many forms at once may take no more of the disk than one after another."""
-            nonlocal kept
             try:
-                arriving.take(account_id, count)
+                count_in(count)
             except errors.TooManyUploads:
-                raise _full(call, kept=arriving.held(account_id)) from None
-            kept += count
+                raise _full(call, kept=arriving.held(call.caller.account_id)) from None
 
-        call.closing.callback(lambda: kept and arriving.give_back(account_id, kept))
         await to_disk(call, receive, hold=hold)
 
     return known_first(read, with_room)
@@ -66,16 +62,22 @@ def form_reader(admit: Admit) -> Read:
 async def read_base64(call: Call, receive: Receive) -> None:
     """Read the JSON body for `by_base64`, as far as there is memory for it; raises TooManyUploads."""
     call.beside["success"] = False
-    settings, held, kept = call.api.settings, call.api.held, 0
+    settings, held = call.api.settings, call.api.held
+    largest = min(settings.max_upload_bytes * 4 // 3 + settings.max_body_bytes, _BASE64_BODY_BYTES, held.largest)
+    await known_first(bounded(largest, hold=_counting(call, held)))(call, receive)
 
-    def hold(call: Call, count: int) -> None:
+
+def _counting(call: Call, held: Held) -> Callable[[int], None]:
+    """Counts what comes as its account's, once that is known, until the call is over; raises TooManyUploads."""
+    kept = 0
+
+    def count_in(count: int) -> None:
         nonlocal kept
         held.take(call.caller.account_id, count)
         kept += count
 
     call.closing.callback(lambda: kept and held.give_back(call.caller.account_id, kept))
-    largest = min(settings.max_upload_bytes * 4 // 3 + settings.max_body_bytes, _BASE64_BODY_BYTES, held.largest)
-    await known_first(bounded(largest, hold=hold))(call, receive)
+    return count_in
 
 
 async def read_url(call: Call, receive: Receive) -> None:
@@ -194,7 +196,8 @@ def title_of(name: str) -> str:
 
 def bare(name: str) -> str:
     """A song's name without the extension that a file of sound or video has."""
-    return _SOUND.sub("", name)
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot + suffix.lower() in EXTENSIONS else name
 
 
 def safe_folder(folder: str) -> str:

@@ -503,9 +503,20 @@ def test_tasks_are_searched_filtered_and_made_again(page: Any, visit: Visit, fin
     page.go_back()
     until(page, f"document.querySelector('.search').value === '{finished[:10]}'")
     page.get_by_role("button", name=re.compile("again, 5 credits")).click()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Cancel the task").click()
-    page.get_by_text("It was cancelled.").wait_for()
+    until(page, f"/^.console.task.[0-9a-f]{{32}}$/.test(location.pathname) && !location.pathname.endsWith('{finished}')")
+    page.get_by_role("heading", name="12 stems").wait_for()
+
+
+@pytest.mark.parametrize("where", ["/console/tasks", "/console/task/{}"])
+def test_a_task_is_cancelled(page: Any, visit: Visit, service: Served, where: str) -> None:
+    with service.api() as api, source(sources.drips) as place:  # its song never comes: it does not end meanwhile
+        song = {"audioUrl": f"{place.url}/Endless%20river.mp3", "type": "separate_vocal"}
+        task_id = api.post("/tasks", json=song).json()["data"]["taskId"]
+        visit.to(where.format(task_id))
+        page.get_by_role("button", name=re.compile("^Cancel( |$)")).click()
+        page.get_by_role("button", name="Cancel the task").click()
+        visit.to(f"/console/task/{task_id}")
+        page.get_by_text("It was cancelled.").wait_for()
 
 
 def test_ten_thousand_tasks_are_a_page_at_a_time(page: Any, visit: Visit, service: Served, finished: str) -> None:

@@ -503,7 +503,7 @@ def test_tasks_are_searched_filtered_and_made_again(page: Any, visit: Visit, fin
     page.go_back()
     until(page, f"document.querySelector('.search').value === '{finished[:10]}'")
     page.get_by_role("button", name=re.compile("again, 5 credits")).click()
-    until(page, f"/^.console.task.[0-9a-f]{{32}}$/.test(location.pathname) && !location.pathname.endsWith('{finished}')")
+    page.wait_for_url(lambda url: "/console/task/" in url and finished not in url)
     page.get_by_role("heading", name="12 stems").wait_for()
 
 

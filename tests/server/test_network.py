@@ -1,5 +1,6 @@
 """Outbound HTTP against real servers that misbehave, and addresses that must never be reached."""
 
+import base64
 import socket
 import ssl
 import sys
@@ -103,7 +104,7 @@ def test_networks_are_read_from_a_list() -> None:
 NO_ADDRESS = [
     *("ftp://example.com", "file:///etc/passwd", "//example.com", "example.com", "http://", "http:///x", "gopher://x"),
     *("javascript:alert(1)", "http://a b/", "http://exa\nmple.com/", "http://[::1", "data:text/plain,x", ""),
-    *("http://x:99999/", "http://0177.0.0.1/"),
+    *("http://x:99999/", "http://0177.0.0.1/", "http://a.b :80/", " http://a.b/"),
 ]
 
 
@@ -189,6 +190,24 @@ def test_the_path_and_query_travel_byte_for_byte(client: Client, tmp_path: Path)
     with source(sources.gives()) as there:
         fetch(client, there.url + wanted, tmp_path)
     assert there.asked[0][1] == wanted
+
+
+def test_a_space_in_an_address_is_sent_as_browsers_send_it(client: Client, tmp_path: Path) -> None:
+    with source(sources.gives()) as there:
+        fetched = fetch(client, f"{there.url}/r/1_Lead Vocal.mp3?for=a b", tmp_path)
+    assert there.asked[0][1] == "/r/1_Lead%20Vocal.mp3?for=a%20b"
+    assert fetched.name == "1_Lead Vocal.mp3"
+
+
+@pytest.mark.parametrize(("userinfo", "sent"), [("me:s%40cret%3A", b"me:s@cret:"), ("token", b"token:")])
+def test_the_name_and_password_in_an_address_are_for_its_host_alone(
+    client: Client, tmp_path: Path, userinfo: str, sent: bytes
+) -> None:
+    with source(sources.gives()) as there, source(sources.redirects(there.url + "/song.mp3")) as start:
+        fetch(client, start.url.replace("://", f"://{userinfo}@"), tmp_path)
+        client.post_json(there.url.replace("://", f"://{userinfo}@"), b"{}", headers={})
+    basic = "Basic " + base64.b64encode(sent).decode()
+    assert [asked[2].get("authorization") for asked in start.asked + there.asked] == [basic, None, basic]
 
 
 HOSTILE = [

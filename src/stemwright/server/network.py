@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import time
@@ -73,6 +74,7 @@ def is_public(address: str, allow: Iterable[Network] = ()) -> bool:
 
 def check_url(url: str) -> httpx2.URL:
     """The parsed URL when it is http(s) with a host; raises BadUrl. Where it points is checked only on connecting."""
+    url = url.replace(" ", "%20")  # upstream's own files have names with spaces, which its addresses do not encode
     try:
         urlsplit(url)  # what only one of the two can read is not told one way here and another there
         parsed = httpx2.URL(url)
@@ -148,6 +150,9 @@ class Client:
         guard = _Guard(self._vetted, seconds, on_wait)
         context = self._tls if parsed.scheme == "https" else None
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        if parsed.userinfo:  # meant for who answers at this very address: a redirect elsewhere has none
+            given = base64.b64encode(f"{parsed.username}:{parsed.password}".encode())
+            raw.append((b"Authorization", b"Basic " + given))
         with (
             _told(seconds),
             httpcore2.ConnectionPool(ssl_context=context, network_backend=guard) as pool,

@@ -167,6 +167,13 @@ def test_another_accounts_song_does_not_exist_either(house: House, caller: Calle
     assert answer.json()["msg"] == "Record does not exist"
 
 
+def test_white_space_around_a_text_is_none_of_it(caller: Caller) -> None:
+    ids = {name: f" {value}\n" for name, value in caller.ids.items()}
+    task_id = caller.created(**ids, type="split_stem ", callBackUrl="\thttps://example.com/a b?c=d \r\n")
+    record = caller.record(task_id)
+    assert (record["type"], record["callbackUrl"]) == ("split_stem", "https://example.com/a b?c=d")
+
+
 def test_a_callback_url_may_be_required(serve, dialect: str) -> None:
     caller = serve(require_callback=True).caller(dialect=dialect)
     answer = caller.create().json()

@@ -39,14 +39,15 @@ NO_URLS: Mapping[str, None] = {camel(f"{key}_url"): None for key in _URL_KEYS}
 
 
 class Incoming(BaseModel):
-    """A request body: types are exact, unknown fields are ignored, an empty text or null counts as not given."""
+    """A request body: types are exact, unknown fields are ignored, an empty text or null counts as not given, and the
+    white space that a line of a file or a copied cell leaves around a text is none of it."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
 
     @field_validator("*", mode="before")
     @classmethod
     def _absent(cls, value: object) -> object:
-        return None if value == "" else value
+        return (value.strip() or None) if isinstance(value, str) else value
 
 
 class Generate(Incoming):

@@ -96,10 +96,11 @@ def test_a_large_form_goes_through_in_parts(house: House, caller: Caller) -> Non
 
 
 @pytest.mark.parametrize(
-    "data", [base64.b64encode(SONG).decode(), "data:audio/mpeg;base64," + base64.b64encode(SONG).decode()]
+    "before", ["", "data:audio/mpeg;base64,", " data:audio/mpeg; codecs=mp3; base64, ", "DATA:Audio/MPEG;BASE64,"]
 )
 @pytest.mark.parametrize("field", ["base64Data", "file"])
-def test_base64_becomes_a_song(house: House, caller: Caller, data: str, field: str) -> None:
+def test_base64_becomes_a_song(house: House, caller: Caller, before: str, field: str) -> None:
+    data = before + base64.b64encode(SONG).decode()
     answer = caller.http.post(BASE64, json={field: data, "uploadPath": "x", "fileName": "a.mp3"}).json()["data"]
     assert house.anonymous().get(answer["fileUrl"]).content == SONG
 

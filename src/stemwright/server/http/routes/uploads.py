@@ -27,6 +27,7 @@ _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not
 _FETCH_SECONDS = 30.0
 _DAY_MS = 86_400_000
 _SPACE = re.compile(r"\s")
+_IN_BASE64 = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -134,9 +135,9 @@ def _arriving(call: Call) -> Path:
 
 
 def _decoded(text: str) -> bytes:
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
+        if not _IN_BASE64.search(head):
             return unquote_to_bytes(text)
     try:
         return base64.b64decode("".join(text.split()) if _SPACE.search(text) else text, validate=True)

@@ -174,6 +174,13 @@ def test_white_space_around_a_text_is_none_of_it(caller: Caller) -> None:
     assert (record["type"], record["callbackUrl"]) == ("split_stem", "https://example.com/a b?c=d")
 
 
+def test_a_callback_url_may_be_spelled_as_in_a_record(caller: Caller) -> None:
+    task_id = caller.created(callbackUrl="https://example.com/cb")
+    assert caller.record(task_id)["callbackUrl"] == "https://example.com/cb"
+    both = caller.created(callbackUrl="https://example.com/other", callBackUrl="https://example.com/cb")
+    assert caller.record(both)["callbackUrl"] == "https://example.com/cb"
+
+
 def test_a_callback_url_may_be_required(serve, dialect: str) -> None:
     caller = serve(require_callback=True).caller(dialect=dialect)
     answer = caller.create().json()

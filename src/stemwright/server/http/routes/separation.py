@@ -43,7 +43,7 @@ def reader(body: Read) -> Read:
 def generate(call: Call) -> Answer:
     """`POST /api/v1/vocal-removal/generate`: one transaction stores the task, takes its price and wakes a worker."""
     body = wire.parse(call.body)
-    asked = body.to(wire.Generate)
+    asked = _asked(body)
     _check(call, asked)
     key = idempotency.key_of(call.sent)
     account_id = call.caller.account_id
@@ -96,7 +96,7 @@ def _elsewhere(call: Call) -> wire.Generate | None:
     """What is asked for when its song is to be looked up, because no song here has that id; raises TrackElsewhere."""
     call.authenticate()
     body = wire.parse(call.body)
-    asked = body.to(wire.Generate)
+    asked = _asked(body)
     _check(call, asked)
     if asked.task_id is None or asked.audio_id is None:
         return None
@@ -113,6 +113,11 @@ def _elsewhere(call: Call) -> wire.Generate | None:
     if not passing.key_of(call):
         raise errors.TrackElsewhere
     return asked
+
+
+def _asked(body: wire.Json) -> wire.Generate:
+    """What a create asks for; a record tells `callbackUrl`, and whoever writes it here too waits for a callback."""
+    return body.to(wire.Generate, callBackUrl="callbackUrl")
 
 
 def _check(call: Call, asked: wire.Generate) -> None:

@@ -105,6 +105,20 @@ def test_base64_becomes_a_song(house: House, caller: Caller, before: str, field:
     assert house.anonymous().get(answer["fileUrl"]).content == SONG
 
 
+def test_a_song_without_a_telling_name_is_called_by_what_its_sender_says_it_is(caller: Caller) -> None:
+    with sources.source(sources.gives()) as there:
+        answers = [
+            caller.http.post(FORM, files={"file": ("blob", SONG, "audio/mpeg;codecs=mp3")}),
+            caller.http.post(BASE64, json={"base64Data": "data:Audio/MPEG;base64,QUJD"}),
+            caller.http.post(URL, json={"fileUrl": f"{there.url}/download?id=7"}),
+            caller.http.post(FORM, files={"file": ("notes.txt", SONG, "text/plain")}),
+        ]
+    told = [answer.json()["data"] for answer in answers]
+    assert [each["fileName"] for each in told] == ["blob.mp3", "upload.mp3", "download.mp3", "notes.txt"]
+    assert all(each["downloadUrl"].endswith(each["fileName"]) for each in told)
+    assert [each["mimeType"] for each in told] == [*["audio/mpeg"] * 3, "text/plain"]
+
+
 @pytest.mark.parametrize("field", ["fileUrl", "url"])
 def test_an_address_becomes_a_song(house: House, caller: Caller, field: str) -> None:
     with sources.source(sources.gives()) as there:

@@ -27,6 +27,7 @@ class Received:
 
     path: Path
     name: str = ""
+    kind: str = ""  # its Content-Type
     size: int = 0
     fields: dict[str, str] = field(default_factory=dict)
     found: bool = False
@@ -89,6 +90,7 @@ class _Form:
         self._fed = 0
         self._header = (bytearray(), bytearray())
         self._disposition: dict[bytes, bytes] = {}
+        self._kind = b""
         self._value = bytearray()
         self._is_file = False
         self._complete = False
@@ -133,6 +135,7 @@ class _Form:
 
     def _begin(self) -> None:
         self._disposition = {}
+        self._kind = b""
         self._value = bytearray()
         self._is_file = False
 
@@ -140,6 +143,8 @@ class _Form:
         name, value = (bytes(part) for part in self._header)
         if name.lower() == b"content-disposition":
             self._disposition = parse_options_header(value)[1]
+        elif name.lower() == b"content-type":
+            self._kind = parse_options_header(value)[0]
         self._header[0].clear()
         self._header[1].clear()
 
@@ -149,6 +154,7 @@ class _Form:
         if self._is_file:
             self._received.found = True
             self._received.name = self._named(b"filename")
+            self._received.kind = self._kind.decode("latin-1")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:

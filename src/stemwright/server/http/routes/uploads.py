@@ -29,6 +29,14 @@ _DAY_MS = 86_400_000
 _SPACE = re.compile(r"\s")
 _IN_BASE64 = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_DATA_URL = re.compile(r"data:([\w/.+-]+)", re.IGNORECASE)
+# Of files whose names tell nothing: browsers call what they recorded "blob", and base64 has no name at all.
+_SUFFIXES = {
+    **{"audio/mpeg": ".mp3", "audio/mp3": ".mp3", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav"},
+    **{"audio/flac": ".flac", "audio/x-flac": ".flac", "audio/ogg": ".ogg", "audio/opus": ".opus", "audio/aac": ".aac"},
+    **{"audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/aiff": ".aiff", "audio/x-aiff": ".aiff"},
+    **{"audio/webm": ".webm", "video/webm": ".webm", "video/mp4": ".mp4", "video/quicktime": ".mov"},
+}
 
 
 async def read_form(call: Call, receive: Receive) -> None:
@@ -92,7 +100,7 @@ def by_form(call: Call) -> Answer:
     received: Received = call.received
     fields = received.fields
     name = fields.get("fileName") or received.name
-    return _register(call, received.path, name=name, folder=fields.get("uploadPath"))
+    return _register(call, received.path, name=name, folder=fields.get("uploadPath"), kind=received.kind)
 
 
 def by_base64(call: Call) -> Answer:
@@ -104,7 +112,8 @@ def by_base64(call: Call) -> Answer:
         raise errors.BodyTooLarge(max_bytes=limit)
     path = _arriving(call)
     path.write_bytes(content)
-    return _register(call, path, name=asked.file_name, folder=asked.upload_path)
+    told = _DATA_URL.match(asked.data)
+    return _register(call, path, name=asked.file_name, folder=asked.upload_path, kind=told[1] if told else "")
 
 
 def by_url(call: Call) -> Answer:
@@ -113,7 +122,8 @@ def by_url(call: Call) -> Answer:
     path = _arriving(call)
     limit = call.api.settings.max_upload_bytes
     fetched = call.api.network.get_to_file(asked.url, path, max_bytes=limit, seconds=_FETCH_SECONDS)
-    return _register(call, path, name=asked.file_name or fetched.name, folder=asked.upload_path)
+    name = asked.file_name or fetched.name
+    return _register(call, path, name=name, folder=asked.upload_path, kind=fetched.content_type)
 
 
 def _refuse_full(tx: sa.Connection, call: Call, size: int) -> None:
@@ -146,11 +156,13 @@ def _decoded(text: str) -> bytes:
         raise errors.InvalidRequest(field="base64Data", problem=problem) from None
 
 
-def _register(call: Call, path: Path, *, name: str | None, folder: str | None) -> Answer:
+def _register(call: Call, path: Path, *, name: str | None, folder: str | None, kind: str) -> Answer:
     size = path.stat().st_size
     if size == 0:
         raise errors.InvalidRequest(field="file", problem="is empty")
     file_name = safe_name(name or "upload")
+    if bare(file_name) == file_name:  # else players and clients could not tell that there is sound at its address
+        file_name += _SUFFIXES.get(kind.lower(), "")
     blob = f"{tracks.new_audio_id()}_{file_name}"
 
     def announce(tx: sa.Connection) -> None:

@@ -72,6 +72,24 @@ def test_stems_go_after_their_days(
         assert len(tasks.stems_of(tx, task.id)) == 1
 
 
+def test_a_stem_stays_as_long_as_a_task_waits_for_it(
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
+) -> None:
+    store(blobs, stem().blob)
+    over = FACTS["expires"]
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        task = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
+        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
+        tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=task.attempt, now=NOW)
+        further = tracks.Track("a" * 36, "b" * 32, asked.account_id, stem().blob, 5, NOW)
+        waiting = tasks.submit(tx, tasks.Submission(**vars(asked) | {"track": further}), now=over - 1)
+    assert purge(database, blobs, settings, over) == {}
+    with database.transaction() as tx:
+        tasks.cancel(tx, waiting.id, now=over)
+    assert purge(database, blobs, settings, over) == {"tasks": 1}
+
+
 def test_working_folders_of_ended_tasks_go(
     database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
 ) -> None:

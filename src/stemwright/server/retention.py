@@ -36,9 +36,13 @@ def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> 
 
 
 def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[str]:
-    """Finished tasks whose files have been kept for their time and are still there."""
-    query = sa.select(tasks.c.id).where(tasks.c.expires <= now, tasks.c.gone.is_(None)).limit(limit)
-    return list(tx.execute(query).scalars())
+    """Finished tasks whose files have been kept for their time and are still there, though no unfinished task needs a
+    stem of theirs: one that is separated further."""
+    unfinished = tasks.alias()
+    sources = sa.select(stems.c.task_id).join(unfinished, unfinished.c.source == stems.c.blob)
+    needed = sources.where(unfinished.c.completed.is_(None))
+    over = (tasks.c.expires <= now, tasks.c.gone.is_(None), tasks.c.id.not_in(needed))
+    return list(tx.execute(sa.select(tasks.c.id).where(*over).limit(limit)).scalars())
 
 
 def delete_task(database: Database, blobs: Blobs, task_id: str, *, now: int) -> None:

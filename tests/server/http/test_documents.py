@@ -2,6 +2,7 @@
 
 import re
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -135,6 +136,18 @@ def test_llms_txt(house: House) -> None:
 def test_head_has_no_body(house: House) -> None:
     answer = house.anonymous().head("/s/nothing.mp3")
     assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize("path", [f"/{GENERATE}", f"{GENERATE}/", GENERATE.replace("/", "//")])
+def test_slashes_too_many_lead_to_the_same_route(house: House, caller: Caller, path: str) -> None:
+    answer = httpx2.post(house.url + path, json=caller.ids, headers=caller.http.headers)
+    assert (answer.status_code, answer.json()["code"]) == (200, 200)
+    assert caller.balance() == 99
+
+
+def test_slashes_too_many_lead_to_nothing_else(house: House) -> None:
+    for path in ("//metrics", "//readyz", "//console", "/livez/"):
+        assert httpx2.get(house.url + path).status_code == 404
 
 
 @pytest.mark.parametrize(("path", "method", "let_in"), [("/s/x.mp3", "GET", True), (GENERATE, "POST", False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -19,6 +20,7 @@ from stemwright.server.http.routes import console, contract, credit, files, heal
 from stemwright.server.http.shield import Shield
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+_SLASHES = re.compile("/{2,}")
 _EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
 
 
@@ -31,6 +33,19 @@ class _FilesEverywhere(CORSMiddleware):
         await (super().__call__ if open_to_all else self.app)(scope, receive, send)
 
 
+class _OneSlash:
+    """Slashes too many lead to the same route of the API: many a client's base URL ends in one. The path that passes
+    through stays as it came (ASGI middleware)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        path = _SLASHES.sub("/", scope.get("path", "")).rstrip("/")
+        await self._app({**scope, "path": path} if path.startswith("/api/") else scope, receive, send)
+
+
 def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
     """The application; `lifespan` runs around the time it serves."""
     everywhere = Middleware(
@@ -40,7 +55,8 @@ def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
         allow_headers=["*"],
         expose_headers=_EXPOSED,
     )
-    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=[Middleware(Shield), everywhere])
+    middleware = [Middleware(Shield), Middleware(_OneSlash), everywhere]
+    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=middleware)
     app.router.default = _NoRoute(api)
     app.router.redirect_slashes = False
     return app

@@ -30,12 +30,23 @@ _SPACE = re.compile(r"\s")
 _IN_BASE64 = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _DATA_URL = re.compile(r"data:([\w/.+-]+)", re.IGNORECASE)
-# Of files whose names tell nothing: browsers call what they recorded "blob", and base64 has no name at all.
+# By content type, for files whose names tell nothing: browsers call what they record "blob", base64 has no name at all.
 _SUFFIXES = {
-    **{"audio/mpeg": ".mp3", "audio/mp3": ".mp3", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav"},
-    **{"audio/flac": ".flac", "audio/x-flac": ".flac", "audio/ogg": ".ogg", "audio/opus": ".opus", "audio/aac": ".aac"},
-    **{"audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/aiff": ".aiff", "audio/x-aiff": ".aiff"},
-    **{"audio/webm": ".webm", "video/webm": ".webm", "video/mp4": ".mp4", "video/quicktime": ".mov"},
+    kind: suffix
+    for suffix, kinds in {
+        ".mp3": "audio/mpeg audio/mp3",
+        ".wav": "audio/wav audio/x-wav audio/wave",
+        ".flac": "audio/flac audio/x-flac",
+        ".ogg": "audio/ogg",
+        ".opus": "audio/opus",
+        ".m4a": "audio/mp4 audio/x-m4a",
+        ".aac": "audio/aac",
+        ".aiff": "audio/aiff audio/x-aiff",
+        ".webm": "audio/webm video/webm",
+        ".mp4": "video/mp4",
+        ".mov": "video/quicktime",
+    }.items()
+    for kind in kinds.split()
 }
 
 

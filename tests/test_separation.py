@@ -256,7 +256,12 @@ def test_a_wrong_wish_is_refused_before_any_work(tmp_path: Path, wrong: dict, er
 
 @pytest.mark.parametrize(
     ("array", "rate"),
-    [(np.zeros((2, 9), np.float32), None), (np.zeros((2, 9), np.int16), RATE), (np.zeros((99, 2)), RATE)],
+    [
+        (np.zeros((2, 9), np.float32), None),
+        (np.zeros((2, 9), np.int16), RATE),
+        (np.zeros((99, 2)), RATE),
+        (np.zeros((0, 2)), RATE),
+    ],
 )
 def test_an_array_that_is_no_song_is_refused(array: np.ndarray, rate: int | None) -> None:
     with pytest.raises(BadSamples, match="is not a song"):
@@ -321,6 +326,10 @@ def test_a_preview_is_the_loudest_part_and_lies_exactly_where_it_was(rate: int, 
     first = int(np.argmin(gaps)) / 10
     assert min(gaps) < 1e-4
     assert first == 0 if seconds == 60 else 2 <= first <= 2.5
+
+
+def test_the_shortest_preview_is_one_sample() -> None:
+    assert stemwright.separate(tune(0.1), rate=RATE, two=True, preview=1e-9).stems["vocals"].shape == (2, 1)
 
 
 @pytest.mark.parametrize("preview", [0, -3, float("nan"), float("inf")])

@@ -206,6 +206,7 @@ def _opened(
 def _as_audio(samples: Samples, rate: int | None) -> Audio:
     """A bare array as the decoder takes it."""
     sound = np.atleast_2d(samples)
-    if rate is None or sound.ndim != 2 or not np.issubdtype(sound.dtype, np.floating) or len(sound) > 32:
+    if rate is None or sound.ndim != 2 or not np.issubdtype(sound.dtype, np.floating) or not 0 < len(sound) <= 32:
         raise BadSamples(shape=samples.shape, dtype=samples.dtype, rate=rate)
-    return Audio(sound.astype(np.float32), rate)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+        return Audio(sound.astype(np.float32), rate)

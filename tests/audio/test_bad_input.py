@@ -140,6 +140,13 @@ def test_what_is_no_binary_file(file: object) -> None:
         read(file)  # pyright: ignore[reportArgumentType]
 
 
+def test_a_closed_file_is_told(tmp_path: Path) -> None:
+    with write(tmp_path / "song.wav", noise(9)).open("rb") as file:
+        pass
+    with pytest.raises(errors.CannotRead, match="it is closed"):
+        read(file)
+
+
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_paths_that_cannot_be(path: str) -> None:
     with pytest.raises(errors.CannotRead):

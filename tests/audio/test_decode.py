@@ -62,7 +62,16 @@ def test_a_flat_array_is_mono_and_integers_are_scaled() -> None:
     assert np.array_equal(found, [[-1.0, 0.0, 0.5]] * 2)
 
 
-@pytest.mark.parametrize("array", [np.zeros((RATE, 2)), np.zeros((2, 2, 2)), np.zeros((2, 9), complex)])
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_a_rate_is_a_whole_number_whatever_its_type(kind: type) -> None:
+    with decode.open_song(Audio(noise(RATE), kind(RATE)), rate=kind(RATE)) as song:
+        list(song.blocks())
+        assert [type(rate) for rate in (song.rate, song.source_rate)] == [int, int]
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((RATE, 2)), np.zeros((2, 2, 2)), np.zeros((2, 9), complex), np.zeros((0, 9))]
+)
 def test_arrays_of_another_shape_or_type_are_refused(array: np.ndarray) -> None:
     with pytest.raises(errors.BadSamples):
         read(Audio(array, RATE))

@@ -23,3 +23,22 @@ def test_a_wrong_option_is_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(UnknownStem):
         stemwright.separate_all([tmp_path], tmp_path / "out", stems=["voclas"])
     assert not (tmp_path / "out").exists()
+
+
+def test_one_song_may_be_given_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path / "a.wav", music(8820)).parent)
+    batch = stemwright.separate_all("a.wav", "out", two=True)
+    assert (list(batch.separated), batch.failures) == ([Path("a.wav")], {})
+
+
+def test_names_are_read_once_for_all_songs(tmp_path: Path) -> None:
+    songs = [write(tmp_path / "in" / name, music(8820)) for name in ("a.wav", "b.wav")]
+    names = (name for name in ["drums", "bass"])
+    batch = stemwright.separate_all(songs, tmp_path / "out", stems=names, also="zip")  # pyright: ignore[reportArgumentType]
+    assert [list(files.paths) for files in batch.separated.values()] == [["drums", "bass"]] * 2
+    assert all(files.extras["zip"].is_file() for files in batch.separated.values())
+
+
+def test_an_option_that_there_is_not_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="no option 'stem'"):
+        stemwright.separate_all([tmp_path], tmp_path / "out", stem=["drums"])  # pyright: ignore[reportCallIssue]

@@ -56,6 +56,16 @@ def test_a_mix_can_be_made_of_groups() -> None:
     assert outputs(OWN, "six", wanted)["m"] == pytest.approx({"guitar": 0.1, "synth": 0.1, "drums": 1})
 
 
+def test_one_name_is_a_name_and_names_may_come_once() -> None:
+    assert list(made(stems="drums", without="vocals", groups={"low": "bass"})) == ["drums", "low", "no_vocals"]
+    assert list(made(without=iter(["vocals", "bass"]), stems=iter(["drums"]))) == ["drums", "no_vocals_bass"]
+
+
+def test_what_nobody_can_want_is_not_passed_over() -> None:
+    with pytest.raises(TypeError, match="no option 'stem'; there are stems, without"):
+        made(stem=["drums"])
+
+
 @pytest.mark.parametrize(
     ("wanted", "error", "words"),
     [

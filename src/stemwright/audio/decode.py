@@ -168,8 +168,8 @@ def open_song(
     (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio, NoAudioStream, EmptyAudio, TooLong (when the header
     tells), TooLarge, BadSamples, BadRate. Whatever it opened is closed by `Song.close`.
     """
-    if rate is not None and rate not in SANE_RATES:
-        raise errors.BadRate(rate=rate)
+    if rate is not None:
+        rate = sane_rate(rate)
     if isinstance(source, Audio):
         return _from_array(source, rate=rate, limits=limits, quality=quality)
     with ExitStack() as cleanup:
@@ -179,6 +179,13 @@ def open_song(
         song = _from_container(container, rate=rate, limits=limits, quality=quality)
         song._cleanup = cleanup.pop_all()
         return song
+
+
+def sane_rate(rate: int) -> int:
+    """The rate as a whole number, which 44100.0 and numpy's numbers are too; raises BadRate."""
+    if rate not in SANE_RATES:
+        raise errors.BadRate(rate=rate)
+    return int(rate)
 
 
 @contextmanager
@@ -199,13 +206,13 @@ def _is_pipe(path: str | os.PathLike[str]) -> bool:
 
 
 def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
-    samples = _as_floats(audio)
+    samples, from_rate = _as_floats(audio), int(audio.rate)
     layout = channel_names(samples.shape[0])
     pieces = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
-    chunks = (Chunk(piece, audio.rate, layout) for piece in pieces)
+    chunks = (Chunk(piece, from_rate, layout) for piece in pieces)
     song = Song(chunks, path="the array", rate=rate, limits=limits, quality=quality)
-    song.length_hint = resampled_length(samples.shape[1], audio.rate, song.rate)
-    song.seconds_hint = samples.shape[1] / audio.rate
+    song.length_hint = resampled_length(samples.shape[1], from_rate, song.rate)
+    song.seconds_hint = samples.shape[1] / from_rate
     _refuse_long(song, song.seconds_hint)
     return song
 
@@ -213,7 +220,7 @@ def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str)
 def _as_floats(audio: Audio) -> Samples:
     """[channels, n] or [n] as float32 [channels, n]; integers are scaled by their type's range."""
     array: NDArray[Any] = np.atleast_2d(np.asarray(audio.samples))
-    is_sound = array.ndim == 2 and array.shape[0] <= MOST_CHANNELS and array.dtype.kind in "fiu"
+    is_sound = array.ndim == 2 and 0 < array.shape[0] <= MOST_CHANNELS and array.dtype.kind in "fiu"
     if not is_sound or audio.rate not in SANE_RATES:
         raise errors.BadSamples(shape=array.shape, dtype=array.dtype, rate=audio.rate)
     with np.errstate(over="ignore"):
@@ -250,6 +257,8 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
         path, file = name if isinstance(name, str) else "the file object", source
     if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
         raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
+    if getattr(file, "closed", False):
+        raise errors.CannotRead(path=path, reason="it is closed")
     if not (hasattr(file, "seekable") and file.seekable()):
         pipe, file = file, cast(BinaryIO, cleanup.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115
         _spool(pipe, file, path, limits)

@@ -34,4 +34,4 @@ def loudest(song: Song, seconds: float) -> tuple[int, int]:
     steps = max(1, round(seconds / STEP_SECONDS))
     sums = np.cumsum(np.concatenate([[0.0], energy]))
     heard = sums[steps:] - sums[:-steps] if len(energy) > steps else np.zeros(1)
-    return int(np.argmax(heard)) * step, round(seconds * song.source_rate)
+    return int(np.argmax(heard)) * step, max(1, round(seconds * song.source_rate))

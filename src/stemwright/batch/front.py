@@ -42,7 +42,7 @@ class Batch:
 
 
 def separate_all(
-    songs: Iterable[str | os.PathLike[str]],
+    songs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     at_once: int = 1,
@@ -55,6 +55,8 @@ def separate_all(
     wrong with the options before anything is done.
     """
     told, meaning = Batch(), checked(wish)
+    if isinstance(songs, str | os.PathLike):  # one of them: its letters would be songs, and its / the whole disk
+        songs = [songs]
     work = meant([(Path(song), meaning) for song in songs], Path(out))
     running.separate_all(work, Path(out), told, at_once=at_once, again=again)
     return told

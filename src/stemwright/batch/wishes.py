@@ -11,7 +11,7 @@ from stemwright.errors import BadOption, StemwrightError
 from stemwright.extras.making import extras
 from stemwright.outputs import Silent
 from stemwright.zoo import catalog, loading
-from stemwright.zoo.wanted import Gains, Wanted, outputs
+from stemwright.zoo.wanted import Gains, Wanted, listed, outputs, refuse_strangers
 
 
 class Wish(Wanted, Written, total=False):
@@ -28,10 +28,13 @@ class Wish(Wanted, Written, total=False):
 
 
 def checked(wish: Wish) -> Wish:
-    """The same wish; raises what is wrong with it, without opening a model."""
+    """The same wish, which can be read again and again; raises what is wrong with it, without opening a model."""
+    refuse_strangers(wish, Wish.__annotations__)
+    wish = cast(Wish, {**wish, **listed(_wanted(wish))})
+    if "also" in wish:
+        wish["also"] = extras(wish["also"], preview=wish.get("preview"))
     made(wish)
     sound(wish)
-    extras(wish.get("also", ()), preview=wish.get("preview"))
     if "names" in wish:
         Template(wish["names"])
     return wish
@@ -41,8 +44,11 @@ def made(wish: Wish) -> dict[str, Gains]:
     """The outputs that the wish means, by its model's own stems."""
     model = wish.get("model", catalog.BUNDLED)
     own, _ = loading.offered(model)
-    wanted = {name: value for name, value in wish.items() if name in Wanted.__annotations__}
-    return outputs(own, model, cast(Wanted, wanted), may_be_none=bool(wish.get("also")))
+    return outputs(own, model, _wanted(wish), may_be_none=bool(wish.get("also")))
+
+
+def _wanted(wish: Wish) -> Wanted:
+    return cast(Wanted, {name: value for name, value in wish.items() if name in Wanted.__annotations__})
 
 
 def sound(wish: Wish) -> Sound:

@@ -16,6 +16,7 @@ from stemwright.extras.material import Material
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
 from stemwright.zoo.choice import QUARTER, Choice
+from stemwright.zoo.wanted import each
 
 KINDS = ("stem.mp4", "dawproject", "rpp", "karaoke", "report", "zip")
 """In the order in which they are made: the zip has all the others."""
@@ -31,9 +32,9 @@ _MEASURED = {"dawproject", "rpp", "report"}
 _PROJECTS, _OF_THE_SONG = {"dawproject", "rpp"}, {"stem.mp4", "karaoke"}
 
 
-def extras(kinds: Iterable[str], *, preview: float | None = None) -> tuple[str, ...]:
+def extras(kinds: str | Iterable[str], *, preview: float | None = None) -> tuple[str, ...]:
     """The kinds in the order of their making; raises UnknownExtra, and PartOfFilm for a karaoke video of a preview."""
-    asked = [kind.strip().lower().lstrip(".") for kind in kinds]
+    asked = [kind.strip().lower().lstrip(".") for kind in each(kinds)]
     for kind in asked:
         if kind not in KINDS:
             raise UnknownExtra(extra=kind, choices=", ".join(KINDS))

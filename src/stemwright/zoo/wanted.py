@@ -40,14 +40,40 @@ class Wanted(TypedDict, total=False):
     mixes: Mapping[str, Mapping[str, float]]
 
 
+def each(names: str | Iterable[str]) -> list[str]:
+    """The names, or the one: its letters are none."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def listed(wanted: Wanted) -> Wanted:
+    """The same with lists of names, also where there was only one, or what can be gone through only once."""
+    told = wanted.copy()
+    if (stems := wanted.get("stems")) is not None:
+        told["stems"] = each(stems)
+    if "without" in wanted:
+        told["without"] = each(wanted["without"])
+    if "groups" in wanted:
+        told["groups"] = {name: each(members) for name, members in wanted["groups"].items()}
+    return told
+
+
+def refuse_strangers(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises TypeError, as Python does, for an option that there is not: misspelled, it would mean nothing."""
+    if strange := sorted(set(given) - set(known)):
+        raise TypeError(f"there is no option {strange[0]!r}; there are {', '.join(known)}")
+
+
 def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool = False) -> dict[str, Gains]:
     """The outputs by name, in the order: single stems as the model has them, groups, rest, without, mixes.
 
-    Raises UnknownStem, SameNameTwice, BadMix, NothingLeft, and NothingChosen unless there `may_be_none`.
+    Raises UnknownStem, SameNameTwice, BadMix, NothingLeft, and NothingChosen unless there `may_be_none`; TypeError for
+    what is no field of `Wanted`.
 
     >>> outputs(["vocals", "drums", "bass"], "three", {"groups": {"rhythm": ["drums", "bass"]}})
     {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
     """
+    refuse_strangers(wanted, Wanted.__annotations__)
+    wanted = listed(wanted)
     offered = _offered(own, model, two=wanted.get("two", False))
     model += " in two stems" if wanted.get("two") else ""
     groups = {name: _sum(offered, model, members) for name, members in wanted.get("groups", {}).items()}

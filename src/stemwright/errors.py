@@ -92,7 +92,7 @@ class BadSamples(AudioError):
     scale at 1.0, and their `rate`."""
 
 
-class BadRate(AudioError):
+class BadRate(AudioError, Misuse):
     """There is no sound at {rate} samples per second. Give a rate from 1000 to 768000, such as 44100."""
 
 
@@ -100,7 +100,7 @@ class UnknownFormat(AudioError, Misuse):
     """There is no output format {format!r}. Choose one of: {choices}."""
 
 
-class BadPreview(AudioError):
+class BadPreview(AudioError, Misuse):
     """There is no preview of {seconds} s. Give a number of seconds above 0, such as 30."""
 
 
@@ -189,6 +189,10 @@ class NoVoices(StemwrightError):
 
 class UnknownStem(Misuse):
     """There is no stem {stem!r} in the model {model}. Choose from: {choices}."""
+
+
+class MisspeltStem(UnknownStem):
+    """There is no stem {stem!r} in the model {model}. Is it {near}? Choose from: {choices}."""
 
 
 class NothingLeft(Misuse):

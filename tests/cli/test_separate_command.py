@@ -121,8 +121,10 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
         (
             ["x.wav", "--stems", "vocals,voclas"],
             2,
-            "There is no stem 'voclas' in the model twelve. Choose from: vocals,",
+            "There is no stem 'voclas' in the model twelve. Is it vocals? Choose from: vocals,",
         ),
+        (["x.wav", "--rate", "1"], 2, "There is no sound at 1 samples per second."),
+        (["x.wav", "--preview", "0"], 2, "There is no preview of 0.0 s."),
         (["x.wav", "--format", "exe"], 2, "There is no output format 'exe'. Choose one of: mp3"),
         (["x.wav", "--model", "x"], 2, "There is no model 'x'"),
         (["x.wav", "--name", "{stem"], 2, "The name template '{stem' cannot be used"),

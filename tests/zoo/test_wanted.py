@@ -61,6 +61,21 @@ def test_one_name_is_a_name_and_names_may_come_once() -> None:
     assert list(made(without=iter(["vocals", "bass"]), stems=iter(["drums"]))) == ["drums", "no_vocals_bass"]
 
 
+@pytest.mark.parametrize(
+    ("stem", "near"),
+    [
+        ("voclas", "vocals"),
+        ("Drums", "drums"),
+        ("Backing Vocals", "backing_vocals"),
+        ("gitar", "guitar"),
+        ("base", "bass"),
+    ],
+)
+def test_a_misspelt_stem_is_told_the_nearest(stem: str, near: str) -> None:
+    with pytest.raises(UnknownStem, match=f"no stem '{stem}' in the model six. Is it {near}. Choose from: vocals"):
+        made(without=[stem], groups={"low": ["bass"]})
+
+
 def test_what_nobody_can_want_is_not_passed_over() -> None:
     with pytest.raises(TypeError, match="no option 'stem'; there are stems, without"):
         made(stem=["drums"])

@@ -12,13 +12,18 @@ STEP_SECONDS = 0.1
 
 def open_excerpt(source: Source, seconds: float, *, rate: int | None = None, limits: Limits = NO_LIMITS) -> Song:
     """The song's loudest `seconds`, as `open_song` opens it; the source is read twice. Raises BadPreview too."""
-    if not 0 < seconds < float("inf"):
-        raise BadPreview(seconds=seconds)
+    refuse_endless(seconds)
     with open_song(source, limits=limits) as whole:
         first, samples = loudest(whole, seconds)
     song = open_song(source, rate=rate, limits=limits)
     song.leave_only(first, samples)
     return song
+
+
+def refuse_endless(seconds: float) -> None:
+    """Raises BadPreview for what no preview can last."""
+    if not 0 < seconds < float("inf"):  # false for NaN too
+        raise BadPreview(seconds=seconds)
 
 
 def loudest(song: Song, seconds: float) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
+from stemwright.audio.decode import sane_rate
+from stemwright.audio.excerpt import refuse_endless
 from stemwright.audio.formats import FLOAT_BITS, Sound, Written
 from stemwright.audio.naming import Template
 from stemwright.errors import BadOption, StemwrightError
@@ -35,6 +37,10 @@ def checked(wish: Wish) -> Wish:
         wish["also"] = extras(wish["also"], preview=wish.get("preview"))
     made(wish)
     sound(wish)
+    if (rate := wish.get("rate")) is not None:
+        wish["rate"] = sane_rate(rate)
+    if (seconds := wish.get("preview")) is not None:
+        refuse_endless(seconds)
     if "names" in wish:
         Template(wish["names"])
     return wish

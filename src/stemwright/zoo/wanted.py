@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from math import inf
 from typing import TypedDict
 
-from stemwright.errors import BadMix, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
+from stemwright.errors import BadMix, MisspeltStem, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
 
 VOICES = ("vocals", "backing_vocals")
 OTHERS = "*"
@@ -134,8 +135,16 @@ def _sum(known: dict[str, Gains], model: str, members: Iterable[str]) -> Gains:
     """All that is in at least one of the members."""
     for member in members:
         if member not in known:
-            raise UnknownStem(stem=member, model=model, choices=", ".join(known))
+            raise _unknown(member, model, list(known))
     return {name: 1.0 for member in members for name in known[member]}
+
+
+def _unknown(stem: str, model: str, known: Sequence[str]) -> UnknownStem:
+    """The error for a stem that there is not, with the name that was probably meant."""
+    plain = {name.casefold(): name for name in known}
+    near = get_close_matches(str(stem).casefold().replace(" ", "_").replace("-", "_"), plain, 1)
+    told = {"stem": stem, "model": model, "choices": ", ".join(known)}
+    return MisspeltStem(near=plain[near[0]], **told) if near else UnknownStem(**told)
 
 
 def _mix(known: dict[str, Gains], model: str, title: str, gains_db: Mapping[str, float]) -> Gains:

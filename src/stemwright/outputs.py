@@ -44,6 +44,8 @@ class Names:
     claims: Claims = field(default_factory=Claims)
     title: str = ""
     """For songs that have none in their tags."""
+    folder: str = ""
+    """Where the song was, below the folder that was given."""
 
     @classmethod
     def of(cls, names: str | Names, source: object) -> Names:
@@ -58,7 +60,7 @@ class Names:
 
     def paths(self, folder: Path, stems: Iterable[str], tags: Tags, **known: Any) -> dict[str, Path]:
         """The path of each stem in `folder`, no two of them the same; `known` are model, rate and ext."""
-        about = values(tags, song=self.song or "song", **known)
+        about = values(tags, song=self.song or "song", folder=self.folder, **known)
         stems = list(stems)
         wanted = [
             folder / self.template.path(about | {"stem": name, "index": number})
@@ -68,7 +70,7 @@ class Names:
 
     def beside(self, folder: Path, endings: Mapping[str, str], tags: Tags, **known: Any) -> dict[str, Path]:
         """Paths for files of the whole song: its name with each ending, in the folder where its stems are."""
-        about = values(tags, song=self.song or "song", **known)
+        about = values(tags, song=self.song or "song", folder=self.folder, **known)
         place = (folder / self.template.path(about | {"stem": "mix", "index": 1})).parent
         name = safe(self.song or tags.title or "song", room=_ENDING_BYTES)
         wanted = [place / f"{name}{ending}" for ending in endings.values()]

@@ -54,6 +54,21 @@ def test_reserved_names_and_characters_are_made_safe(title: str, expected: str) 
     assert name("{stem}.{ext}", stem=title) == expected
 
 
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("CD 1/live", "CD 1/live/file/vocals.mp3"),
+        ("", "file/vocals.mp3"),
+        ("../..//etc/", "_/_/etc/file/vocals.mp3"),
+        ("CON/a:b", "_CON/a_b/file/vocals.mp3"),
+    ],
+)
+def test_a_folder_is_as_many_as_it_has_and_never_leads_out(folder: str, expected: str) -> None:
+    about = values(NO_TAGS, song="file", folder=folder, model="twelve", rate=1, ext="mp3") | {"stem": "vocals"}
+    assert Template("{folder}/{song}/{stem}").path(about).as_posix() == expected
+    assert len(Template("{folder} {song}/{stem}").path(about).parts) == 2
+
+
 def test_a_title_of_300_characters_is_cut_and_the_stem_is_kept() -> None:
     for letter in ("x", "é", "🎵", "e\u0301"):
         made = name("{title} - {stem}.{ext}", title=letter * 300)

@@ -121,6 +121,17 @@ def test_another_song_of_the_same_name_never_takes_a_folder(tmp_path: Path) -> N
     assert separated([second, first], tmp_path / "out") == [("skipped", "one.wav"), ("skipped", "one.wav")]
 
 
+def test_the_folders_of_an_album_are_kept_where_the_template_says_so(tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    for place, hz in (("CD 1", 220), ("CD 2/live", 330), (".", 440)):
+        tone(album / place / "01.wav", hz)
+    wish, out = Wish(stems=["drums"], format="wav", names="{folder}/{song}/{stem}.{ext}"), tmp_path / "out"
+    assert [kind for kind, _ in separated([album], out, wish=wish)] == ["finished"] * 3
+    expected = [NAME, "01/drums.wav", "CD 1/01/drums.wav", "CD 2/live/01/drums.wav"]
+    assert files_in(out) == expected
+    assert [kind for kind, _ in separated([album], out, wish=wish)] == ["skipped"] * 3
+
+
 def test_names_that_collide_across_songs_get_numbers_before_anything_is_written(tmp_path: Path) -> None:
     wish = Wish(two=True, format="wav", names="{artist} ({stem})")
     songs = [tone(tmp_path / f"{name}.wav", hz) for name, hz in (("a", 220), ("b", 330))]
@@ -283,6 +294,7 @@ def test_patterns_and_folders_and_a_song_named_twice(tmp_path: Path) -> None:
     found = jobs([(path, WISH) for path in paths], tmp_path / "out")
     assert [job.song.name for job in found] == ["a.wav", "b.wav", "c.wav", "*.flac"]
     assert "No file matches" in str(found[-1].refusal)
+    assert [job.folder for job in found] == ["", "deep", "deep/deeper", ""]
 
 
 def test_the_estimate_is_honest_about_what_is_skipped_and_what_failed() -> None:

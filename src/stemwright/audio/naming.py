@@ -9,6 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from stemwright.audio.tags import Tags
@@ -16,12 +17,13 @@ from stemwright.errors import BadTemplate
 
 STEM_ONLY = "{stem}.{ext}"
 FIELDS = (
-    "title artist album album_artist composer genre date year track disc bpm key song stem index model rate ext".split()  # noqa: SIM905
+    "title artist album album_artist composer genre date year track disc bpm key song folder stem index model rate ext".split()  # noqa: SIM905
 )
 _NUMBERS = ("index", "rate", "track", "disc")
 _TELLS_STEMS_APART = {"stem", "index"}
 _LONG_ENDINGS = (".stem.mp4",)
 _KEPT_WHOLE = ("ext", "index", "rate")
+_FOLDER = "{folder}"
 
 # Windows refuses these characters; / and NUL are nobody's; what turns the reading direction can fake an extension.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
@@ -41,13 +43,19 @@ class Template:
                 names.add(name)
         if not names & _TELLS_STEMS_APART:
             raise self._wrong("without {stem} all stems of a song would have one name")
+        self.fields = frozenset(names)
         self._components = [*Path(text if "ext" in names else f"{text}.{{ext}}").parts]
         if text.endswith(("/", "\\")) or Path(text).is_absolute() or ".." in self._components:
             raise self._wrong("it has to be the name of a file below the folder for the results")
 
     def path(self, values: Mapping[str, str | int]) -> Path:
-        """The relative path for these values, each component at most 244 bytes long; long values are cut."""
-        return Path(*(_component(component, values) for component in self._components))
+        """The relative path for these values, each component at most 244 bytes long; long values are cut.
+
+        A component that is {folder} alone becomes as many as the folder has: none, where it has none.
+        """
+        folders = [safe(part) for part in str(values["folder"]).split("/") if part]
+        made = [folders if each == _FOLDER else [_component(each, values)] for each in self._components]
+        return Path(*chain.from_iterable(made))
 
     def _parsed(self) -> list[tuple[str, str | None, str | None, str | None]]:
         try:
@@ -75,7 +83,7 @@ def safe(name: str, *, room: int = 0) -> str:
     return _cut(f"_{clean}" if _RESERVED.match(clean) else clean, LONGEST_BYTES - room)
 
 
-def values(tags: Tags, *, song: str, model: str, rate: int, ext: str) -> dict[str, str | int]:
+def values(tags: Tags, *, song: str, folder: str = "", model: str, rate: int, ext: str) -> dict[str, str | int]:
     """What a song's names are made of; `stem` and `index` come with each stem."""
     known: dict[str, str | int] = {name: tags.texts.get(name, "") for name in FIELDS}
     known |= {name: known[name] or f"Unknown {name}" for name in ("artist", "album")}
@@ -83,7 +91,7 @@ def values(tags: Tags, *, song: str, model: str, rate: int, ext: str) -> dict[st
         number = re.match(r"\d+", str(known[name]))
         known[name] = int(number[0]) if number else 0
     known |= {"year": str(known["date"])[:4], "title": tags.title or song}
-    return known | {"song": song, "model": model, "rate": rate, "ext": ext}
+    return known | {"song": song, "folder": folder, "model": model, "rate": rate, "ext": ext}
 
 
 @dataclass

@@ -67,9 +67,13 @@ class Journal:
             if _is_below(file):
                 sweep(self._folder / file)
 
-    def name_for(self, song: Path, digest: str, taken: set[str]) -> str:
-        """What the song is called, and added to those taken: "name", or "name (2)" where another song has that."""
+    def name_for(self, song: Path, digest: str, taken: set[str], *, folder: str = "") -> str:
+        """What the song is called, and added to those taken: "name", or "name (2)" where another song has that.
+
+        Songs are told apart by their folders where those are kept: "folder/name".
+        """
         plain, number = safe(song.stem) if song.stem.strip(" .") else "song", 1
+        plain = f"{folder}/{plain}" if folder else plain
         free = plain
         while free.casefold() in taken or not self._may_have(free, song, digest):
             number += 1

@@ -18,6 +18,7 @@ from stemwright.audio.naming import Template
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import Entry, Journal, digest_of, key_of
 from stemwright.batch.songs import Job
+from stemwright.batch.wishes import Wish
 from stemwright.engine.progress import Progress
 from stemwright.errors import Cancelled, StemwrightError, Unforeseen
 from stemwright.outcome import SeparatedFiles
@@ -116,9 +117,10 @@ class _Batch:
         if job.refusal is not None:
             return Task(number, job, refusal=job.refusal)
         try:
+            folder = job.folder if "folder" in _template(job.wish).fields else ""
             digest = digest_of(job.song)
             with self._lock:
-                name = self._journal.name_for(job.song, digest, names)
+                name = self._journal.name_for(job.song, digest, names, folder=folder)
                 key = key_of(digest, name, job.wish)
                 done = None if self._again else self._journal.done(key)
             return Task(number, job, name, digest, key, done)
@@ -162,11 +164,12 @@ class _Batch:
 
     def _separated(self, task: Task) -> SeparatedFiles:
         wish: dict[str, Any] = dict(task.job.wish)
-        usual = PREVIEWS if wish.get("preview") else IN_FOLDERS
-        template = Template(wish.pop("names", None) or usual)
-        names = Names(template, task.name, task.name, self._journal.claims, title=task.job.song.stem)
+        wish.pop("names", None)
+        song, folder = task.job.song, task.job.folder
+        template, called = _template(task.job.wish), task.name.rpartition("/")[2]
+        names = Names(template, called, task.name, self._journal.claims, title=song.stem, folder=folder)
         files = separate_to(
-            task.job.song,
+            song,
             self._out,
             names=names,
             cancelled=self._stop.is_set,
@@ -174,7 +177,7 @@ class _Batch:
             **wish,
         )
         entry = self._journal.entry(
-            task.key, task.name, task.job.song, task.digest, [*files.paths.values(), *files.extras.values()]
+            task.key, task.name, song, task.digest, [*files.paths.values(), *files.extras.values()]
         )
         with self._lock:
             self._journal.add(entry)
@@ -185,6 +188,11 @@ class _Batch:
             now = time.monotonic()
             self._estimate.at(task.number, done.fraction, now)
             self._told.progress(task.job.song, done, self._estimate.whole(now))
+
+
+def _template(wish: Wish) -> Template:
+    """How the song's files are called; raises BadTemplate."""
+    return Template(wish.get("names") or (PREVIEWS if wish.get("preview") else IN_FOLDERS))
 
 
 def _seconds(job: Job) -> float | None:

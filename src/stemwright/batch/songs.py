@@ -16,11 +16,12 @@ from stemwright.errors import CannotRead, FileMissing, NothingMatches, NothingTo
 
 @dataclass(frozen=True)
 class Job:
-    """One song and what is wanted of it, or the reason why there is none."""
+    """One song and what is wanted of it, or the reason why there is none; `folder` is where it was found."""
 
     song: Path
     wish: Wish
     refusal: StemwrightError | None = None
+    folder: str = ""
 
 
 def jobs(paths: Iterable[tuple[Path, Wish]], out: Path) -> list[Job]:
@@ -33,7 +34,7 @@ def jobs(paths: Iterable[tuple[Path, Wish]], out: Path) -> list[Job]:
             mark = (str(song.absolute()), repr(sorted(wish.items())))
             if mark not in seen:
                 seen.add(mark)
-                found.append(Job(song, wish, refusal))
+                found.append(Job(song, wish, refusal, _below(song, path)))
     return found
 
 
@@ -77,6 +78,13 @@ def _refusal(path: Path) -> StemwrightError | None:
     return CannotRead(path=path, reason="it is a pipe or a device, and is read twice: save it to a file first")
 
 
+def _below(song: Path, given: Path) -> str:
+    """The song's folder below the folder or the pattern that it was found by; none for a song that was named."""
+    if song == given:
+        return ""
+    return "/".join(song.parent.relative_to(given if given.is_dir() else _place(given)).parts)
+
+
 def _inside(folder: Path, results: _Results) -> list[tuple[Path, StemwrightError | None]]:
     """The songs in a folder and those below it, and folders that may not be looked into."""
     closed: list[OSError] = []
@@ -92,11 +100,15 @@ def _inside(folder: Path, results: _Results) -> list[tuple[Path, StemwrightError
 def _matching(pattern: Path, results: _Results) -> Iterator[Path]:
     """Files that the pattern names, and songs in folders that it does: for shells that do not expand it."""
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207  any pattern
-    place = next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
-    songs = [path for path in matches if _is_song(path) and not results.have(path, place)]
+    songs = [path for path in matches if _is_song(path) and not results.have(path, _place(pattern))]
     if not songs:
         raise NothingMatches(path=pattern)
     yield from songs
+
+
+def _place(pattern: Path) -> Path:
+    """The folder that all matches of a pattern are below."""
+    return next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
 
 
 def _is_hidden(path: Path) -> bool:

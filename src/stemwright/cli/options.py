@@ -72,7 +72,8 @@ class Writing:
     dither
         Shape the rounding to 16 bits into noise instead of distortion.
     name
-        A template for the files below OUT, as in `--name "{artist} - {title} ({stem}).{ext}"`.
+        A template for the files below OUT, as in `--name "{artist} - {title} ({stem}).{ext}"`, or in
+        `--name "{folder}/{song}/{stem}.{ext}"`, which keeps the folders of an album.
     silent
         What to do with stems in which there is nothing to hear.
     also

@@ -297,6 +297,13 @@ def test_patterns_and_folders_and_a_song_named_twice(tmp_path: Path) -> None:
     assert [job.folder for job in found] == ["", "deep", "deep/deeper", ""]
 
 
+def test_a_link_that_goes_round_has_no_songs_of_its_own(tmp_path: Path) -> None:
+    song = tone(tmp_path / "album" / "a.wav")
+    (tmp_path / "album" / "Again").symlink_to(tmp_path / "album")
+    found = jobs([(tmp_path / "album" / "**" / "*.wav", WISH), (tmp_path / "album", WISH)], tmp_path / "out")
+    assert [job.song for job in found] == [song]
+
+
 def test_the_estimate_is_honest_about_what_is_skipped_and_what_failed() -> None:
     estimate = Estimate(4)
     estimate.known(0, 100.0, free=True)

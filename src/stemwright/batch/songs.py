@@ -98,8 +98,13 @@ def _inside(folder: Path, results: _Results) -> list[tuple[Path, StemwrightError
 
 
 def _matching(pattern: Path, results: _Results) -> Iterator[Path]:
-    """Files that the pattern names, and songs in folders that it does: for shells that do not expand it."""
-    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207  any pattern
+    """Files that the pattern names, and songs in folders that it does: for shells that do not expand it.
+
+    A link to a folder further up has every song below it, as often as the system follows it: the shortest way counts.
+    """
+    ways = [Path(match) for match in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207  any pattern
+    ways.sort(key=lambda way: len(way.parts), reverse=True)
+    matches = sorted({(_real(way.parent), way.name): way for way in ways}.values())
     songs = [path for path in matches if _is_song(path) and not results.have(path, _place(pattern))]
     if not songs:
         raise NothingMatches(path=pattern)

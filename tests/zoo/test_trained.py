@@ -52,7 +52,9 @@ def test_weights_that_are_not_those_of_the_card_are_refused(card: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "instead", "told"),
     [
-        (', "fx"]', ', "fx", "more"]', "does not run with these sizes"),
+        (', "fx"]', ', "fx", "more"]', "masks for 12 stems, and the card has 13"),
+        (', "fx"]', "]", "masks for 12 stems, and the card has 11"),
+        ("n_fft = 4096", "n_fft = 8192", "does not run with these sizes"),
     ],
 )
 def test_a_graph_that_does_not_go_with_its_card_is_refused(card: Path, written: str, instead: str, told: str) -> None:
@@ -62,6 +64,13 @@ def test_a_graph_that_does_not_go_with_its_card_is_refused(card: Path, written: 
     with pytest.raises(BadCard, match=told):
         foreign.add(card)
     assert installed.names() == []
+
+
+def test_a_card_that_lost_a_stem_since_is_refused(card: Path) -> None:
+    kept = foreign.add(card).model.folder / "card.toml"
+    kept.write_text(kept.read_text().replace(', "fx"]', "]"))
+    with pytest.raises(BadCard, match="masks for 12 stems, and the card has 11"):
+        loading.load("mine")
 
 
 def test_it_does_not_hide_the_bundled_model(card: Path) -> None:

@@ -47,8 +47,8 @@ class MaskLayout:
         return Columns(self.mask_bins, self.stft.bins)
 
 
-def open_graph(path: Path, *, threads: int | None = None) -> Graph:
-    """The ONNX graph in a file, on the CPU, by onnxruntime."""
+def open_graph(path: Path, *, threads: int | None = None, stems: int | None = None) -> Graph:
+    """The ONNX graph in a file, on the CPU, by onnxruntime; raises ValueError unless it has masks for so many stems."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -58,6 +58,9 @@ def open_graph(path: Path, *, threads: int | None = None) -> Graph:
     # A waiting thread that spins takes the core which an inverse STFT or an encoder could use.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    masks = session.get_outputs()[0].shape[1:2]
+    if stems is not None and masks != [stems]:  # one too many would be left out of every sum, without a word
+        raise ValueError(f"it has masks for {masks[0] if masks else 'no'} stems, and the card has {stems}")
 
     return lambda spectrum: answer(session, {"spectrum": spectrum})
 

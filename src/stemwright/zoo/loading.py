@@ -29,7 +29,16 @@ def _kept(name: str, precision: str, _identity: tuple[str, ...]) -> Separator:
     if card is None:
         return networks.load(name, precision)
     verify(card.weights_path, card.sha256)
-    return SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+    return _opened(card)
+
+
+def _opened(card: catalog.Card) -> SpectralMaskSeparator:
+    """A net of our own; raises BadCard where its graph has another number of stems."""
+    try:
+        graph = open_graph(card.weights_path, stems=len(card.stems))
+    except ValueError as error:
+        raise BadCard(path=card.weights_path, reason=error) from error
+    return SpectralMaskSeparator(graph, layout(card))
 
 
 def forget() -> None:
@@ -68,8 +77,10 @@ def _doubtful(origins: recipes.Origins) -> bool:
 def try_out(card: catalog.Card) -> None:
     """Runs a net of our own once, on silence; raises BadCard where its graph does not go with the sizes on the card."""
     try:
-        separator = SpectralMaskSeparator(open_graph(card.weights_path), layout(card))
+        separator = _opened(card)
         separator(np.zeros((1, 2, separator.segment), np.float32))
+    except BadCard:
+        raise
     except Exception as error:  # onnxruntime's errors have no other common class
         reason = f"its graph does not run with these sizes ({' '.join(str(error).split())[:200]})"
         raise BadCard(path=card.weights_path, reason=reason) from error

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -17,6 +18,10 @@ def test_all_is_sorted_and_every_name_is_there() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'seperate'"):
         stemwright.seperate  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_type_checkers_read_its_types() -> None:
+    assert files("stemwright").joinpath("py.typed").is_file()  # PEP 561: without it they take everything for Any
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

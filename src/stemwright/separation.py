@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Unpack
+from typing import Any, BinaryIO, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright.audio.decode import NO_LIMITS, Limits, Song, open_song, rereadable
 from stemwright.audio.excerpt import open_excerpt
@@ -33,7 +34,8 @@ from stemwright.zoo.wanted import Wanted
 
 __all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "separate", "separate_to"]
 
-Source = str | os.PathLike[str] | BinaryIO | Audio | Samples
+Floats = NDArray[np.floating[Any]]
+Source = str | os.PathLike[str] | BinaryIO | Audio | Floats
 Listen = Callable[[str, Samples], None]
 
 MIX = "mix"
@@ -203,7 +205,7 @@ def _opened(
     return open_excerpt(source, preview, rate=rate, limits=limits)
 
 
-def _as_audio(samples: Samples, rate: int | None) -> Audio:
+def _as_audio(samples: Floats, rate: int | None) -> Audio:
     """A bare array as the decoder takes it."""
     sound = np.atleast_2d(samples)
     if rate is None or sound.ndim != 2 or not np.issubdtype(sound.dtype, np.floating) or not 0 < len(sound) <= 32:

@@ -19,9 +19,9 @@ import pytest
 COMMAND = [sys.executable, "-m", "stemwright"]
 
 
-def wav(path: Path, seconds: float = 0.3, rate: int = 44100) -> Path:
+def wav(path: Path, seconds: float = 0.3, rate: int = 44100, level: int = 8000) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    tone = np.sin(2 * np.pi * 220 * np.arange(max(1, round(seconds * rate))) / rate) * 8000
+    tone = np.sin(2 * np.pi * 220 * np.arange(max(1, round(seconds * rate))) / rate) * level
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -113,6 +113,14 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+def test_a_song_of_nothing_has_no_folder(tmp_path: Path) -> None:
+    silence = wav(tmp_path / "a.wav", level=0)
+    asked = ("separate", silence, "--out", tmp_path / "out", "--two", "--silent", "skip")
+    events = [json.loads(line) for line in stemwright(*asked, "--json").stdout.splitlines()]
+    assert [event["folder"] for event in events if event["event"] == "finished"] == [None]
+    assert "done already, all stems are silent (--again" in stemwright(*asked).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -124,6 +132,7 @@ def test_json_is_one_event_a_line(tmp_path: Path) -> None:
             "There is no stem 'voclas' in the model twelve. Is it vocals? Choose from: vocals,",
         ),
         (["x.wav", "--rate", "1"], 2, "There is no sound at 1 samples per second."),
+        (["x.wav", "--stems", "none", "--also", "rpp,zip"], 2, "No stem, group or mix is left to write."),
         (["x.wav", "--preview", "0"], 2, "There is no preview of 0.0 s."),
         (["x.wav", "--format", "exe"], 2, "There is no output format 'exe'. Choose one of: mp3"),
         (["x.wav", "--model", "x"], 2, "There is no model 'x'"),

@@ -16,9 +16,21 @@ from stemwright.audio.tags import Tags
 from stemwright.errors import BadTemplate
 
 STEM_ONLY = "{stem}.{ext}"
-FIELDS = (
-    "title artist album album_artist composer genre date year track disc bpm key song folder stem index model rate ext".split()  # noqa: SIM905
+_OF_TAGS = (
+    "title",
+    "artist",
+    "album",
+    "album_artist",
+    "composer",
+    "genre",
+    "date",
+    "year",
+    "track",
+    "disc",
+    "bpm",
+    "key",
 )
+FIELDS = (*_OF_TAGS, "song", "folder", "stem", "index", "model", "rate", "ext")
 _NUMBERS = ("index", "rate", "track", "disc")
 _TELLS_STEMS_APART = {"stem", "index"}
 _LONG_ENDINGS = (".stem.mp4",)

@@ -10,7 +10,7 @@ from stemwright.audio.excerpt import refuse_endless
 from stemwright.audio.formats import FLOAT_BITS, Sound, Written
 from stemwright.audio.naming import Template
 from stemwright.errors import BadOption, StemwrightError
-from stemwright.extras.making import extras
+from stemwright.extras.making import extras, need_no_stems
 from stemwright.outputs import Silent
 from stemwright.zoo import catalog, loading
 from stemwright.zoo.wanted import Gains, Wanted, listed, outputs, refuse_strangers
@@ -50,7 +50,7 @@ def made(wish: Wish) -> dict[str, Gains]:
     """The outputs that the wish means, by its model's own stems."""
     model = wish.get("model", catalog.BUNDLED)
     own, _ = loading.offered(model)
-    return outputs(own, model, _wanted(wish), may_be_none=bool(wish.get("also")))
+    return outputs(own, model, _wanted(wish), may_be_none=need_no_stems(wish.get("also", ())))
 
 
 def _wanted(wish: Wish) -> Wanted:

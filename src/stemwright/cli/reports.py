@@ -116,7 +116,8 @@ class Tables(_Ends):
 
     def skipped(self, song: Path, files: list[Path]) -> None:
         self.skips += 1
-        line = f"{song}: done already, {_files(len(files))} in {_common(files)} (--again does it anew)"
+        where = f"{_files(len(files))} in {_common(files)}" if files else "all stems are silent"
+        line = f"{song}: done already, {where} (--again does it anew)"
         self._out.print(plain(line), markup=False, soft_wrap=True)
 
     def failed(self, song: Path, error: StemwrightError) -> None:
@@ -155,7 +156,7 @@ def _files(count: int) -> str:
 
 
 def _common(paths: list[Path]) -> str:
-    return os.path.commonpath([path.parent for path in paths]) if paths else "no folder"
+    return os.path.commonpath([path.parent for path in paths])
 
 
 def _table(files: SeparatedFiles) -> Table:
@@ -196,9 +197,9 @@ class Lines(_Ends):
         facts["extras"] = {kind: str(path) for kind, path in files.extras.items()}
         facts["mix"] = str(files.mix) if files.mix else None
         stems = {name: {**fact, "path": str(paths[name]) if name in paths else None} for name, fact in stems.items()}
-        _say(
-            "finished", song=str(song), folder=_common([*paths.values(), *files.extras.values()]), stems=stems, **facts
-        )
+        written = [*paths.values(), *files.extras.values()]
+        folder = _common(written) if written else None  # all stems are silent, and were to be skipped
+        _say("finished", song=str(song), folder=folder, stems=stems, **facts)
 
     def skipped(self, song: Path, files: list[Path]) -> None:
         self.skips += 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from stemwright.audio.naming import safe
 from stemwright.audio.picture import Picture
 from stemwright.audio.tags import Tags
-from stemwright.errors import NoPicture, NotFourParts, PartOfFilm, UnknownExtra, UnknownStem
+from stemwright.errors import NoPicture, NotFourParts, NothingChosen, PartOfFilm, UnknownExtra, UnknownStem
 from stemwright.extras.material import Material
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
@@ -30,6 +30,7 @@ _ENDINGS = {
 MEDIA = "audio of "
 _MEASURED = {"dawproject", "rpp", "report"}
 _PROJECTS, _OF_THE_SONG = {"dawproject", "rpp"}, {"stem.mp4", "karaoke"}
+_OF_STEMS = _PROJECTS | {"zip"}
 
 
 def extras(kinds: str | Iterable[str], *, preview: float | None = None) -> tuple[str, ...]:
@@ -41,6 +42,11 @@ def extras(kinds: str | Iterable[str], *, preview: float | None = None) -> tuple
     if preview is not None and "karaoke" in asked:
         raise PartOfFilm
     return tuple(kind for kind in KINDS if kind in asked)
+
+
+def need_no_stems(kinds: Iterable[str]) -> bool:
+    """Whether one of them says something without a single stem; a project would be empty."""
+    return bool(set(kinds) - _OF_STEMS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ class Extras:
         return bool(_PROJECTS & set(self.kinds))
 
     def checked(self, choice: Choice) -> Choice:
-        """The same; raises NotFourParts, or UnknownStem for voices, where the model cannot give those."""
+        """The same; raises NotFourParts, or UnknownStem for voices, where it cannot give those, NothingChosen."""
+        if self.kinds and not (choice.names or need_no_stems(self.kinds)):
+            raise NothingChosen
         have = {name.removeprefix(QUARTER) for name in choice.beside}
         if "stem.mp4" in self.kinds and len(have) < 4:
             raise NotFourParts(model=choice.model)

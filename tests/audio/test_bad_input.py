@@ -75,6 +75,23 @@ def test_a_truncated_mp3_gives_what_is_there_and_a_warning(tmp_path: Path) -> No
     assert song.warnings[-1].endswith("s are missing: the file is cut off or damaged")
 
 
+@pytest.mark.parametrize(
+    ("announced", "told"),
+    [(None, ["1.0 s are missing: the file is cut off or damaged"]), (0, []), (0xFFFFFFFF, []), (0x7FFFF000, [])],
+)
+def test_a_wav_that_was_cut_off_is_told_but_not_one_of_unknown_length(
+    tmp_path: Path, announced: int | None, told: list[str]
+) -> None:
+    whole = bytearray(write(tmp_path / "a.wav", music(2 * RATE)).read_bytes())
+    at = whole.index(b"data") + 4
+    if announced is not None:
+        whole[at : at + 4] = announced.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(whole[: (len(whole) + at + 4) // 2])
+    with decode.open_song(tmp_path / "a.wav") as song:
+        length = sum(block.shape[1] for block in song.blocks())
+    assert (length, song.warnings) == (pytest.approx(RATE, abs=2), told)
+
+
 @pytest.mark.parametrize("ending", ["mp3", "flac"])
 def test_damage_in_the_middle_is_survived_and_reported(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"a.{ending}", music(3 * RATE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -52,6 +53,8 @@ _SCALES: dict[str, tuple[str, float]] = {
 }
 SANE_RATES = range(1000, 768_001)
 MOST_CHANNELS = 64
+_NOT_COUNTED = 0x7FFF0000  # bytes, and more: what programs write that do not know the length yet
+_MOST_CHUNKS = 64  # before the sound of a WAV
 _DAMAGED = "it is damaged, cut off or no audio at all"
 
 
@@ -77,6 +80,7 @@ class Container:
         self._drop = 0
         self.starts_at: Fraction | None = None  # of the first sample, in seconds of the file's clock
         self._reading, self._is_closed = Lock(), False
+        self._whole = _announced(file)
         self._container = open_container(file, path)
         try:
             self._stream = self._choose_stream(number)
@@ -113,6 +117,8 @@ class Container:
         if not counted or not self._stream.duration or not self._stream.time_base:
             return None
         length = self._stream.duration * self._stream.time_base * rate
+        if self._whole > 1:
+            return int(length * self._whole)
         return int(length) if length.denominator == 1 else None
 
     def chunks(self) -> Iterator[Chunk]:
@@ -239,8 +245,9 @@ class Container:
 
 
 def open_container(file: BinaryIO, path: str) -> InputContainer:
-    """PyAV's container around an open file, read safely; raises NotAudio and CannotRead."""
+    """PyAV's container around an open file, read safely from its start; raises NotAudio and CannotRead."""
     try:
+        file.seek(0)
         return av.open(file, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=_READ_BYTES)
     except failures.ArgumentError as error:
         raise errors.NotAudio(path=path, reason="it is not in a format that is read here") from error
@@ -250,6 +257,22 @@ def open_container(file: BinaryIO, path: str) -> InputContainer:
         raise errors.CannotRead(path=path, reason=error.strerror or str(error)) from error
     except (failures.FFmpegError, ValueError) as error:
         raise errors.NotAudio(path=path, reason=str(error)) from error
+
+
+def _announced(file: BinaryIO) -> Fraction:
+    """How many times the bytes that are there a WAV's header announces: FFmpeg believes the end of the file instead."""
+    with contextlib.suppress(OSError):
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        head = file.read(12)
+        is_wav = head[:4] == b"RIFF" and head[8:] == b"WAVE"
+        for _ in range(_MOST_CHUNKS if is_wav else 0):
+            name, length = file.read(4), int.from_bytes(file.read(4), "little")
+            there = size - file.tell()
+            if name == b"data" and 0 < there < length < _NOT_COUNTED:
+                return Fraction(length, there)
+            file.seek(length + length % 2, io.SEEK_CUR)
+    return Fraction(1)
 
 
 def limit_allocations(most_bytes: int) -> None:

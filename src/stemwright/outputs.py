@@ -15,7 +15,7 @@ from stemwright.audio.encode import StemWriter, open_stem
 from stemwright.audio.formats import Sound
 from stemwright.audio.naming import STEM_ONLY, Claims, Template, safe, values
 from stemwright.audio.signal import Samples
-from stemwright.audio.tags import NO_TAGS, Tags
+from stemwright.audio.tags import NO_TAGS, Tags, readable
 from stemwright.engine.files import write_files
 from stemwright.engine.spool import Spool
 
@@ -53,7 +53,7 @@ class Names:
         if isinstance(names, Names):
             return names
         path = _path(source)
-        made = cls(Template(names), None if path is None else path.stem)
+        made = cls(Template(names), None if path is None else readable(path.stem))
         if path is not None:
             made.claims.take("the song itself", [path])
         return made

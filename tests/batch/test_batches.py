@@ -121,6 +121,14 @@ def test_another_song_of_the_same_name_never_takes_a_folder(tmp_path: Path) -> N
     assert separated([second, first], tmp_path / "out") == [("skipped", "one.wav"), ("skipped", "one.wav")]
 
 
+def test_a_name_that_is_no_utf8_is_written_in_every_format_and_file(tmp_path: Path) -> None:
+    song = tone(tmp_path / "a.wav").rename(tmp_path / "Caf\udce9.wav")
+    for format in ("wav", "mp3", "m4a"):
+        wish = Wish(stems=["drums"], format=format, also=["stem.mp4", "dawproject", "rpp", "report", "zip"])
+        assert separated([song], tmp_path / format, wish=wish) == [("finished", song.name)]
+        assert (tmp_path / format / "Caf_" / f"drums.{format}").is_file()
+
+
 def test_the_folders_of_an_album_are_kept_where_the_template_says_so(tmp_path: Path) -> None:
     album = tmp_path / "album"
     for place, hz in (("CD 1", 220), ("CD 2/live", 330), (".", 440)):

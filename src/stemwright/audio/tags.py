@@ -47,6 +47,15 @@ class Tags:
 NO_TAGS = Tags({})
 
 
+def readable(name: str) -> str:
+    """A file's name as text that can be written down: of bytes that are no UTF-8, as on old discs, question marks.
+
+    >>> readable("Caf\\udce9")
+    'Caf?'
+    """
+    return name.encode("utf-8", "replace").decode()
+
+
 def from_metadata(*sources: Mapping[str, str]) -> Tags:
     """Tags from the metadata of containers and streams; the first source that has a text wins, keys in any case."""
     texts: dict[str, str] = {}

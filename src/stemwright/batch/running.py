@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from stemwright.audio.decode import open_song
 from stemwright.audio.naming import Template
+from stemwright.audio.tags import readable
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import Entry, Journal, digest_of, key_of
 from stemwright.batch.songs import Job
@@ -167,7 +168,7 @@ class _Batch:
         wish.pop("names", None)
         song, folder = task.job.song, task.job.folder
         template, called = _template(task.job.wish), task.name.rpartition("/")[2]
-        names = Names(template, called, task.name, self._journal.claims, title=song.stem, folder=folder)
+        names = Names(template, called, task.name, self._journal.claims, title=readable(song.stem), folder=folder)
         files = separate_to(
             song,
             self._out,

@@ -170,6 +170,11 @@ class FolderHasSounds(StemwrightError):
     folder; nothing was written."""
 
 
+class NobodyPlays(StemwrightError):
+    """Nobody plays in the first {seconds:g} s of song {seed}. Ask for more seconds or for another seed; nothing was
+    written."""
+
+
 class FluidSynthMissing(StemwrightError):
     """FluidSynth could not be loaded ({library}). Install the Debian package libfluidsynth3, or run `make
     train-system`."""

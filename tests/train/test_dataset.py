@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stemwright.cli import run
 from stemwright.errors import CannotWrite, SoundSourceMissing
 from stemwright.train import dataset, genres, kits, song, sources
+from stemwright.train.effects import GROUND_HZ
 from stemwright.train.processes import processes
 from stemwright.train.samples import freepats_file, play_patch
 from stemwright.train.sources import Source
@@ -75,6 +77,22 @@ def test_a_song_does_not_clip_and_has_only_sounding_stems():
     assert set(rendered.stems) <= set(genres.STEMS)
     assert np.abs(rendered.mix).max() <= 0.98
     assert all(np.isfinite(sound).all() and sound.shape == (4 * 44100, 2) for sound in rendered.stems.values())
+
+
+@needs_sounds
+def test_the_bass_of_a_song_carries_it():
+    sound = song.render_song(7, 3.0, split="test", cast=("bass",)).stems["bass"]  # of one with hardly a fundamental
+    power = np.sum(np.abs(np.fft.rfft(sound, axis=0)) ** 2, 1)
+    above = np.fft.rfftfreq(len(sound), 1 / 44100) > GROUND_HZ
+    assert power[above].sum() < power[~above].sum()
+
+
+@needs_sounds
+def test_a_second_in_which_nobody_plays_has_no_stems(tmp_path, capsys):
+    assert song.render_song(673, 1.0, split="test").stems == {}
+    assert run(["train", "song", str(tmp_path), "--seed", "673", "--seconds", "1"]) == 1
+    assert "Nobody plays in the first 1 s of song 673" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_half_rendered_song_is_done_anew(tmp_path):

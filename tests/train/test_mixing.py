@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stemwright.train import amps, mixing
-from stemwright.train.effects import EFFECTS, insert
+from stemwright.train.effects import ABOVE_GROUND_DB, EFFECTS, GROUND_HZ, ground, insert
 
 RATE = mixing.RATE
 
@@ -50,6 +50,21 @@ def test_an_effect_keeps_length_and_stays_finite(name):
     assert out.shape == (RATE, 2)
     assert np.isfinite(out).all()
     assert np.array_equal(out, EFFECTS[name](np.random.default_rng(8), noise(9)))
+
+
+def above_ground_db(sound: np.ndarray) -> float:
+    power = np.sum(np.abs(np.fft.rfft(sound, axis=0)) ** 2, 1)
+    above = np.fft.rfftfreq(len(sound), 1 / RATE) > GROUND_HZ
+    return float(10 * np.log10(power[above].sum() / power[~above].sum()))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bass_carries_its_song(seed):
+    hum = 0.02 * np.sin(2 * np.pi * 55 * np.arange(RATE) / RATE)[:, None].astype(np.float32)
+    assert above_ground_db(hum + noise(seed)) > 10
+    grounded = ground(np.random.default_rng(seed), hum + noise(seed))
+    assert above_ground_db(grounded) < ABOVE_GROUND_DB[1] + 3  # the shelf is not a wall
+    assert np.array_equal(ground(np.random.default_rng(seed), hum), hum)
 
 
 def test_a_cabinet_takes_what_lies_above_the_loudspeaker():

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
-from stemwright.errors import ExtraMissing, FolderHasSounds
+from stemwright.errors import ExtraMissing, FolderHasSounds, NobodyPlays
 
 train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
@@ -98,6 +98,8 @@ def song(
     if there := sorted(path.name for path in folder.glob(f"*.{sound.format}")):
         raise FolderHasSounds(folder=folder, example=there[0])
     rendered = render_song(seed, seconds, split="test", genre=genre, gentle=gentle)
+    if not rendered.stems:
+        raise NobodyPlays(seconds=seconds, seed=seed)
     for name, samples in {**rendered.stems, "mix": rendered.mix}.items():
         with open_stem(folder / f"{name}.{sound.format}", rate=RATE, format=sound) as writer:
             writer.write(samples.T)

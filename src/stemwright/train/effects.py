@@ -4,6 +4,7 @@ import math
 
 import numba
 import numpy as np
+import scipy.fft
 
 from stemwright.train.amps import amplify
 from stemwright.train.mixing import RATE, biquad, compress, echo, equalise, moving_delay, place, saturate
@@ -23,6 +24,9 @@ ODDS: dict[str, dict[str, float]] = {
     "room": {"drums": 0.6, "percussion": 0.4, "driven guitar": 0.2, "*": 0.06},
 }
 
+
+GROUND_HZ = 220.0
+ABOVE_GROUND_DB, MOST_GROUNDED_DB = (-14.0, 1.0), 30.0
 
 # What an engineer reaches for when the song is to be pleasant rather than instructive.
 GENTLE = ("compress", "chorus", "room")
@@ -59,6 +63,22 @@ def _tone(rng: np.random.Generator, chain: str) -> list[tuple[float, float, floa
     if rng.random() < 0.1:
         bands.append(biquad("lowpass", float(rng.uniform(2500, 12000))))
     return bands
+
+
+def ground(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
+    """A bass [n, 2] that carries its song: what is above GROUND_HZ is turned down to at most a drawn share of it.
+
+    Amplifiers, open filters and strings near the bridge leave basses with hardly a fundamental, which no engineer
+    lets through: in finished songs most of a bass lies below GROUND_HZ (decision 0047).
+    """
+    power = np.sum(np.abs(np.asarray(scipy.fft.rfft(sound, scipy.fft.next_fast_len(len(sound)), axis=0))) ** 2, 1)
+    split = round(GROUND_HZ / RATE * 2 * (len(power) - 1))
+    below, above = float(power[:split].sum()), float(power[split:].sum())
+    excess_db = 10 * math.log10((above + 1e-12) / (below + 1e-12)) - rng.uniform(*ABOVE_GROUND_DB)
+    if excess_db <= 0:
+        return sound
+    half = biquad("highshelf", 1.4 * GROUND_HZ, gain_db=-min(excess_db, MOST_GROUNDED_DB) / 2, q=0.6)
+    return equalise(sound, [half, half])
 
 
 def _compress(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:

@@ -235,6 +235,8 @@ def master(
 
     `glue` in 0-1 is how hard the bus compressor works. No stem and no mix exceeds the ceiling.
     """
+    if not stems:
+        return {}
     mix = np.asarray(np.sum(list(stems.values()), 0), np.float32)
     gain = np.full(len(mix), 10 ** ((loudness_dbfs - loudness_db(mix)) / 20), np.float32)
     if glue > 0:

@@ -6,14 +6,14 @@ import numpy as np
 
 from stemwright.train import codec, genres, players, singers
 from stemwright.train.compose import choose_cast, write_plan
-from stemwright.train.effects import insert
+from stemwright.train.effects import ground, insert
 from stemwright.train.effectsounds import fx
 from stemwright.train.genres import STEMS
 from stemwright.train.mixing import Room, build_room, compress, loudness_db, master, place, to_level
 from stemwright.train.sources import facts
 from stemwright.train.studio import RATE, Part, Studio
 
-RECIPE_VERSION = 6
+RECIPE_VERSION = 7
 CODEC_SHARE = 0.15
 
 # Loudness of a stem in the mix and its spread between songs (dB); share of the song's reverb.
@@ -29,7 +29,7 @@ LEVELS = {
 
 @dataclass
 class Rendered:
-    """A finished song: float32 [samples, 2] per sounding stem, and what there is to know about it."""
+    """A finished song: float32 [samples, 2] per sounding stem (a short one may have none), and what is known of it."""
 
     stems: dict[str, np.ndarray]
     facts: dict[str, object] = field(default_factory=dict)
@@ -107,7 +107,8 @@ def _mix_stem(
     if wet > 0.01:
         reverberant = room.wet(total)
         total = total + reverberant * np.float32(wet * 10 ** ((loudness_db(total) - loudness_db(reverberant)) / 20))
-    return to_level(total, target + rng.normal(0, spread))
+    level = target + rng.normal(0, spread)
+    return to_level(ground(rng, total) if stem == "bass" else total, level)
 
 
 def _balance(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from stemwright.nets.bandsplit import BandSplitConfig
+from stemwright.train.effects import GROUND_HZ
+from stemwright.train.mixing import RATE
 from stemwright.train.recipe import Rates, Recipe, Songs
 
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
@@ -35,3 +37,10 @@ def write_data(root: Path) -> Path:
         write_song(root / split / "a", {"vocals": 0.1, "drums": 0.1, "bass": 0.05, "guitar": 0.05}, seed=10 * i)
         write_song(root / split / "b", {"drums": 0.1, "synth": 0.1, "percussion": 0.02}, seed=10 * i + 1)
     return root
+
+
+def above_ground_db(sound: np.ndarray) -> float:
+    """How much more of a bass [n, 2] lies above GROUND_HZ than below it."""
+    power = np.sum(np.abs(np.fft.rfft(sound, axis=0)) ** 2, 1)
+    above = np.fft.rfftfreq(len(sound), 1 / RATE) > GROUND_HZ
+    return float(10 * np.log10(power[above].sum() / power[~above].sum()))

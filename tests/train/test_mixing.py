@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stemwright.train import amps, mixing
-from stemwright.train.effects import ABOVE_GROUND_DB, EFFECTS, GROUND_HZ, ground, insert
+from stemwright.train.effects import ABOVE_GROUND_DB, EFFECTS, ground, insert
+from tests.train.examples import above_ground_db
 
 RATE = mixing.RATE
 
@@ -50,12 +51,6 @@ def test_an_effect_keeps_length_and_stays_finite(name):
     assert out.shape == (RATE, 2)
     assert np.isfinite(out).all()
     assert np.array_equal(out, EFFECTS[name](np.random.default_rng(8), noise(9)))
-
-
-def above_ground_db(sound: np.ndarray) -> float:
-    power = np.sum(np.abs(np.fft.rfft(sound, axis=0)) ** 2, 1)
-    above = np.fft.rfftfreq(len(sound), 1 / RATE) > GROUND_HZ
-    return float(10 * np.log10(power[above].sum() / power[~above].sum()))
 
 
 @pytest.mark.parametrize("seed", range(8))

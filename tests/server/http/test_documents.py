@@ -105,13 +105,14 @@ def test_a_request_keeps_the_name_its_sender_gave_it(caller: Caller) -> None:
     assert (task.request_id, task.base_url) == ("mine-42", caller.house.url)
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])  # RFC 3986: in whatever case
 @pytest.mark.parametrize(
     ("trusted", "seen"), [(("127.0.0.0/8",), "https://stems.example"), ((), None), (("10.0.0.0/8",), None)]
 )
-def test_a_proxy_is_believed_when_it_is_trusted(serve, trusted: tuple[str, ...], seen: str | None) -> None:
+def test_a_proxy_is_believed_when_it_is_trusted(serve, trusted: tuple[str, ...], seen: str | None, scheme: str) -> None:
     house = serve(trusted_proxies=trusted)
     caller = house.caller()
-    sent = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "stems.example", "X-Forwarded-For": "1.2.3.4"}
+    sent = {"X-Forwarded-Proto": scheme, "X-Forwarded-Host": "stems.example", "X-Forwarded-For": "1.2.3.4"}
     task_id = caller.create(headers=sent).json()["data"]["taskId"]
     with house.database.read() as tx:
         assert tasks.find(tx, task_id).base_url == (seen or house.url)

@@ -26,7 +26,7 @@ class Proxies:
         sent = Headers(scope=scope)
         scheme, host = scope["scheme"], sent.get("host", "")
         if self._trusts((scope.get("client") or ("",))[0]):
-            scheme = _first(sent.get("x-forwarded-proto", "")) or scheme
+            scheme = _first(sent.get("x-forwarded-proto", "")).lower() or scheme
             host = _first(sent.get("x-forwarded-host", "")) or host
         scheme = scheme if scheme in ("http", "https") else "http"
         return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"

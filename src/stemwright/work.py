@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import cache
 from math import isfinite, log10
 from pathlib import Path
 from tempfile import gettempdir
@@ -17,7 +18,7 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.levels import Level, common_gain, to_db
 from stemwright.engine.progress import Clock
 from stemwright.engine.spool import Spool
-from stemwright.engine.threads import cores
+from stemwright.engine.threads import after_fork, cores
 from stemwright.engine.whole import Passing
 from stemwright.errors import SpoiledAnswer
 from stemwright.outcome import Stem
@@ -30,8 +31,14 @@ from stemwright.zoo.profiles import Run
 _SEPARATING, _EACH_STEM = 45.0, 3.0
 _ENCODING = {"mp3": 6.0, "wav": 2.5, "flac": 4.0, "opus": 9.0, "m4a": 12.0}
 
-# Threads that measure and store stems: made when first used, and there is nothing in them to close.
-_THREADS = ThreadPoolExecutor(cores(), thread_name_prefix="stems")
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that measure and store stems: there is nothing in them to close."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="stems")
+
+
+after_fork(_threads.cache_clear)
 
 
 class Work:
@@ -82,7 +89,7 @@ class Work:
 
     def each(self, act: Callable[..., None], things: Iterable[object], block: Samples) -> None:
         """Calls act(thing, stem) for the stems of a block, side by side."""
-        list(_THREADS.map(act, things, block))
+        list(_threads().map(act, things, block))
 
     def encoded(self, samples: int) -> None:
         """Reports how many samples of all stems are in their files."""

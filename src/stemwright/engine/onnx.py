@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 import numpy as np
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Spectrum, Stft
-from stemwright.engine.threads import Threads, awaited, cores
+from stemwright.engine.threads import Threads, after_fork, awaited, cores
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
 if TYPE_CHECKING:
@@ -57,12 +59,30 @@ def open_graph(path: Path, *, threads: int | None = None, stems: int | None = No
     options.log_severity_level = 3
     # A waiting thread that spins takes the core which an inverse STFT or an encoder could use.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = known(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
     masks = session.get_outputs()[0].shape[1:2]
     if stems is not None and masks != [stems]:  # one too many would be left out of every sum, without a word
         raise ValueError(f"it has masks for {masks[0] if masks else 'no'} stems, and the card has {stems}")
 
     return lambda spectrum: answer(session, {"spectrum": spectrum})
+
+
+_SESSIONS: WeakSet[InferenceSession] = WeakSet()
+
+
+def known(session: InferenceSession) -> InferenceSession:
+    """The same session; a process that is forked off never ends it: its end would wait for threads that stayed here."""
+    _SESSIONS.add(session)
+    return session
+
+
+def _never_end() -> None:
+    """Not even Python's collector of garbage may end them."""
+    for session in _SESSIONS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+after_fork(_never_end)
 
 
 def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:

@@ -22,6 +22,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def after_fork(act: Callable[[], object]) -> None:
+    """Has every process that is forked off this one begin with it: threads do not go along with it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=act)
+
+
 class Threads(ThreadPoolExecutor):
     """A pool whose work heeds what the one who submits it heeds, and ends at its next `go_on` once the pool is left.
 

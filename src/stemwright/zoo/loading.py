@@ -12,6 +12,7 @@ import numpy as np
 from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
+from stemwright.engine.threads import after_fork
 from stemwright.errors import BadCard, BadWeights
 from stemwright.zoo import catalog, networks, recipes
 
@@ -44,6 +45,9 @@ def _opened(card: catalog.Card) -> SpectralMaskSeparator:
 def forget() -> None:
     """Lets go of what was kept for the next song."""
     _kept.cache_clear()
+
+
+after_fork(forget)
 
 
 def fresh(name: str, precision: str = "auto") -> Separator:

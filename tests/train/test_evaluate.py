@@ -1,6 +1,7 @@
 """Evaluation: every layout of known stems, a tiny folder from end to end, and folders that are wrong."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -11,9 +12,11 @@ from stemwright.audio.encode import open_stem
 from stemwright.errors import (
     BadWeights,
     NoReferences,
+    NothingMeasured,
     NotMeasurable,
     ShortSong,
     SilentSong,
+    SpoiledAnswer,
     StemwrightError,
     UnequalStems,
     UnknownModel,
@@ -134,6 +137,26 @@ def test_a_song_that_cannot_be_measured_does_not_stop_the_others(tmp_path: Path)
     assert [str(error) for error in problems] == [str(ShortSong(name="b", seconds=0.5))]
     with pytest.raises(ShortSong):
         evaluate.evaluate(Halves(), tmp_path)
+
+
+def test_songs_that_a_model_fails_at_are_not_counted_as_measured(tmp_path: Path) -> None:
+    class Broken(Halves):
+        """A separator that fails at what is loud."""
+
+        def __call__(self, mix: np.ndarray) -> np.ndarray:
+            if np.abs(mix).max() > 0.9:
+                raise SpoiledAnswer(model="broken", stem="drums", seconds=0.0)
+            return super().__call__(mix)
+
+    for name, level in (("a", 0.3), ("b", 0.02), ("c", 0.3)):
+        write_stems(tmp_path / name, seconds={"vocals": 1.5, "drums": 1.5}, level=level)
+    problems: list[StemwrightError] = []
+    report = evaluate.evaluate(Broken(), tmp_path, on_problem=problems.append)
+    assert (report.songs, report.spoiled, len(problems)) == (1, 2, 2)
+    assert {line.songs for line in report.lines.values()} == {1}
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(NothingMeasured):
+        evaluate.evaluate(Broken(), tmp_path, on_problem=problems.append)
 
 
 def test_a_mapping_that_meets_no_file_is_refused(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright.audio.signal import Audio, Samples
 from stemwright.engine.run import run
@@ -24,6 +25,7 @@ from stemwright.zoo.choice import choose
 
 SOLO_SECONDS, SOLO_SONGS = 8.0, 4  # how much of a stem is heard alone, in how many songs
 VOICES = ("vocals", "backing_vocals")
+Shares = NDArray[np.float64]
 RHYTHM = (*VOICES, "drums", "percussion", "bass")
 
 
@@ -86,8 +88,8 @@ def add(report: Report, separator: Separator | Named, song: Reference, *, rivals
         true = ", ".join(song.stems)
         model = getattr(separator, "name", "The model")
         raise NotMeasurable(model=model, stems=", ".join(separator.stems), true=true)
-    report.songs += 1
-    estimates = _estimates(separator, song.mix)
+    estimates, shares = _estimates(separator, song.mix), dict(_heard_alone(report, separator, song))
+    report.songs += 1  # nothing fails from here on
     others = Rivals(song.mix, separator.rate) if rivals else None
     for name, (true, members) in views.items():
         line = report.lines.setdefault(name, Line())
@@ -98,12 +100,17 @@ def add(report: Report, separator: Separator | Named, song: Reference, *, rivals
     for stem in separator.stems:
         if sums[stem] and not set(sums[stem]) & song.sounding:
             report.leakage.setdefault(stem, []).append(metrics.level_db(estimates[stem], song.mix))
+    for name, share in shares.items():
+        report.confusion.setdefault(name, []).append(share)
+
+
+def _heard_alone(report: Report, separator: Separator | Named, song: Reference) -> Iterator[tuple[str, Shares]]:
+    """Shares of the energy of each true stem by itself in every estimate, of stems that few songs have told of yet."""
     for name, true in song.stems.items():
-        if len(report.confusion.get(name, [])) >= SOLO_SONGS:
-            continue
-        alone = _loudest(true, round(SOLO_SECONDS * separator.rate))
-        shares = np.array([metrics.energy(found) for found in _estimates(separator, alone).values()])
-        report.confusion.setdefault(name, []).append(shares / (shares.sum() + metrics.FLOOR))
+        if len(report.confusion.get(name, [])) < SOLO_SONGS:
+            alone = _loudest(true, round(SOLO_SECONDS * separator.rate))
+            energies = np.array([metrics.energy(found) for found in _estimates(separator, alone).values()])
+            yield name, energies / (energies.sum() + metrics.FLOOR)
 
 
 def _reaching(sums: dict[str, Sum], members: Sum, sounding: set[str]) -> tuple[str, ...]:

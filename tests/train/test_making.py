@@ -86,6 +86,19 @@ dilations = [1, 2]
         ("clip = 1", "clip = nan", "must be above 0"),
         ('"tiny"', '"../tiny"', "files are named after it"),
         ("[rates]", "[rate]", r"no table \[rates\]"),
+        ('"tiny"', "3", "files are named after it"),
+        ("seed = 0", "seed = -1", "from 0 to 9223372036854775807"),
+        ("seed = 0", f"seed = {1 << 63}", "from 0 to 9223372036854775807"),
+        ("finish_steps = 2", "finish_steps = -2", "from 0 on"),
+        ("ema = 0.9", "ema = 1.5", r"ema in \[rates\] is 1.5, and must be from 0 to 0.999999"),
+        ("\nseconds = 2", "\nseconds = 0.5", r"seconds in \[songs\] is 0.5, and must be from 1 to 3600"),
+        ("[1, 2]", "3", r"dilations in \[net\] is 3, which is no list"),
+        ("[1, 2]", '["a"]', r"dilations in \[net\] is 'a', which is no whole number"),
+        ("[1, 2]", "[1, 0]", r"dilations in \[net\] is 0, and must be above 0"),
+        ("width = 16", "rate = 48000", r"'rate' in \[net\] is not known"),
+        ("width = 16", "zones = [1]", r"'zones' in \[net\] is not known"),
+        ("width = 16", "n_fft = 2048", r"n_fft and hop in \[net\] do not go: 4096"),
+        ("width = 16", "hop = 300", r"n_fft and hop in \[net\] do not go: 4096"),
     ],
 )
 def test_a_recipe_that_is_not_valid_says_where(tmp_path: Path, line: str, instead: str, told: str) -> None:
@@ -95,6 +108,12 @@ def test_a_recipe_that_is_not_valid_says_where(tmp_path: Path, line: str, instea
     path.write_text(TINY.replace(line, instead))
     with pytest.raises(BadRecipe, match=rf"mine\.toml.*{told}"):
         load_recipe(path)
+
+
+def test_a_recipe_may_say_that_there_are_no_details(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TINY + "details = 0\nlearned = 0\nhop = 1024\n")
+    assert load_recipe(path).net.details == 0
 
 
 def test_a_recipe_that_is_not_there_says_which_are() -> None:

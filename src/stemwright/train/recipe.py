@@ -17,7 +17,14 @@ from stemwright.errors import BadRecipe
 from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.batches import Sizes
 
-MAY_BE_ZERO = ("seed", "finish_steps")
+FIXED = ("rate", "zones")
+"""Of a net, what songs and bands are made for: no recipe changes it."""
+_INFINITE = float("inf")
+_FROM_TO = {
+    "seed": (0, (1 << 63) - 1), "finish_steps": (0, _INFINITE), "details": (0, _INFINITE), "learned": (0, _INFINITE),
+    "ema": (0, 0.999999), "seconds": (1, 3600), "held_out_seconds": (1, 3600),
+}  # fmt: skip
+"""What numbers may be; every other is above 0."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.net.dilations:
             raise ValueError("dilations in [net] are none: a net has a block for each")
+        bins, hop = self.net.n_fft // 2, self.net.hop
+        if bins != self.net.zones[-1].end_bin or bins % hop:
+            reason = f"{2 * self.net.zones[-1].end_bin}, and a hop that its half is a multiple of, do"
+            raise ValueError(f"n_fft and hop in [net] do not go: {reason}")
         if self.finish_steps > self.steps:
             raise ValueError(f"finish_steps ({self.finish_steps}) are more than steps ({self.steps})")
 
@@ -103,7 +114,7 @@ def _made(kind: type[Any], table: dict[str, Any], name: str) -> Any:
 
 def _filled(kind: type[Any], table: dict[str, Any], where: str) -> Any:
     """A table as a dataclass: no key too many, none too few, each of its kind, numbers above 0."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in FIXED}
     for key in table:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 1)
@@ -115,11 +126,18 @@ def _filled(kind: type[Any], table: dict[str, Any], where: str) -> Any:
 
 
 def _value(value: Any, kind: str, name: str) -> Any:
+    if kind.startswith("tuple"):
+        if not isinstance(value, list):
+            raise ValueError(f"{name} is {value!r}, which is no list")
+        return tuple(_value(each, "int", name) for each in value)
     numbers = {"int": (int,), "float": (int, float)}.get(kind, ())
     if numbers and (isinstance(value, bool) or not isinstance(value, numbers)):
         raise ValueError(f"{name} is {value!r}, which is no {'whole ' if kind == 'int' else ''}number")
-    if numbers and not (0 if name in MAY_BE_ZERO else 1e-12) <= value < float("inf"):
-        raise ValueError(f"{name} is {value!r}, and must be above 0")
-    if kind == "str" and not re.fullmatch(r"\w[\w.+-]*", str(value)):
+    key = name.split(maxsplit=1)[0]
+    low, high = _FROM_TO.get(key, (1e-12, _INFINITE))
+    if numbers and not (low <= value <= high and value < _INFINITE):
+        least = f"from {low} on" if key in _FROM_TO else "above 0"
+        raise ValueError(f"{name} is {value!r}, and must be {least if high == _INFINITE else f'from {low} to {high}'}")
+    if kind == "str" and not (isinstance(value, str) and re.fullmatch(r"\w[\w.+-]*", value)):
         raise ValueError(f"{name} is {value!r}; use letters, digits and -_.+ alone: files are named after it")
-    return tuple(value) if isinstance(value, list) else value
+    return value

@@ -48,14 +48,15 @@ def test_a_measurement_that_makes_no_sense(
     assert words[0] in capsys.readouterr().err
 
 
-def test_a_song_is_not_written_among_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_a_song_is_not_written_among_others(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from stemwright.train import sources
 
     if not all(Path(source.path).exists() for source in sources.SOURCES):
         pytest.skip("the sound packages are not installed: make train-system")
     (tmp_path / "vocals.wav").write_bytes(b"mine")
-    assert run(["train", "song", str(tmp_path)]) == 1
-    assert "vocals.wav" in capsys.readouterr().err
+    assert run(["train", "song", str(tmp_path), "--format", format, "--seconds", "1"]) == 1
+    assert "has sounds already (vocals.wav)" in capsys.readouterr().err
     assert (tmp_path / "vocals.wav").read_bytes() == b"mine"
 
 

@@ -91,11 +91,12 @@ def song(
 
     with _needing_extra():
         from stemwright.train import sources
+        from stemwright.train.references import SOUNDS
         from stemwright.train.song import RATE, render_song
     sound = Sound.of(format, dither=False)
     sources.refuse_missing("test")
     folder.mkdir(parents=True, exist_ok=True)
-    if there := sorted(path.name for path in folder.glob(f"*.{sound.format}")):
+    if there := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SOUNDS):
         raise FolderHasSounds(folder=folder, example=there[0])
     rendered = render_song(seed, seconds, split="test", genre=genre, gentle=gentle)
     if not rendered.stems:

@@ -19,6 +19,10 @@ def test_sdr_of_a_known_noise(expected: float) -> None:
     assert metrics.sdr_of_seconds(TRUE, estimate, RATE) == pytest.approx([expected] * 4, abs=0.3)
 
 
+def test_si_sdr_of_silence_is_the_least_there_is() -> None:
+    assert metrics.si_sdr(TRUE, np.zeros_like(TRUE)) == metrics.NOTHING_FOUND < metrics.si_sdr(TRUE, NOISE)
+
+
 def test_si_sdr_ignores_the_level() -> None:
     estimate = TRUE + NOISE * np.float32(0.1)
     assert metrics.si_sdr(TRUE, 5 * estimate) == pytest.approx(metrics.si_sdr(TRUE, estimate), abs=1e-3)

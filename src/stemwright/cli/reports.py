@@ -101,7 +101,7 @@ class Tables(_Ends):
         self._out.print(title, style="italic", markup=False, soft_wrap=True)
         if files.facts:
             self._out.print(_table(files), markup=False)
-        if files.facts and files.gain_db < 0:
+        if files.facts and round(files.gain_db, 2) < 0:
             loudest = max(files.facts.values(), key=lambda stem: stem.peak_dbfs).name
             told = f"All stems were turned down by {-files.gain_db:.2f} dB: {loudest} would have clipped."
             self._out.print(told, markup=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 
 FLOOR = 1e-10
+NOTHING_FOUND = -100.0
+"""The SI-SDR that stands for minus infinity."""
 QUIET = 1e-5  # mean power below which a second counts as silent, and 30 dB below the stem's loudest second
 
 
@@ -24,10 +26,14 @@ def usdr(true: Samples, estimate: Samples) -> float:
 
 
 def si_sdr(true: Samples, estimate: Samples) -> float:
-    """Scale-invariant SDR of the whole song (arXiv 1811.02508): the level of the estimate does not count."""
+    """Scale-invariant SDR of the whole song (arXiv 1811.02508): the level of the estimate does not count.
+
+    An estimate in which nothing of the stem is, such as silence, has NOTHING_FOUND.
+    """
     reference, found = true.astype(np.float64).ravel(), estimate.astype(np.float64).ravel()
     target = reference * (reference @ found / (reference @ reference + FLOOR))
-    return float(10 * np.log10((target @ target + FLOOR) / (np.sum((found - target) ** 2) + FLOOR)))
+    ratio = (target @ target) / (np.sum((found - target) ** 2) + FLOOR)
+    return float(max(10 * np.log10(ratio + 1e-30), NOTHING_FOUND))
 
 
 def level_db(part: Samples, whole: Samples) -> float:

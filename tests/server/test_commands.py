@@ -160,6 +160,9 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
         *(("ALLOW_NETWORKS", "10.0.0.0/8,home"), ("TRUSTED_PROXIES", "proxy"), ("RETENTION_CRON", "hourly")),
         *(("DEAD_AFTER_SECONDS", "15"), ("DEVICE", "gpu"), ("COST_FACTORS", "four"), ("COST_FACTORS", "four:much")),
         *(("CALLBACK_DELAYS_SECONDS", "0,-5"), ("CALLBACK_DELAYS_SECONDS", "nan")),
+        *(("RETENTION_DAYS", "inf"), ("UPLOAD_DAYS", "1e300"), ("COST_SPLIT_STEM", "9" * 20)),
+        *(("TASK_MEMORY_BYTES", "9" * 20), ("COST_FACTORS", "four:1e9"), ("DATABASE_URL", "sqlite://")),
+        *(("BLOBS_URL", "file://srv/stems"), ("BLOBS_URL", "file:stems")),
     ],
 )
 def test_a_bad_setting_is_named(
@@ -185,11 +188,13 @@ def test_a_heartbeat_too_slow_for_what_counts_as_dead_is_told(
 def test_a_password_in_a_bad_setting_is_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STEMWRIGHT_DATABASE_URL", "mysql://me:hunter2@host/stems")
-    assert run(["serve", "--data", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "host/stems" in told
-    assert "hunter2" not in told
+    for url in ("mysql://me:hunter2@host/stems", "postgresql://me:why@hunter2@host/stems"):
+        monkeypatch.setenv("STEMWRIGHT_DATABASE_URL", url)
+        assert run(["serve", "--data", str(tmp_path)]) == 1
+        told = capsys.readouterr().err
+        assert "host/stems" in told
+        assert "hunter2" not in told
+    assert "an @ in its password as %40" in told
 
 
 def test_a_first_start_that_fails_keeps_the_admins_key_for_the_next(

@@ -17,7 +17,7 @@ FIELDS = ("request_id", "task_id", "callback_id", "worker_id")
 _SECRETS = (
     (re.compile(r"\b(sw|whsec)_[\w+/=-]{8,}"), r"\1_…"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{6,}"), r"\1 …"),
-    (re.compile(r"(\w+://)[^\s/@'\"]+@"), r"\1…@"),
+    (re.compile(r"(\w+://)[^\s/'\"]+@"), r"\1…@"),  # to the last @: a password may have one
     (re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
     (re.compile(r"(postgresql\S*://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
 )

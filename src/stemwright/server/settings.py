@@ -17,7 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Dialect = Literal["apikley", "sunoapi"]
 FORMATS = ("mp3", "wav", "flac", "opus", "m4a")
-_FACTORS = "give models and what their prices are multiplied by, such as four:2,karaoke:1.5"
+_FACTORS = "give models and what their prices are multiplied by, 1000 at most, such as four:2,karaoke:1.5"
+_MOST_FACTOR, _MOST = 1000, {float: 1e9, int: 10**15}  # what the database and the system's clocks can take
 
 
 # What other parts of the program read, and what its processes tell each other.
@@ -113,6 +114,15 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     otel: bool = False  # export spans; needs stemwright[otel]
 
+    @field_validator("*")
+    @classmethod
+    def _within_reason(cls, value: object) -> object:
+        """No number for ever, such as inf: a task would be separated, and could not be ended."""
+        most = _MOST.get(type(value))
+        if most and not value <= most:  # type: ignore[operator]
+            raise ValueError(f"give {most:.0f} at most")
+        return value
+
     @field_validator(
         *(
             "allow_networks",
@@ -143,7 +153,7 @@ class Settings(BaseSettings):
     @field_validator("cost_factors")
     @classmethod
     def _costs(cls, value: dict[str, Decimal]) -> dict[str, Decimal]:
-        if not all(factor.is_finite() and factor >= 0 for factor in value.values()):
+        if not all(factor.is_finite() and 0 <= factor <= _MOST_FACTOR for factor in value.values()):
             raise ValueError(_FACTORS)
         return value
 
@@ -166,12 +176,25 @@ class Settings(BaseSettings):
     def _databases(cls, value: str) -> str:
         from sqlalchemy import exc, make_url
 
+        if not value:
+            return value
         try:
-            known = not value or make_url(value).get_backend_name() in ("sqlite", "postgresql", "postgres")
+            url = make_url(value)
         except (exc.ArgumentError, ValueError):
-            known = False
-        if not known:
+            url = None
+        in_file = url and url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+        if not url or not (in_file or url.get_backend_name() in ("postgresql", "postgres")):
             raise ValueError("give sqlite:///file or postgresql://user:password@host/name")
+        if "@" in (url.host or ""):
+            raise ValueError("write an @ in its password as %40, a / as %2F and a : as %3A")
+        return value
+
+    @field_validator("blobs_url")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
+            raise ValueError("a folder's address has three slashes, and then all of its path: file:///srv/stems")
         return value
 
     @field_validator("allow_networks", "trusted_proxies")

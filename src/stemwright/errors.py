@@ -538,6 +538,10 @@ class BackupNotEmpty(ServiceError):
     """There is something in {path} already. Give a new or an empty folder."""
 
 
+class CannotBackUp(ServiceError):
+    """No copy could be made in {path}: {reason}. Nothing of it is left there."""
+
+
 class BlobsAway(ServiceError):
     """The blob store did not do what it was asked: {reason}. It is tried again; check STEMWRIGHT_BLOBS_URL."""
 

@@ -11,8 +11,10 @@ import pytest
 
 from stemwright.cli import run
 from stemwright.errors import CannotOpenData
-from stemwright.server import opening
+from stemwright.server import accounts, opening, tracks
 from stemwright.server.clock import now_ms
+from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Folder
 
 
 @pytest.fixture
@@ -301,3 +303,31 @@ def test_the_first_key_replaces_what_lies_in_its_place(tmp_path: Path) -> None:
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("sw_new\n", 0o600)
     with pytest.raises(CannotOpenData):
         opening.keep_key(tmp_path / "nowhere", "sw_new")
+
+
+def test_a_backup_tells_which_folder_could_not_be_made(
+    call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("keys", "create", "--account", "me")
+    for target in ("/proc/copy", tmp_path / "stemwright.db"):
+        assert run(["backup", str(target), "--data", str(tmp_path)]) == 1
+        assert f"No copy could be made in {target}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("most_bytes", [100_000, 1_000_000])
+def test_half_a_backup_is_none(call, most_bytes: int, tmp_path: Path) -> None:
+    """The room ends in the database, and in a file."""
+    call("keys", "create", "--account", "me")
+    with opening.open_database(Settings(data=tmp_path)).transaction() as tx:
+        account = accounts.by_name(tx, "me")
+        tracks.register(tx, account.id, blob="song", size=2_000_000, now=now_ms())
+    Folder(tmp_path / "blobs").path("song").parent.mkdir(parents=True)
+    Folder(tmp_path / "blobs").path("song").write_bytes(bytes(2_000_000))
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}))"
+    copying = f"from stemwright.cli import main; main(['backup', '{tmp_path / 'copy'}', '--data', '{tmp_path}'])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{limited}; {copying}"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"No copy could be made in {tmp_path / 'copy'}: " in done.stderr
+    assert list((tmp_path / "copy").iterdir()) == []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
-from stemwright.errors import BackupElsewhere, BackupNotEmpty
+from stemwright.errors import BackupElsewhere, BackupNotEmpty, CannotBackUp
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Folder, open_blobs
 from stemwright.server.store.database import Database
@@ -20,26 +22,44 @@ def back_up(settings: Settings, target: Path) -> dict[str, int]:
     """Copies the data folder into `target`, which is then a data folder itself; returns how many blobs and bytes.
 
     The database comes first: whatever it owns is stored by then, and what is stored later is none of its business.
-    Raises BackupElsewhere for a database or a store that is no folder, BackupNotEmpty.
+    Raises BackupElsewhere for a database or a store that is no folder, BackupNotEmpty, CannotBackUp.
     """
     blobs, source = open_blobs(settings.blobs), sa.make_url(settings.database)
     if source.get_backend_name() != "sqlite" or not isinstance(blobs, Folder):
         raise BackupElsewhere
-    if target.exists() and any(target.iterdir()):
-        raise BackupNotEmpty(path=target)
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (
-        closing(sqlite3.connect(source.database or "")) as live,
-        closing(sqlite3.connect(target / "stemwright.db")) as copy,
-    ):
+    try:
+        if target.exists() and any(target.iterdir()):
+            raise BackupNotEmpty(path=target)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _gone_unless_whole(target):
+            sizes = _copy(source.database or "", blobs, target)
+    except (OSError, sqlite3.Error, exc.DatabaseError) as error:
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        reason = getattr(error, "strerror", None) or getattr(error, "orig", None) or error
+        raise CannotBackUp(path=target, reason=f"{reason}{where}") from error
+    return {"blobs": len(sizes), "bytes": sum(sizes)}
+
+
+@contextmanager
+def _gone_unless_whole(target: Path) -> Iterator[None]:
+    """Empties the folder when the copy fails or is interrupted: nobody takes half of one for a backup."""
+    try:
+        yield
+    except BaseException:
+        for left in target.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        raise
+
+
+def _copy(database: str, blobs: Folder, target: Path) -> list[int]:
+    with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(target / "stemwright.db")) as copy:
         live.backup(copy)
     copies = Folder(target / "blobs")
     copied = Database(f"sqlite:///{target / 'stemwright.db'}")
     try:
-        sizes = [_copied(blobs, copies, name) for name in owned(copied)]
+        return [_copied(blobs, copies, name) for name in owned(copied)]
     finally:
         copied.dispose()
-    return {"blobs": len(sizes), "bytes": sum(sizes)}
 
 
 def owned(database: Database) -> list[str]:

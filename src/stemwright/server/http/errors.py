@@ -94,6 +94,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
             errors.BadSetting,
             errors.BackupElsewhere,
             errors.BackupNotEmpty,
+            errors.CannotBackUp,
             errors.BlobsAway,
             errors.CannotOpenBlobs,
             errors.CannotReachDatabase,

@@ -60,15 +60,29 @@ def test_the_database_and_the_storage_of_a_service_answer(
         assert found["storage"][0]["found"] == f"{places['blobs_url'].partition('?')[0]} answers"
 
 
-def test_a_database_of_another_version_fails(places: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("version", "cure"), [("0001", "run `stemwright migrate`"), ("9999", "install the newer")])
+def test_a_database_of_another_version_fails(
+    version: str, cure: str, places: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     database = Database(Settings(data=places["data"]).database)
     with database.transaction() as tx:
-        tx.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        tx.execute(sa.text(f"UPDATE alembic_version SET version_num = '{version}'"))
     database.dispose()
     status, found = findings(capsys, "--data", places["data"])
     assert status == 1
-    assert "schema 0001" in found["database"][0]["found"]
-    assert "run `stemwright migrate`" in found["database"][0]["found"]
+    assert f"schema {version}" in found["database"][0]["found"]
+    assert cure in found["database"][0]["found"]
+
+
+def test_an_empty_database_is_filled_by_the_first_server(
+    deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deployment.empty(tmp_path) as places:
+        monkeypatch.setenv("STEMWRIGHT_DATABASE_URL", places.get("database_url", f"sqlite:///{tmp_path / 'other.db'}"))
+        (tmp_path / "other.db").touch()
+        _, found = findings(capsys, "--data", tmp_path)
+        assert found["database"][0]["verdict"] == "note"
+        assert "no tables of ours yet" in found["database"][0]["found"]
 
 
 def test_an_s3_that_is_away_or_refuses_fails_without_telling_its_keys(

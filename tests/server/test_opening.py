@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import metadata
+from tests.servers import Deployment
 
 from .conftest import NOW
 
@@ -47,6 +50,18 @@ def test_a_database_without_our_schema_is_too_old(tmp_path: Path) -> None:
     with pytest.raises(DataTooOld):
         migrations.check(database)
     database.dispose()
+
+
+def test_who_only_looks_makes_no_tables(deployment: Deployment, tmp_path: Path) -> None:
+    """The address may be a mistyped one, of a database of others."""
+    with deployment.empty(tmp_path) as places:
+        settings = Settings(database_url=places.get("database_url", f"sqlite:///{tmp_path / 'others.db'}"))
+        (tmp_path / "others.db").touch()
+        with pytest.raises(DataTooOld, match="stemwright migrate"):
+            opening.open_database(settings, begin=False)
+        database = Database(settings.database)
+        assert migrations.version(database) is None
+        database.dispose()
 
 
 def test_a_second_server_on_the_folder_is_refused(tmp_path: Path) -> None:
@@ -107,6 +122,14 @@ def test_the_first_start_makes_the_admin_account_once(database: Database, settin
         assert accounts.get(tx, admin.account_id).name == "admin"
         assert credits.balance(tx, admin.account_id) == settings.admin_credits
     assert opening.first_key(database, settings, now=NOW) is None
+
+
+def test_of_two_first_starts_at_once_one_makes_the_admin_account(database: Database, settings: Settings) -> None:
+    with ThreadPoolExecutor() as pool, database.transaction() as tx:
+        accounts.create(tx, opening.ADMIN, now=NOW)
+        other = pool.submit(opening.first_key, database, settings, now=NOW)
+        time.sleep(0.3)  # it looks before this one is committed
+    assert other.result() is None
 
 
 def test_sqlite_survives_a_power_cut_after_the_answer(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from stemwright.errors import AccountExists, AccountNotFound
 from stemwright.server.store.prepared import Prepared
@@ -35,7 +36,10 @@ def create(tx: sa.Connection, name: str, *, now: int) -> Account:
     if tx.execute(sa.select(accounts.c.id).where(accounts.c.name == name)).first():
         raise AccountExists(name=name)
     account = Account(id=secrets.token_hex(16), name=name, webhook_secret=_new_secret(), created=now)
-    tx.execute(sa.insert(accounts).values(**vars(account)))
+    try:
+        tx.execute(sa.insert(accounts).values(**vars(account)))
+    except IntegrityError:  # another one's was not committed when we looked
+        raise AccountExists(name=name) from None
     return account
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from stemwright.errors import AccountNotFound, CannotOpenData, CannotReachDatabase, DataInUse, NoData
+from stemwright.errors import AccountExists, CannotOpenData, CannotReachDatabase, DataInUse, NoData
 from stemwright.server import accounts, credits, keys, workflows
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
@@ -49,7 +49,7 @@ def open_database(settings: Settings, *, begin: bool = True) -> Database:
     if not settings.database_url:
         make(settings.data)
     with telling(settings.data, database=settings.database):
-        return _opened(Database(settings.database))
+        return _opened(Database(settings.database), begin=begin)
 
 
 def require(settings: Settings) -> None:
@@ -100,9 +100,9 @@ def _file(database: str) -> Path | None:
     return Path(url.database) if url and url.get_backend_name() == "sqlite" and url.database else None
 
 
-def _opened(database: Database) -> Database:
+def _opened(database: Database, *, begin: bool) -> Database:
     try:
-        if migrations.version(database) is None:
+        if begin and migrations.version(database) is None:
             migrations.migrate(database)
         migrations.check(database)
         _prepare_queue(database)
@@ -121,17 +121,14 @@ def open_store(settings: Settings, *, patience_seconds: float = 10) -> Blobs:
 
 def first_key(database: Database, settings: Settings, *, now: int) -> str | None:
     """At the first start: the admin account with its credits, and the secret of its key, to be told once."""
-    with database.transaction() as tx:
-        try:
-            accounts.by_name(tx, ADMIN)
-        except AccountNotFound:
-            admin = accounts.create(tx, ADMIN, now=now)
-        else:
-            return None
-        if settings.admin_credits:
-            credits.grant(tx, admin.id, settings.admin_credits, reason="first start", now=now)
-        _, secret = keys.create(tx, admin.id, name="first", dialect=settings.dialect, scopes=("api", "admin"), now=now)
-    return secret
+    try:
+        with database.transaction() as tx:
+            admin = accounts.create(tx, ADMIN, now=now).id
+            if settings.admin_credits:
+                credits.grant(tx, admin, settings.admin_credits, reason="first start", now=now)
+            return keys.create(tx, admin, name="first", dialect=settings.dialect, scopes=("api", "admin"), now=now)[1]
+    except AccountExists:  # or another server starts for the first time at the same moment
+        return None
 
 
 def keep_key(data: Path, secret: str) -> Path:

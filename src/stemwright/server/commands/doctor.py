@@ -186,10 +186,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _schema(url: str, found: str | None, wanted: str) -> Iterator[Finding]:
     if found == wanted:
         yield Finding("database", "ok", f"{url} answers; schema {found}")
+    elif found is None:
+        yield Finding("database", "note", f"{url} has no tables of ours yet: `stemwright serve` makes them")
     else:
-        yield Finding(
-            "database", "failure", f"{url} has schema {found}, this version {wanted}: run `stemwright migrate`"
-        )
+        cure = "run `stemwright migrate`" if found < wanted else "install the newer version that wrote it"
+        yield Finding("database", "failure", f"{url} has schema {found}, this version {wanted}: {cure}")
 
 
 def _skew(database: object) -> Iterator[Finding]:

@@ -137,6 +137,25 @@ def test_taking_back_more_than_there_is_is_refused(call, tmp_path: Path, capsys:
     assert "balance is 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["credits", "grant", "me", "9" * 20], ["credits", "grant", "me", "-2000000000"], ["credits", "grants"]),
+        *(["keys", "create", "--account", "me", "--credits", "9" * 20], ["credits", "ledger", "me"]),
+        *(["keys", "create", "--account", "me", "--expires-hours", "inf"], ["tasks", "list"], ["callbacks", "list"]),
+        ["keys", "rotate", "some", "--overlap-hours", "1e300"],
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(
+    call, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("keys", "create", "--account", "me")
+    limits = ["-1", "0", "9" * 20] if words[-1] in ("grants", "me", "list") else []
+    for each in [[*words, "--limit", limit] for limit in limits] or [words]:
+        assert run([*each, "--data", str(tmp_path)]) == 2
+        assert "Must be " in capsys.readouterr().err
+
+
 def test_a_shell_gets_the_key_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     create = ["keys", "create", "--account", "me", "--credits", "5", "--data", str(tmp_path)]
     for said in ("This key of account me (balance 5)", "added 5 credits to the existing account me (balance 10)"):
@@ -215,7 +234,7 @@ def test_a_bad_port_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.Capt
     assert "--port is 99999: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("account", ["", " ", "a/b", "a\\b", "a\nb", "a\x7f"])
+@pytest.mark.parametrize("account", ["", " ", " me", "me ", "a/b", "a\\b", "a\nb", "a\x7f", "\udcff"])
 def test_an_account_needs_a_name_that_can_be_shown(account: str, tmp_path: Path) -> None:
     assert run(["keys", "create", f"--account={account}", "--data", str(tmp_path / "new")]) == 2
     assert run(["keys", "create", "--account", "me", "--credits=-1", "--data", str(tmp_path / "new")]) == 2

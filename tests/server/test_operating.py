@@ -148,6 +148,20 @@ def test_a_task_is_cancelled_and_retried(call: Call, task: tasks.Task, database:
         assert credits.audit(tx) == []
 
 
+def test_one_task_that_cannot_be_cancelled_keeps_no_other_from_it(
+    call: Call, task: tasks.Task, asked: tasks.Submission, database: Database
+) -> None:
+    with database.transaction() as tx:
+        other = tasks.submit(tx, asked, now=NOW)
+    told = call("tasks", "cancel", "mistyped", other.id, other.id, task.id, status=1)
+    assert told == "stemwright: There is no task mistyped.\n"
+    with database.transaction() as tx:
+        assert {tasks.find(tx, each.id).state for each in (task, other)} == {"cancelled"}
+        tx.execute(sa.update(callback_rows).values(state="failed"))
+    assert "no callback" in call("callbacks", "resend", other.id, task.id, status=1)
+    assert call("callbacks", "list", "--state", "pending", "--json")[0]["task"] == task.id
+
+
 def test_workers_are_listed(call: Call, task: tasks.Task, database: Database) -> None:
     with database.transaction() as tx:
         now = fleet.clock(tx)

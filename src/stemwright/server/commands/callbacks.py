@@ -6,7 +6,18 @@ from typing import Literal
 
 from cyclopts import App
 
-from stemwright.server.commands.speaking import AsJson, Data, TaskId, clock_time, rows, say, transaction, view
+from stemwright.server.commands.speaking import (
+    AsJson,
+    Data,
+    Limit,
+    TaskId,
+    clock_time,
+    of_each,
+    rows,
+    say,
+    transaction,
+    view,
+)
 
 callbacks = App(name="callbacks", help="Callbacks: list, resend.")
 
@@ -16,7 +27,7 @@ def list_callbacks(
     *,
     state: Literal["pending", "delivered", "failed"] | None = None,
     account: str | None = None,
-    limit: int = 50,
+    limit: Limit = 50,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +49,7 @@ def list_callbacks(
 
 
 @callbacks.command
-def resend(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
+def resend(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> int:
     """Deliver the callbacks of ended tasks once more, under the same webhook-id.
 
     Parameters
@@ -47,8 +58,10 @@ def resend(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
     """
     from stemwright.server import workflows
 
-    for task in ids:
+    def send(task: str) -> None:
         with transaction(data) as tx:
             delivery = workflows.resend(tx, task)
         shown = {"task": task, "id": delivery.id, "attempt": delivery.attempts + 1}
         say(shown, "The callback of task {task} is on its way (attempt {attempt}).", as_json=as_json)
+
+    return of_each(ids, send)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter, validators
 
 from stemwright.errors import LedgerBroken
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, clock_time, rows, say, show, transaction, view
+from stemwright.server.commands.speaking import AsJson, Data, Limit, clock_time, rows, say, show, transaction, view
 
 credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
 
 
+_MOST = 1_000_000_000  # at once, as in the console
+Amount = Annotated[int, Parameter(validator=validators.Number(gte=-_MOST, lte=_MOST))]
+
+
 @credits.command
-def grant(account: str, amount: int, /, *, reason: str = "", data: Data = None, as_json: AsJson = False) -> None:
+def grant(account: str, amount: Amount, /, *, reason: str = "", data: Data = None, as_json: AsJson = False) -> None:
     """Give credits to an account; a negative amount takes them back."""
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
@@ -39,7 +45,7 @@ def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson
 
 
 @credits.command(name="ledger")
-def show_ledger(account: str, /, *, limit: int = 50, data: Data = None, as_json: AsJson = False) -> None:
+def show_ledger(account: str, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
     """Show what was granted, charged and refunded, newest first."""
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
@@ -50,7 +56,7 @@ def show_ledger(account: str, /, *, limit: int = 50, data: Data = None, as_json:
 
 
 @credits.command
-def grants(account: str | None = None, /, *, limit: int = 50, data: Data = None, as_json: AsJson = False) -> None:
+def grants(account: str | None = None, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
     """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first."""
     from stemwright.server import operating
 

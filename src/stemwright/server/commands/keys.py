@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 keys = App(name="keys", help="API keys: create, list, rotate, revoke.")
 
 
+_UNSHOWN = ("Cc", "Cs")  # control characters; bytes that are no text
+
+
 def _nameable(_type: object, name: str) -> None:
-    if not name.strip() or any(sign in "/\\" or unicodedata.category(sign) == "Cc" for sign in name):
-        raise ValueError("An account's name is not empty and has no slashes and no control characters.")
+    is_bare = bool(name) and name == name.strip()
+    if not is_bare or any(sign in "/\\" or unicodedata.category(sign) in _UNSHOWN for sign in name):
+        raise ValueError("An account's name is not empty and has no slashes, control characters or spaces around it.")
 
 
 def _networks(_type: object, text: str | None) -> None:
@@ -45,15 +49,16 @@ def _networks(_type: object, text: str | None) -> None:
         domain.networks_of(text)
 
 
+_MOST_HOURS = 1_000_000  # a century and more
 Scope = Literal["api", "read", "admin"]
-Hours = Annotated[float, Parameter(validator=validators.Number(gt=0))]
+Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_HOURS))]
 
 
 @keys.command
 def create(  # noqa: PLR0913  each is an option
     *,
     account: Annotated[str, Parameter(validator=_nameable)],
-    credits: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,  # noqa: A002
+    credits: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=1_000_000_000))] = 0,  # noqa: A002
     name: str = "",
     dialect: Dialect | None = None,
     scope: Annotated[tuple[Scope, ...], Parameter(negative="")] = ("api",),
@@ -154,7 +159,7 @@ def rotate(
     key: str,
     /,
     *,
-    overlap_hours: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 0,
+    overlap_hours: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=_MOST_HOURS))] = 0,
     expires_hours: Hours | None = None,
     networks: Annotated[str | None, Parameter(validator=_networks)] = None,
     data: Data = None,

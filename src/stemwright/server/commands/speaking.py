@@ -6,17 +6,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import sqlalchemy as sa
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from pydantic import ValidationError
 
-from stemwright.errors import BadSetting
+from stemwright.errors import BadSetting, NoCallback, StillDelivering, TaskEnded, TaskNotFound
 from stemwright.server.logs import cleaned
 from stemwright.server.settings import Settings, idle
 
@@ -28,6 +28,7 @@ HOUR_MS = 3_600_000
 Data = Annotated[Path | None, Parameter(name="--data", help="The data folder; default: STEMWRIGHT_DATA, or ./data.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
 TaskId = Annotated[str, Parameter(name="task", required=True)]
+Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1_000_000))]
 
 
 def read_settings(data: Path | None, **given: Any) -> Settings:
@@ -87,6 +88,18 @@ def say(shown: dict[str, Any], text: str, *, as_json: bool) -> None:
         show(shown)
     else:
         print(text.format(**shown))
+
+
+def of_each(ids: Iterable[str], act: Callable[[str], None]) -> int:
+    """Does it with one task after the other; those that it cannot be done with are told. Returns the exit status."""
+    status = 0
+    for task in dict.fromkeys(ids):
+        try:
+            act(task)
+        except (TaskNotFound, TaskEnded, NoCallback, StillDelivering) as refusal:
+            print(f"stemwright: {refusal}", file=sys.stderr)
+            status = 1
+    return status
 
 
 def show_key(shown: dict[str, Any], remark: str, *, as_json: bool) -> None:

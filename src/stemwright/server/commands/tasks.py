@@ -11,8 +11,10 @@ from stemwright.server.clock import now_ms
 from stemwright.server.commands.speaking import (
     AsJson,
     Data,
+    Limit,
     TaskId,
     clock_time,
+    of_each,
     read_settings,
     rows,
     say,
@@ -40,7 +42,7 @@ def list_tasks(
     state: State | None = None,
     unfinished: Annotated[bool, Parameter(negative="")] = False,
     account: str | None = None,
-    limit: int = 50,
+    limit: Limit = 50,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +88,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
 
 
 @tasks.command
-def cancel(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
+def cancel(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> int:
     """End tasks that have not ended; their credits go back and their owners are told.
 
     Parameters
@@ -95,11 +97,13 @@ def cancel(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> None:
     """
     from stemwright.server import workflows
 
-    for task in ids:
+    def end(task: str) -> None:
         with transaction(data) as tx:
             ended = workflows.cancel(tx, task)
         shown = {"id": task, "state": ended.state, "refunded": ended.cost}
         say(shown, "Task {id} is cancelled; {refunded} credits went back.", as_json=as_json)
+
+    return of_each(ids, end)
 
 
 @tasks.command

@@ -10,7 +10,7 @@ import time
 import httpx2
 import pytest
 
-from stemwright.server import tasks
+from stemwright.server import fleet, tasks
 from stemwright.server.store.database import Database
 from tests.crash.house import Receiver
 
@@ -61,6 +61,16 @@ def test_a_worker_tells_how_it_is(database: Database, submit: Submit, crew: Crew
     assert process.wait(30) == 0
     with database.read() as tx:
         assert tasks.find(tx, running).state == "finished"
+
+
+def test_a_worker_whose_port_is_taken_takes_no_task(database: Database, submit: Submit, crew: Crew) -> None:
+    """A supervisor starts it again and again: so many attempts would be the task's end."""
+    task = submit()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert crew.start(worker_port=taken.getsockname()[1]).wait(30) == 1
+    with database.read() as tx:
+        assert fleet.slots(tx, dead_after_ms=60_000, now=fleet.clock(tx)) == {}
+        assert (tasks.find(tx, task).state, tasks.find(tx, task).attempt) == ("queued", 0)
 
 
 def test_a_task_that_another_worker_begins_again_is_counted_once(

@@ -13,18 +13,26 @@ from sqlalchemy.exc import SQLAlchemyError
 from stemwright.errors import PortInUse
 from stemwright.server import fleet, metrics
 from stemwright.server.running import Workshop
+from stemwright.server.settings import Settings
 
 
-def listen(shop: Workshop) -> str:
-    """Answers on a thread from now on; returns the address. Raises PortInUse."""
-    host, number = shop.settings.host, shop.settings.worker_port
+def take(settings: Settings) -> ThreadingHTTPServer | None:
+    """The port that the settings name, if they do; whoever asks there waits until it is opened. Raises PortInUse."""
+    host, number = settings.host, settings.worker_port
+    if not number:
+        return None
     kind = _Server6 if ":" in host else _Server
     try:
-        server = kind((host, number), type("Handler", (_Handler,), {"shop": shop}))
+        return kind((host, number), _Handler)
     except OSError as error:
         raise PortInUse(host=host, port=number, reason=error.strerror, option="STEMWRIGHT_WORKER_PORT") from error
+
+
+def open_to_all(server: ThreadingHTTPServer, shop: Workshop) -> str:
+    """Answers on a thread from now on; returns the address."""
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"shop": shop})
     threading.Thread(target=server.serve_forever, name="port", daemon=True).start()
-    return f"http://{host}:{server.server_address[1]}"
+    return f"http://{shop.settings.host}:{server.server_address[1]}"
 
 
 class _Server(ThreadingHTTPServer):

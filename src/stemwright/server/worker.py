@@ -38,6 +38,7 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     if supervised:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server decides
     opening.require(settings)
+    taken = port.take(settings)  # first: a worker that cannot start must not have begun a task
     require_models(settings)
     if not supervised:  # else the server has looked
         require_device(settings)
@@ -56,7 +57,7 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         if database.sqlite:
             _every(settings.sweep_seconds, _end_frozen, shop)
         threading.Thread(target=_look, args=(shop,), name="look", daemon=True).start()
-        where = port.listen(shop) if settings.worker_port else None
+        where = port.open_to_all(taken, shop) if taken else None
         log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
         os.read(told, 1)
         _leave(shop)

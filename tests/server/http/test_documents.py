@@ -56,11 +56,15 @@ def test_it_lives_though_every_thread_is_busy(serve, monkeypatch: pytest.MonkeyP
     assert house.anonymous().get("/livez").json() == {"status": "ok"}
 
 
-def test_not_ready_without_a_database(serve) -> None:
+@pytest.mark.parametrize("storage", ["ok", "unavailable"])
+def test_not_ready_without_a_database(serve, monkeypatch: pytest.MonkeyPatch, storage: str) -> None:
     house = serve()
+    if storage == "unavailable":
+        monkeypatch.setattr(house.api.blobs, "check", None)
     house.execute("DROP TABLE workers")
     answer = house.anonymous().get("/readyz")
     assert (answer.status_code, answer.json()["database"]) == (503, "unavailable")
+    assert answer.json()["storage"] == storage
 
 
 def test_the_figures(house: House, caller: Caller) -> None:

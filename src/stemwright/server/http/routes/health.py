@@ -23,7 +23,8 @@ def live(_call: Call) -> Answer:
 
 def ready(call: Call) -> Answer:
     """`GET /readyz`: what works. 503 only without the database: all else can wait, and so can the tasks."""
-    told: dict[str, Any] = {"status": "unavailable", "database": "unavailable", "storage": "ok", "workers": 0}
+    storage = "ok" if _storage_answers(call) else "unavailable"
+    told: dict[str, Any] = {"status": "unavailable", "database": "unavailable", "storage": storage, "workers": 0}
     told |= {"slots": 0, "maintenance": False}
     try:
         with call.api.database.read() as tx:
@@ -32,9 +33,7 @@ def ready(call: Call) -> Answer:
             told["maintenance"] = maintenance.since(tx) is not None
     except SQLAlchemyError:
         return answers.plain(told, status_code=503)
-    if not _storage_answers(call):
-        told["storage"] = "unavailable"
-    told["status"] = "ready" if told["workers"] and told["storage"] == "ok" else "degraded"
+    told["status"] = "ready" if told["workers"] and storage == "ok" else "degraded"
     return answers.plain(told)
 
 

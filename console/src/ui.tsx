@@ -1,5 +1,5 @@
 // The parts that pages are made of.
-import type { ButtonHTMLAttributes, ComponentChildren, JSX } from "preact";
+import type { ButtonHTMLAttributes, ComponentChildren, JSX, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Fault } from "./api";
 import { say, tell } from "./say";
@@ -43,16 +43,20 @@ export function Button({ kind = "plain", icon, busy, small, children, ...more }:
   );
 }
 
-/** A button that does something with the server: busy meanwhile, and the fault is shown. */
-export function Act({ act, done, ...more }: Omit<ButtonProps, "onClick"> & { act: () => Promise<unknown>; done?: string }): JSX.Element {
+/** A button that does something with the server: busy meanwhile, and the fault is shown, or told to `failed`. */
+export function Act({ act, done, failed = (fault) => tell(fault.message, { bad: true }), ...more }: Omit<ButtonProps, "onClick"> & { act: () => Promise<unknown>; done?: string; failed?: (fault: Fault) => void }): JSX.Element {
   const [busy, setBusy] = useState(false);
   const there = useRef(true);
   useEffect(() => () => void (there.current = false), []);
-  const run = (): void => {
+  const run = ({ currentTarget: button }: TargetedMouseEvent<HTMLButtonElement>): void => {
     setBusy(true);
     act()
-      .then(() => done && tell(done), (fault: Fault) => tell(fault.message, { bad: true }))
-      .finally(() => there.current && setBusy(false));
+      .then(() => done && tell(done), failed)
+      .finally(() => {
+        if (!there.current) return;
+        setBusy(false);
+        setTimeout(() => document.activeElement === document.body && button.focus()); // a busy one cannot keep the focus
+      });
   };
   return <Button {...more} busy={busy} onClick={run} />;
 }
@@ -140,12 +144,14 @@ export function Dialog({ title, onClose, children }: { title: string; onClose?: 
 
 /** Asks before something that cannot be undone. */
 export function Confirm({ title, children, yes, act, onClose }: { title: string; children: ComponentChildren; yes: string; act: () => Promise<unknown>; onClose: () => void }): JSX.Element {
+  const [fault, setFault] = useState<Fault>();
   return (
     <Dialog title={title} onClose={onClose}>
       {children}
+      {fault && <Wrong fault={fault} />}
       <div class="actions">
         <Button onClick={onClose}>Keep it</Button>
-        <Act kind="bad" act={() => act().then(onClose)}>{yes}</Act>
+        <Act kind="bad" failed={setFault} act={() => act().then(onClose)}>{yes}</Act>
       </div>
     </Dialog>
   );

@@ -426,6 +426,17 @@ def test_deleting_asks_first_and_takes_the_files(page: Any, visit: Visit, songs:
     assert httpx2.get(visit.service.url + link).status_code == 410
 
 
+def test_what_a_dialog_could_not_do_is_said_in_it_and_the_focus_stays(page: Any, visit: Visit, finished: str) -> None:
+    trouble = {"code": 500, "msg": "Internal Error - Please try again later.", "data": None}
+    visit.to(f"/console/task/{finished}")
+    page.get_by_role("button", name="Delete").click()
+    page.route(f"**/console/api/tasks/{finished}", lambda route: route.fulfill(status=500, json=trouble))
+    page.get_by_role("button", name="Delete its files").press("Enter")
+    page.get_by_role("dialog").get_by_role("alert").get_by_text("Internal Error").wait_for()
+    until(page, "document.activeElement.textContent === 'Delete its files'")
+    page.unroute(f"**/console/api/tasks/{finished}")
+
+
 # ---- tasks -----------------------------------------------------------------------------------------------------------
 
 

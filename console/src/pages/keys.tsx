@@ -102,6 +102,7 @@ function Create({ onClose, show }: { onClose: () => void; show: (made: Made) => 
 
 function Rotate({ one, onClose, show }: { one: Key; onClose: () => void; show: (made: Made) => void }): JSX.Element {
   const [hours, setHours] = useState(24);
+  const [fault, setFault] = useState<Fault>();
   const ours = one.current && hours === 0;
   const rotate = async (): Promise<void> => {
     const made = await post<Made>(`/keys/${one.keyId}/rotate`, { overlapHours: hours });
@@ -114,7 +115,8 @@ function Rotate({ one, onClose, show }: { one: Key; onClose: () => void; show: (
       <p>A new key takes its place, with the same name and rights. The old one goes on for a while, so that you can change your programs.</p>
       <Field label="The old key ends">{(attributes) => <select {...attributes} value={hours} onChange={(event) => setHours(Number(event.currentTarget.value))}><option value={0}>at once</option><option value={1}>in an hour</option><option value={24}>in a day</option><option value={168}>in a week</option></select>}</Field>
       {ours && <p class="soft">You are signed in with it: you go on with the new one.</p>}
-      <div class="actions"><Button onClick={onClose}>Close</Button><Act kind="main" act={rotate}>Rotate</Act></div>
+      {fault && <Wrong fault={fault} />}
+      <div class="actions"><Button onClick={onClose}>Close</Button><Act kind="main" failed={setFault} act={rotate}>Rotate</Act></div>
     </Dialog>
   );
 }

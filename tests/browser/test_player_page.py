@@ -116,6 +116,20 @@ def test_a_drag_over_the_waves_makes_a_loop_and_a_click_seeks(player: Player) ->
     assert loop == pytest.approx([0.25, 0.5], abs=0.01)
 
 
+def test_a_zoomed_view_follows_where_one_seeks_and_stays_where_it_was_turned_to(player: Player) -> None:
+    page = player.page
+    shown = "parseFloat(document.querySelector('stem-player').shadowRoot.querySelector('.over')"
+    shown += ".style.getPropertyValue('--played'))"
+    page.get_by_role("button", name="Zoom in").click(click_count=2)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => {shown} > 0 && {shown} < 1", timeout=5000)
+    page.locator("stem-player .wave").first.hover()
+    page.mouse.wheel(-1600, 0)
+    page.wait_for_function(f"() => {shown} > 1", timeout=5000)
+    page.wait_for_timeout(200)
+    assert page.evaluate(shown) > 1
+
+
 def test_the_export_is_the_mix_that_sounds(player: Player, tmp_path: Path) -> None:
     player.do(
         "engine.strips[0].muted = true; Object.assign(engine.strips[1], {volume: 0.5, pan: 0.25}); engine.apply();"

@@ -344,6 +344,7 @@ function Waves({ song, engine, frames, view, setView, zoom, onLoop, children }: 
   const over = useRef<HTMLDivElement>(null);
   const drag = useRef<{ x: number; sample: number; far: boolean } | null>(null);
   const [dragged, setDragged] = useState<[number, number] | null>(null);
+  const stood = useRef(0); // where it was at the last frame
   const at = (event: { clientX: number }) => {
     const place = over.current!.getBoundingClientRect();
     const part = Math.min(1, Math.max(0, (event.clientX - place.left) / place.width));
@@ -356,7 +357,9 @@ function Waves({ song, engine, frames, view, setView, zoom, onLoop, children }: 
       const here = engine.position();
       const part = (here - view.from) / (view.to - view.from);
       const zoomed = view.to - view.from < song.length;
-      if (zoomed && engine.state === "playing" && (part > 1 || part < 0)) {
+      const moved = engine.state === "playing" || here !== stood.current;
+      stood.current = here;
+      if (zoomed && moved && (part > 1 || part < 0)) {
         const width = view.to - view.from;
         const from = Math.min(song.length - width, Math.max(0, here - width * 0.05));
         if (Math.abs(from - view.from) > 1) return setView({ from, to: from + width });

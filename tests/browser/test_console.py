@@ -315,6 +315,46 @@ def test_too_dear_is_said_before(visit: Visit, service: Served, songs: list[Path
     assert page.get_by_role("link", name="Operator").count() == 0
 
 
+def test_a_folder_and_an_empty_file_that_are_dropped_are_told_and_cost_nothing(
+    page: Any, visit: Visit, songs: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "album").mkdir()
+    (tmp_path / "empty.mp3").touch()
+    mouse = visit.context.new_cdp_session(page)
+    dropped = [str(path) for path in (tmp_path / "album", tmp_path / "empty.mp3", songs[0])]
+    for step in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": dropped, "dragOperationsMask": 1}
+        mouse.send("Input.dispatchDragEvent", {"type": step, "x": 300, "y": 300, "data": data})
+    page.locator(".song", has_text="album").get_by_text("This is a folder.").wait_for()
+    page.locator(".song", has_text="empty.mp3").get_by_text("This file is empty").wait_for()
+    assert "1 song ×" in page.locator("#cost").inner_text()
+
+
+def test_a_callback_address_that_cannot_be_one_is_shown_where_it_was_folded_away(
+    page: Any, visit: Visit, songs: list[Path]
+) -> None:
+    visit.choose(songs[0])
+    fold = page.get_by_text("Tell a server when it is done")
+    fold.click()
+    page.get_by_label("Callback address").fill("example.com/hook")
+    fold.click()
+    page.get_by_role("button", name="Separate", exact=True).click()
+    until(page, "document.activeElement.type === 'url'")
+    assert page.get_by_label("Callback address").is_visible()
+
+
+def test_a_callback_address_that_the_server_asks_for_is_asked_for_before_anything_is_sent(
+    chromium: Any, console_build: Path, songs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_REQUIRE_CALLBACK", "true")
+    with served(console_build, tmp_path) as strict:
+        visit = Visit(chromium, strict).sign_in()
+        visit.choose(songs[0]).get_by_role("button", name="Separate", exact=True).click()
+        until(visit.page, "document.activeElement.type === 'url'")
+        assert visit.page.locator(".song .badge").inner_text() == "Chosen"
+        visit.context.close()
+
+
 def test_what_is_refused_says_why_and_is_tried_as_the_form_is_now(
     page: Any, visit: Visit, songs: list[Path], tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 // Separate: songs in, what to make of them, what it costs, and how far they are.
-import type { JSX } from "preact";
+import type { JSX, TargetedEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { session } from "../api";
 import { useProgress } from "../live";
@@ -44,7 +44,7 @@ export function Separate(): JSX.Element {
           <details open={service.requireCallback || options.callBackUrl !== ""}>
             <summary>Tell a server when it is done</summary>
             <Field label="Callback address" hint={service.requireCallback ? "This server asks for one." : "Optional. It gets a signed POST with the links."}>
-              {(attributes) => <input {...attributes} type="url" inputMode="url" placeholder="https://…" value={options.callBackUrl} onInput={(event) => change({ callBackUrl: event.currentTarget.value.trim() })} />}
+              {(attributes) => <input {...attributes} type="url" inputMode="url" placeholder="https://…" required={service.requireCallback} value={options.callBackUrl} onInvalid={unfold} onInput={(event) => change({ callBackUrl: event.currentTarget.value.trim() })} />}
             </Field>
           </details>
           <Price count={chosen.length} each={price(service, options.kind, options.model)} balance={balance} retentionDays={service.retentionDays} />
@@ -52,6 +52,11 @@ export function Separate(): JSX.Element {
       </div>
     </>
   );
+}
+
+/** What is wrong inside of what is closed cannot be shown, and the form would do nothing. */
+function unfold({ currentTarget: input }: TargetedEvent<HTMLInputElement>): void {
+  input.closest("details")?.setAttribute("open", "");
 }
 
 function Drop({ service }: { service: Service }): JSX.Element {
@@ -69,7 +74,7 @@ function Drop({ service }: { service: Service }): JSX.Element {
         event.preventDefault();
         depth = 0;
         setOver(false);
-        take(event.dataTransfer?.files, service);
+        take(event.dataTransfer?.files, service, [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry()?.isDirectory ?? false));
       },
     };
     for (const [name, handler] of Object.entries(handlers)) addEventListener(name, handler as EventListener);
@@ -87,12 +92,13 @@ function Drop({ service }: { service: Service }): JSX.Element {
   );
 }
 
-function take(files: FileList | null | undefined, service: Service): void {
-  for (const file of files ?? []) {
+function take(files: FileList | null | undefined, service: Service, folders: boolean[] = []): void {
+  for (const [at, file] of [...(files ?? [])].entries()) {
     add(file.name, { file });
     const song = songs.value[songs.value.length - 1] as Song;
-    const problem = file.size > service.maxUploadBytes ? `is larger than ${bytes(service.maxUploadBytes)}` : file.size === 0 ? "is empty" : "";
-    if (problem) songs.set(songs.value.map((each) => (each.id === song.id ? { ...each, step: "failed", problem: `This file ${problem}, so the server would refuse it.` } : each)));
+    const refused = file.size > service.maxUploadBytes ? `is larger than ${bytes(service.maxUploadBytes)}` : file.size === 0 ? "is empty" : "";
+    const problem = folders[at] ? "This is a folder. Drop the songs that are in it." : refused && `This file ${refused}, so the server would refuse it.`;
+    if (problem) songs.set(songs.value.map((each) => (each.id === song.id ? { ...each, step: "failed", problem } : each)));
   }
 }
 

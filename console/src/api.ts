@@ -72,6 +72,10 @@ export function read<T>(status: number, text: string, retryAfter = 0): T {
   try {
     envelope = JSON.parse(text) as typeof envelope;
   } catch {
+    if (status >= 502 && status <= 504) {
+      goneAway(); // what stands before the server says so
+      throw new Fault(AWAY, 0);
+    }
     throw new Fault(`The server answered something that is not for us (HTTP ${status}).`, status);
   }
   if (status >= 200 && status < 300) return envelope.data as T;

@@ -37,6 +37,7 @@ export const songs = new Store<Song[]>([]);
 const AT_ONCE = 2;
 const MOST_CUTS = 4;
 const CUT = "The upload was cut off: the server does not answer. It is sent again as soon as it does.";
+const OVER = "Your session has ended. It is sent as soon as you have signed in again.";
 const CUT_OFTEN = "The upload was cut off again and again, though the server answers.";
 let count = 0;
 const running = new Map<number, XMLHttpRequest>();
@@ -66,12 +67,14 @@ export function retry(song: Song, options: Options | null): void {
   next();
 }
 
-away.listen(() => {
-  if (away.value) return;
+/** What was cut off is sent again once the server is there and somebody is signed in. */
+function goOn(): void {
+  if (away.value || ended.value || !session.value) return;
   for (const song of songs.value) if (song.step === "cut") change(song.id, { step: "waiting", problem: "", sent: 0 });
   next();
-});
-for (const store of [session, ended]) store.listen(next);
+}
+
+for (const store of [away, session, ended]) store.listen(goOn);
 
 addEventListener("beforeunload", (event) => {
   if (session.value && songs.value.some((song) => ["waiting", "uploading", "asking", "cut"].includes(song.step))) event.preventDefault();
@@ -105,9 +108,10 @@ async function bring(song: Song): Promise<void> {
   } catch (thrown) {
     if (!isHere(song.id)) return;
     const fault = thrown as Fault;
-    const cuts = song.cuts + (fault.status === 0 ? 1 : 0);
-    const step = fault.status === 0 && cuts < MOST_CUTS ? "cut" : "failed";
-    const problem = step === "cut" ? CUT : fault.status === 0 ? CUT_OFTEN : fault.message;
+    const [told, often] = ({ 0: [CUT, CUT_OFTEN], 401: [OVER, fault.message] } as Record<number, [string, string]>)[fault.status] ?? [];
+    const cuts = song.cuts + (told ? 1 : 0);
+    const step = told && cuts < MOST_CUTS ? "cut" : "failed";
+    const problem = (step === "cut" ? told : often) ?? fault.message;
     change(song.id, { step, problem, cuts });
     say(`${song.name}: ${problem}`);
   } finally {

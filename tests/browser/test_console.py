@@ -152,6 +152,18 @@ def test_an_ended_session_is_said_and_nothing_on_the_page_is_lost(page: Any, ser
     page.get_by_role("searchbox").wait_for()
 
 
+def test_songs_on_their_way_wait_for_who_signs_in_again(page: Any, visit: Visit, songs: list[Path]) -> None:
+    visit.choose(*songs, songs[0])
+    with sqlite3.connect(visit.service.data / "stemwright.db") as database:
+        database.execute("DELETE FROM sessions")
+    database.close()
+    page.get_by_role("button", name="Separate 3 songs").click()
+    page.get_by_text("as soon as you have signed in again").first.wait_for()
+    page.get_by_role("dialog").get_by_label("API key").fill(visit.service.key)
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('.song .badge.good').length === 3")
+
+
 def test_a_session_that_ended_while_the_server_was_away_is_left_alone(page: Any, visit: Visit) -> None:
     """An open page of an ended session locked its whole address out of signing in."""
     visit.to("/console/tasks")
@@ -731,6 +743,18 @@ def test_a_server_that_is_gone_is_told_and_nothing_is_lost(page: Any, visit: Vis
     visit.service.start()
     page.get_by_text("This page tries again by itself").wait_for(state="detached")
     until(page, "document.querySelector('.song .badge.good')")
+
+
+def test_songs_that_a_proxy_refuses_while_the_server_is_away_are_sent_when_it_is_back(
+    page: Any, visit: Visit, songs: list[Path]
+) -> None:
+    visit.choose(*songs)
+    page.route("**/console/api/**", lambda route: route.fulfill(status=502, body="<html>Bad Gateway</html>"))
+    page.get_by_role("button", name="Separate 2 songs").click()
+    page.get_by_text("This page tries again by itself").wait_for()
+    until(page, "[...document.querySelectorAll('.song .badge')].every((each) => each.textContent === 'Cut off')")
+    page.unroute("**/console/api/**")
+    until(page, "document.querySelectorAll('.song .badge.good').length === 2")
 
 
 def test_an_upload_that_is_cut_in_the_middle_is_sent_again(page: Any, visit: Visit, tmp_path: Path) -> None:

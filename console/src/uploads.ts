@@ -174,6 +174,6 @@ function sent(id: number, file: File, token: string): Promise<{ taskId: string; 
   });
 }
 
-function wish(): string {
+export function wish(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -478,6 +478,29 @@ def test_deleting_asks_first_and_takes_the_files(page: Any, visit: Visit, songs:
     assert httpx2.get(visit.service.url + link).status_code == 410
 
 
+def test_what_is_made_again_is_charged_once_also_when_no_answer_came(
+    page: Any, visit: Visit, service: Served, finished: str
+) -> None:
+    visit.to(f"/console/task/{finished}")
+    with service.api() as api:
+        before = api.get("/ledger").json()["data"]["balance"]
+
+    def lose(route: Any) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/again", lose)
+    button = page.get_by_role("button", name="Make again")
+    button.click()
+    page.locator(".note.bad").wait_for()
+    page.unroute("**/again")
+    page.locator("main .callout.warn").wait_for(state="detached")
+    button.click()
+    page.wait_for_url(lambda url: finished not in url)
+    with service.api() as api:
+        assert api.get("/ledger").json()["data"]["balance"] == before - 5
+
+
 def test_what_a_dialog_could_not_do_is_said_in_it_and_the_focus_stays(page: Any, visit: Visit, finished: str) -> None:
     trouble = {"code": 500, "msg": "Internal Error - Please try again later.", "data": None}
     visit.to(f"/console/task/{finished}")

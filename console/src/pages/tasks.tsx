@@ -6,6 +6,7 @@ import { nameTask, useEnds, useProgress } from "../live";
 import { go, useRoute } from "../router";
 import { tell } from "../say";
 import type { Progress, TaskLine } from "../types";
+import { wish } from "../uploads";
 import { Act, Ago, Bar, Button, Choice, Confirm, Empty, Pending, StateBadge, Table, Title } from "../ui";
 import { credits, isEnded, KINDS, length, made, stage } from "../words";
 
@@ -102,9 +103,13 @@ function Row({ task, now, onCancel }: { task: TaskLine; now: Progress | undefine
   );
 }
 
-/** The same once more; shows the new task. */
+const wishes = new Map<string, string>();
+
+/** The same once more; shows the new task. Asked for again because no answer came, it is the same wish. */
 export async function again(taskId: string): Promise<void> {
-  const made = await post<{ taskId: string }>(`/tasks/${taskId}/again`);
+  if (!wishes.has(taskId)) wishes.set(taskId, wish());
+  const made = await post<{ taskId: string }>(`/tasks/${taskId}/again`, {}, { "Idempotency-Key": wishes.get(taskId) as string });
+  wishes.delete(taskId);
   tell("It is being made again.");
   go(`/console/task/${made.taskId}`);
 }

@@ -155,6 +155,17 @@ def test_again_makes_the_same_anew(house: House, caller: Caller, browser: Client
     assert caller.balance() == 95
 
 
+def test_again_is_charged_once_however_often_the_same_is_asked_for(caller: Caller, browser: Client) -> None:
+    old, other = caller.created(type="split_stem"), caller.created(type="split_stem")
+
+    def again(task_id: str) -> httpx2.Response:
+        return browser.post(f"{TASKS}/{task_id}/again", headers={"Idempotency-Key": "a wish"})
+
+    assert again(old).json() == again(old).json()
+    assert caller.balance() == 85
+    assert again(other).status_code == 422
+
+
 def test_again_needs_the_song_credits_and_an_open_door(house: House, caller: Caller, browser: Client) -> None:
     task_id = caller.created(type="split_stem")
     house.execute(f"UPDATE tracks SET gone = 1 WHERE audio_id = '{caller.track.audio_id}'")

@@ -70,7 +70,8 @@ def cancel(call: Call) -> Answer:
 
 
 def again(call: Call) -> Answer:
-    """`POST /console/api/tasks/{taskId}/again`: the same once more, as a new task that is charged."""
+    """`POST /console/api/tasks/{taskId}/again`: the same once more, as a new task that is charged; takes an
+    Idempotency-Key."""
     old = _mine(call)
     track = None
     if old.audio_url is None:
@@ -91,8 +92,8 @@ def again(call: Call) -> Answer:
             "model": _asked_model(call.api.settings, old),
         }
     )
-    call.api.creates.refuse_closed(old.account_id, now=call.now)
-    return call.api.database.together(lambda tx: separation.submit(call, tx, asked, lambda: track))
+    same = wire.Json({"taskId": old.id}).fingerprint("again")
+    return separation.once(call, lambda tx: separation.submit(call, tx, asked, lambda: track), fingerprint=same)
 
 
 def _asked_model(settings: Settings, old: Task) -> str | None:

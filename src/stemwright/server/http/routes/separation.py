@@ -45,14 +45,7 @@ def generate(call: Call) -> Answer:
     body = wire.parse(call.body)
     asked = _asked(body)
     _check(call, asked)
-    key = idempotency.key_of(call.sent)
-    account_id = call.caller.account_id
-    if key is None:
-        call.api.creates.refuse_closed(account_id, now=call.now)
-        return call.api.database.together(lambda tx: _create(call, tx, asked))
-    fingerprint = body.fingerprint(PATH)
-    with call.api.running.hold(account_id, key):
-        return call.api.database.together(lambda tx: _create_once(call, tx, asked, key=key, fingerprint=fingerprint))
+    return once(call, lambda tx: _create(call, tx, asked), fingerprint=body.fingerprint(PATH))
 
 
 def record_info(call: Call) -> Answer:
@@ -133,12 +126,24 @@ def _check(call: Call, asked: wire.Generate) -> None:
         raise errors.InvalidRequest(field="model", problem="must be one of: " + ", ".join(settings.models))
 
 
-def _create_once(call: Call, tx: sa.Connection, asked: wire.Generate, *, key: str, fingerprint: str) -> Answer:
+def once(call: Call, create: Callable[[sa.Connection], Answer], *, fingerprint: str) -> Answer:
+    """Create in a transaction; where the request has an Idempotency-Key, only the first time."""
+    key, account_id = idempotency.key_of(call.sent), call.caller.account_id
+    if key is None:
+        call.api.creates.refuse_closed(account_id, now=call.now)
+        return call.api.database.together(create)
+    with call.api.running.hold(account_id, key):
+        return call.api.database.together(lambda tx: _first(call, tx, create, key=key, fingerprint=fingerprint))
+
+
+def _first(
+    call: Call, tx: sa.Connection, create: Callable[[sa.Connection], Answer], *, key: str, fingerprint: str
+) -> Answer:
     account_id = call.caller.account_id
     oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
     if earlier := idempotency.stored(tx, account_id, key, fingerprint=fingerprint, oldest=oldest):
         return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
-    answer = _create(call, tx, asked)
+    answer = create(tx)
     idempotency.store(tx, account_id, key, fingerprint=fingerprint, answer=answer.body.decode(), now=call.now)
     return answer
 

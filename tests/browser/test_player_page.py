@@ -247,6 +247,21 @@ def test_files_that_are_gone_are_told(chromium: Any, player_build: Path, house: 
         assert "These files have expired." in player.page.locator("stem-player .message").inner_text()
 
 
+def test_files_that_go_while_it_is_open_are_told_and_asked_for_no_more(
+    chromium: Any, player_build: Path, house: House, tmp_path: Path
+) -> None:
+    song = stage(house, tmp_path, sounds(0.2))
+    with opened(chromium, player_build, house, element(song)) as player:
+        house.execute(f"UPDATE tasks SET gone = 1 WHERE id = '{song.task_id}'")
+        player.page.get_by_role("button", name="Play", exact=True).click()
+        player.page.get_by_text("These files have expired.").wait_for()
+        assert player.do("return engine.state;") == "stopped"
+        asked: list[str] = []
+        player.page.on("request", lambda request: asked.append(request.url))
+        player.page.wait_for_timeout(1500)
+        assert asked == []
+
+
 def test_stems_that_a_browser_cannot_decode_are_told(player: Player) -> None:
     player.do("OfflineAudioContext.prototype.decodeAudioData = () => Promise.reject(new Error());")
     player.do("await engine.play();")

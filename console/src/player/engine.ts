@@ -2,7 +2,7 @@
 
 import { openStem } from "./decoding";
 import { continues, PIECE, type Piece, type StemFile, Unplayable } from "./pieces";
-import type { Song } from "./song";
+import { Refused, type Song } from "./song";
 import type { Stretch } from "./stretch";
 
 const RAMP_SECONDS = 0.01;
@@ -492,9 +492,10 @@ export class Engine extends EventTarget {
       if (controller.signal.aborted) return;
       const times = this.failed.get(key) ?? 0;
       this.failed.set(key, times + 1);
-      if (fault instanceof Unplayable) this.pause();
+      const hopeless = fault instanceof Unplayable || isGone(fault);
+      if (hopeless) this.pause();
       this.tell(said(fault));
-      if (fault instanceof Unplayable) return;
+      if (hopeless) return;
       await new Promise((done) => setTimeout(done, RETRY_MS[Math.min(times, RETRY_MS.length - 1)]));
     } finally {
       if (this.loading.get(key) === controller) this.loading.delete(key);
@@ -547,6 +548,9 @@ function part(whole: AudioBuffer, first: number, length: number): AudioBuffer {
   for (const side of [0, 1]) cut.copyToChannel(whole.getChannelData(side).subarray(first, first + length), side);
   return cut;
 }
+
+/** Whether the server says that the files are there no more. */
+const isGone = (fault: unknown): boolean => fault instanceof Refused && (fault.status === 404 || fault.status === 410);
 
 function said(fault: unknown): string {
   const status = (fault as { status?: number }).status;

@@ -91,7 +91,8 @@ function Side(): JSX.Element {
 const loaded: Record<string, Page> = {};
 
 function Shown(): JSX.Element {
-  const { page, rest } = useRoute();
+  const { page: asked, rest } = useRoute();
+  const page = asked === "task" && !rest ? "tasks" : asked; // who cuts a task's address off wants them all
   const [, redraw] = useState({});
   const [failed, setFailed] = useState("");
   const Known = (PAGES[page] as Page | undefined) ?? loaded[page];
@@ -138,7 +139,7 @@ function KeyForm(): JSX.Element {
   return (
     <form onSubmit={submit} noValidate>
       <input type="text" name="username" autoComplete="username" value="Stemwright API key" readOnly hidden />
-      <Field label="API key" wrong={wrong || undefined} hint="It stays in a cookie that pages cannot read, until you sign out.">
+      <Field label="API key" wrong={wrong || undefined} hint="It is exchanged for a session, in a cookie that pages cannot read. The key itself is not kept.">
         {(attributes) => <input {...attributes} type="password" name="key" autoComplete="current-password" spellcheck={false} value={key} autoFocus onInput={(event) => { setKey(event.currentTarget.value); setWrong(""); }} />}
       </Field>
       <Button type="submit" kind="main" busy={busy}>Sign in</Button>

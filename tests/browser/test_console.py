@@ -122,6 +122,7 @@ def page(visit: Visit) -> Any:
 def test_a_wrong_key_is_said_to_be_one_and_a_right_one_opens_the_door(visit: Visit) -> None:
     page = visit.page
     page.goto(visit.service.url)
+    page.get_by_text("The key itself is not kept.").wait_for()
     page.get_by_label("API key").fill("sw_wrong")
     page.get_by_role("button", name="Sign in").click()
     assert "This key is not valid" in page.get_by_role("alert").inner_text()
@@ -439,6 +440,8 @@ def test_a_player_that_cannot_be_loaded_and_addresses_of_nothing_are_told(
     page.get_by_role("link", name="All tasks").wait_for()
     visit.to("/console")
     assert page.get_by_role("heading", name="Separate").is_visible()
+    visit.to("/console/task/")
+    assert page.get_by_role("heading", name="Tasks", exact=True).is_visible()
 
 
 def test_a_callback_is_told_and_sent_again(page: Any, visit: Visit, finished: str) -> None:
@@ -857,6 +860,16 @@ def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     until(page, "document.activeElement.textContent === 'New key'")
+
+
+def test_the_focus_goes_on_to_the_next_song_when_one_is_removed(page: Any, visit: Visit, songs: list[Path]) -> None:
+    visit.choose(*songs)
+    page.get_by_role("button", name=f"Remove {songs[0].name}").press("Enter")
+    page.locator(".song", has_text=songs[0].name).wait_for(state="detached")
+    assert page.evaluate("document.activeElement.ariaLabel") == f"Remove {songs[1].name} from this list"
+    page.keyboard.press("Enter")
+    page.locator(".song").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.id") == "files"
 
 
 def test_those_who_want_no_motion_get_none(chromium: Any, service: Served) -> None:

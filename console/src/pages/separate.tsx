@@ -1,5 +1,5 @@
 // Separate: songs in, what to make of them, what it costs, and how far they are.
-import type { JSX, TargetedEvent } from "preact";
+import type { JSX, TargetedEvent, TargetedMouseEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { session } from "../api";
 import { useProgress } from "../live";
@@ -199,13 +199,19 @@ function Songs({ all, options }: { all: Song[]; options: Options }): JSX.Element
 
 function Line({ song, options, progress }: { song: Song; options: Options; progress: Progress | undefined }): JSX.Element {
   const unfinished = song.step === "made" && !(progress && isEnded(progress.state));
+  const remove = ({ currentTarget: button }: TargetedMouseEvent<HTMLButtonElement>): void => {
+    const line = button.closest("li");
+    const beside = (line?.nextElementSibling ?? line?.previousElementSibling)?.querySelector<HTMLElement>("a, button");
+    drop(song.id);
+    (beside ?? document.getElementById("files"))?.focus({ preventScroll: true }); // else it would be nowhere
+  };
   return (
     <li class="song">
       <div class="head">
         {song.taskId ? <a href={`/console/task/${song.taskId}`} class="name">{song.name}</a> : <span class="name">{song.name}</span>}
         <Where song={song} progress={progress} />
         {(song.step === "failed" || song.step === "cut") && song.options && <Button small icon="again" onClick={() => retry(song, options)} aria-label={`Try ${song.name} again`}>Try again</Button>}
-        {!unfinished && (song.step !== "asking" || song.problem) && <Button small kind="bare" icon="cross" onClick={() => drop(song.id)} aria-label={`Remove ${song.name} from this list`} />}
+        {!unfinished && (song.step !== "asking" || song.problem) && <Button small kind="bare" icon="cross" onClick={remove} aria-label={`Remove ${song.name} from this list`} />}
       </div>
       {song.step === "uploading" && <Bar value={song.size ? (100 * song.sent) / song.size : null} label={`Upload of ${song.name}`} />}
       {unfinished && <Bar value={progress?.progress ?? 0} label={`Separation of ${song.name}`} />}

@@ -263,6 +263,21 @@ def test_the_zip_holds_every_stem_and_says_its_length(house: House, caller: Call
         assert archive.read("song/Backing Vocals.mp3") == bytes(range(256)) * 4
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("歌" * 120, "歌" * 78), ("con", "_con"), ("x" * 99 + " y", "x" * 99), ("What?", "What_")],
+)
+def test_the_folder_of_a_zip_is_one_that_every_system_takes(
+    house: House, browser: Client, name: str, folder: str
+) -> None:
+    song = browser.post("/console/api/uploads", files={"file": (f"{name}.mp3", b"x")}).json()["data"]
+    ids = {"taskId": song["taskId"], "audioId": song["audioId"], "type": "separate_vocal"}
+    task_id = browser.post(TASKS, json=ids).json()["data"]["taskId"]
+    house.finish(task_id, stems=("vocals", "instrumental"))
+    with zipfile.ZipFile(io.BytesIO(browser.get(f"{TASKS}/{task_id}/zip").content)) as archive:
+        assert archive.namelist() == [f"{folder}/Vocals.mp3", f"{folder}/Instrumental.mp3"]
+
+
 def test_one_instrument_and_the_rest_are_called_as_their_files(house: House, caller: Caller, browser: Client) -> None:
     task_id = caller.created(type="split_stem_advanced", stemName="Violin")
     house.finish(task_id, stems=("strings", "rest"))

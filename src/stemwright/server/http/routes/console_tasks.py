@@ -10,6 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 
 from stemwright import errors
+from stemwright.audio import naming
 from stemwright.server import keys, overview, retention, tasks, tracks, workflows
 from stemwright.server.http import answers, wire, wire_console, zipped
 from stemwright.server.http.answers import Answer
@@ -146,7 +147,7 @@ def download(call: Call) -> ASGIApp:
 
 def _folder_name(song: str) -> str:
     """The song's name as every system takes it for a folder's, without a file's extension."""
-    return re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", uploads.bare(song)).strip(" .")[:100] or "song"
+    return naming.safe(uploads.bare(song)[:100], room=len(" stems.zip"))
 
 
 def cursor(call: Call) -> Cursor | None:

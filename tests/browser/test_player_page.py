@@ -135,6 +135,10 @@ def test_the_export_is_the_mix_that_sounds(player: Player, tmp_path: Path) -> No
         "engine.strips[0].muted = true; Object.assign(engine.strips[1], {volume: 0.5, pan: 0.25}); engine.apply();"
     )
     player.page.get_by_role("button", name="Export").click()
+    player.page.get_by_role("button", name="Original").click()
+    player.page.get_by_text("not the original that you hear").wait_for()
+    player.page.get_by_role("button", name="Stems").click()
+    player.page.get_by_text("The mix as it sounds now").wait_for()
     link = player.page.get_by_role("link", name="Download the mix")
     address = link.get_attribute("href")
     assert "vocals=" not in address.replace("backing_vocals=", "")
@@ -188,6 +192,20 @@ def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_fo
         player.wait(f"engine.state === 'playing' && engine.position() > {RATE}")
         assert any("SignalsmithStretch" in url for url in asked)
         assert all(url.startswith(house.url) for url in asked)
+
+
+def test_tempo_and_pitch_are_shown_while_they_are_dragged(player: Player) -> None:
+    page = player.page
+    page.get_by_role("button", name="Tempo & pitch").click()
+    for name, shown in (("Tempo", "150 %"), ("Pitch", "+12")):
+        box = page.get_by_role("slider", name=name).bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"], box["y"] + box["height"] / 2, steps=4)
+        page.locator("stem-player output", has_text=shown).wait_for(timeout=3000)
+        assert player.do("return [engine.tempo, engine.semitones];") == [1.5 if name == "Pitch" else 1, 0]
+        page.mouse.up()
+    assert player.do("return [engine.tempo, engine.semitones];") == [1.5, 12]
 
 
 def test_tempo_and_pitch_that_cannot_be_loaded_are_told_and_changed_while_they_load_are_both_there(

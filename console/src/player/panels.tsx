@@ -25,15 +25,18 @@ export function Opener(props: { icon: "speed" | "save"; label: string; open: boo
 
 export function SpeedPanel({ engine }: { engine: Engine }) {
   const [trouble, setTrouble] = useState("");
-  const set = (tempo: number, semitones: number) =>
+  const [moving, setMoving] = useState<{ percent?: number; semitones?: number }>({}); // what is dragged, until it is let go
+  const set = (tempo: number, semitones: number) => {
+    setMoving({});
     engine.setSpeed(tempo, semitones).then(
       () => setTrouble(""),
       () => setTrouble("Tempo and pitch could not be loaded. Reload the page to try again."),
     );
+  };
   if (!engine.canStretch)
     return <p class="panel">Tempo and pitch need a page that was opened by https, or from this computer itself.</p>;
-  const percent = Math.round(engine.tempo * 100);
-  const { semitones } = engine;
+  const percent = moving.percent ?? Math.round(engine.tempo * 100);
+  const semitones = moving.semitones ?? engine.semitones;
   return (
     <div class="panel" role="group" aria-label="Tempo and pitch">
       <label>
@@ -47,7 +50,8 @@ export function SpeedPanel({ engine }: { engine: Engine }) {
           step={1}
           value={percent}
           aria-valuetext={`${percent} percent`}
-          onChange={(event) => void set(Number(event.currentTarget.value) / 100, semitones)}
+          onInput={(event) => setMoving({ percent: Number(event.currentTarget.value) })}
+          onChange={(event) => set(Number(event.currentTarget.value) / 100, semitones)}
         />
       </label>
       <label>
@@ -61,10 +65,11 @@ export function SpeedPanel({ engine }: { engine: Engine }) {
           step={1}
           value={semitones}
           aria-valuetext={`${semitones} semitones`}
-          onChange={(event) => void set(engine.tempo, Number(event.currentTarget.value))}
+          onInput={(event) => setMoving({ semitones: Number(event.currentTarget.value) })}
+          onChange={(event) => set(engine.tempo, Number(event.currentTarget.value))}
         />
       </label>
-      <button type="button" class="tool" disabled={percent === 100 && semitones === 0} onClick={() => void set(1, 0)}>
+      <button type="button" class="tool" disabled={percent === 100 && semitones === 0} onClick={() => set(1, 0)}>
         As recorded
       </button>
       {trouble && <p role="alert">{trouble}</p>}
@@ -99,7 +104,8 @@ export function ExportPanel({ song, engine, say }: { song: Song; engine: Engine;
   return (
     <div class="panel" role="group" aria-label="Export the mix">
       <p>
-        The mix as it sounds now: what is muted, how loud, where, how fast and how high.
+        {engine.original ? "The mix of the stems, not the original that you hear" : "The mix as it sounds now"}: what is muted, how loud, where,
+        how fast and how high.
         {(engine.tempo !== 1 || engine.semitones !== 0) &&
           " The server has a stretcher of its own: tempo and pitch are the same, fine detail may sound a little different."}
       </p>
@@ -127,7 +133,7 @@ export function ExportPanel({ song, engine, say }: { song: Song; engine: Engine;
           Download the mix
         </a>
       ) : (
-        <p role="status">Nothing sounds now, so there is nothing to export.</p>
+        <p role="status">No stem sounds now, so there is nothing to export.</p>
       )}
       {trouble && <p role="alert">{trouble}</p>}
     </div>

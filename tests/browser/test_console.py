@@ -419,6 +419,7 @@ def test_stems_and_a_zip_to_take_away(page: Any, visit: Visit, finished: str, tm
     with page.expect_download() as one:
         page.get_by_role("link", name="Download Vocals").click()
     assert one.value.path().stat().st_size > 10_000
+    assert one.value.suggested_filename == "Harbour lights (live) - Vocals.mp3"
     with page.expect_download() as all_of_them:
         page.get_by_role("link", name="All as a zip").click()
     assert all_of_them.value.suggested_filename == "Harbour lights (live) stems.zip"

@@ -112,7 +112,7 @@ function StemRow({ stem, task, loudest }: { stem: Stem; task: Whole; loudest: nu
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>
-      <td class="do"><a class="button small" href={stem.url} download={named(stem.label, stem.url)}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
+      <td class="do"><a class="button small" href={stem.url} download={named(`${task.song} - ${stem.label}`, stem.url)}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
     </tr>
   );
 }

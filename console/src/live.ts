@@ -8,8 +8,8 @@ import { isEnded, STATES } from "./words";
 
 /** The last word on each task that was told of since the page was opened. */
 export const tasks = new Map<string, Progress>();
-/** Grows with every event; holds the tasks that have just ended. */
-export const ticks = new Store<{ ended: Progress[] }>({ ended: [] });
+/** New with every event; holds the tasks that have just ended, and whether there is one that was not known. */
+export const ticks = new Store<{ ended: Progress[]; begun: boolean }>({ ended: [], begun: false });
 
 const names = new Map<string, string>();
 const announced = new Map<string, number>();
@@ -50,9 +50,10 @@ function listen(): EventSource {
   stream.addEventListener("tasks", (event) => {
     failures = 0;
     const told = JSON.parse((event as MessageEvent<string>).data) as { first: boolean; tasks: Progress[] };
+    const begun = !told.first && told.tasks.some((task) => !tasks.has(task.taskId));
     if (told.first) forget(new Set(told.tasks.map((task) => task.taskId)));
-    else if (told.tasks.some((task) => isEnded(task.state) || !tasks.has(task.taskId))) refresh(); // it was paid for, or given back
-    take(told.tasks);
+    else if (begun || told.tasks.some((task) => isEnded(task.state))) refresh(); // it was paid for, or given back
+    take(told.tasks, begun);
   });
   stream.addEventListener("over", broken);
   stream.onerror = broken;
@@ -82,7 +83,7 @@ async function findOut(ids: string[]): Promise<void> {
   if (later.length) setTimeout(findOut, 2 * AGAIN_MS, later);
 }
 
-function take(told: Progress[]): void {
+function take(told: Progress[], begun = false): void {
   const ends: Progress[] = [];
   for (const task of told) {
     const before = tasks.get(task.taskId);
@@ -90,7 +91,7 @@ function take(told: Progress[]): void {
     if (isEnded(task.state) && (!before || !isEnded(before.state))) ends.push(task);
     announce(task);
   }
-  ticks.set({ ended: ends });
+  ticks.set({ ended: ends, begun });
 }
 
 /** Say aloud each quarter of the way, and the end. */
@@ -115,4 +116,9 @@ export function useProgress(): Map<string, Progress> {
 /** Call `then` when a task has ended that `cares` about. */
 export function useEnds(cares: (taskId: string) => boolean, then: () => void): void {
   useLayoutEffect(() => ticks.listen(() => ticks.value.ended.some((task) => cares(task.taskId)) && then()));
+}
+
+/** Call `then` when there is a task that was not known: another tab has asked for it, or a program. */
+export function useBegins(then: () => void): void {
+  useLayoutEffect(() => ticks.listen(() => ticks.value.begun && then()));
 }

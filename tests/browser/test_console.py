@@ -597,6 +597,17 @@ def test_tasks_are_searched_filtered_and_made_again(page: Any, visit: Visit, fin
     page.get_by_role("heading", name="12 stems").wait_for()
 
 
+def test_a_task_that_a_program_asks_for_appears_by_itself(page: Any, visit: Visit, service: Served) -> None:
+    with page.expect_response("**/console/api/events"):
+        visit.to("/console/tasks")
+    page.wait_for_timeout(1500)  # the first event tells what is running already
+    with service.api() as api, source(sources.drips) as place:
+        song = {"audioUrl": f"{place.url}/Slow%20tide.mp3", "type": "separate_vocal"}
+        task_id = api.post("/tasks", json=song).json()["data"]["taskId"]
+        page.get_by_role("link", name="Slow tide.mp3").wait_for(timeout=10_000)
+        api.post(f"/tasks/{task_id}/cancel")
+
+
 @pytest.mark.parametrize("where", ["/console/tasks", "/console/task/{}"])
 def test_a_task_is_cancelled(page: Any, visit: Visit, service: Served, where: str) -> None:
     with service.api() as api, source(sources.drips) as place:  # its song never comes: it does not end meanwhile

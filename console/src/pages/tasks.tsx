@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { post, useData } from "../api";
-import { nameTask, useEnds, useProgress } from "../live";
+import { nameTask, useBegins, useEnds, useProgress } from "../live";
 import { go, useRoute } from "../router";
 import { tell } from "../say";
 import type { Progress, TaskLine } from "../types";
@@ -20,6 +20,7 @@ export function Tasks(): JSX.Element {
   const { data, fault, reload } = useData<{ tasks: TaskLine[]; next: string | null }>(`/tasks?${search}`);
   const ids = new Set(data?.tasks.map((task) => task.taskId));
   useEnds((id) => ids.has(id), reload);
+  useBegins(reload);
   const to = (values: Partial<typeof asked>, how: { replace?: boolean; state?: string[] } = {}): void => {
     const now = Object.fromEntries(new URLSearchParams(location.search)); // not as it was when this was drawn
     const wanted = new URLSearchParams(Object.entries({ ...now, after: "", ...values }).filter(([, value]) => value)).toString();

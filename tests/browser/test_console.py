@@ -874,6 +874,22 @@ def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     until(page, "document.activeElement.textContent === 'New key'")
 
 
+def test_the_menu_of_a_phone_unfolds_below_its_bar(chromium: Any, service: Served) -> None:
+    visit = Visit(chromium, service, viewport={"width": 360, "height": 740}).sign_in()
+    menu = visit.page.get_by_role("button", name="Menu")
+    before = menu.bounding_box()
+    menu.click()
+    first = visit.page.get_by_role("link", name="Separate").bounding_box()
+    assert menu.bounding_box() == before
+    assert first["y"] > before["y"] + before["height"]
+    assert first["width"] > 250
+    visit.page.set_viewport_size({"width": 740, "height": 360})  # turned on its side
+    assert visit.page.evaluate("document.querySelector('.side').clientHeight") <= 360
+    visit.page.get_by_role("button", name="Sign out").click()
+    visit.page.get_by_role("heading", name="Sign in").wait_for()
+    visit.context.close()
+
+
 def test_the_focus_goes_on_to_the_next_song_when_one_is_removed(page: Any, visit: Visit, songs: list[Path]) -> None:
     visit.choose(*songs)
     page.get_by_role("button", name=f"Remove {songs[0].name}").press("Enter")

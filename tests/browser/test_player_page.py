@@ -177,6 +177,9 @@ def test_axe_finds_nothing(
 def test_nothing_is_wider_than_a_phone(chromium: Any, player_build: Path, house: House, song: Staged) -> None:
     with opened(chromium, player_build, house, element(song), viewport={"width": 360, "height": 700}) as player:
         assert player.page.evaluate("document.documentElement.scrollWidth") <= 360
+        player.page.get_by_role("button", name="Tempo & pitch").click()
+        for broken in (".time small", "output"):  # in two lines
+            assert player.page.locator(f"stem-player {broken}").first.bounding_box()["height"] < 30
 
 
 def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_for(

@@ -48,7 +48,7 @@ svg { width: 20px; height: 20px; display: block; flex: none }
 [data-state="waiting"] .play svg { animation: turn 1s linear infinite reverse }
 @keyframes turn { to { rotate: 1turn } }
 .time { font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -.01em; min-width: 118px }
-.time small { font-size: 14px; font-weight: 400; color: var(--soft) }
+.time small { display: inline-block; font-size: 14px; font-weight: 400; color: var(--soft) }
 .tools { display: flex; flex-wrap: wrap; gap: 8px; flex: 1 }
 .tool { display: inline-flex; align-items: center; justify-content: center; gap: 6px; min-height: 36px; min-width: 36px; padding: 0 9px;
   border: 1px solid var(--line); border-radius: 9px; background: var(--raised); font-weight: 550; text-decoration: none }
@@ -72,7 +72,7 @@ svg { width: 20px; height: 20px; display: block; flex: none }
   background: var(--raised); border: 1px solid var(--line); border-radius: 10px }
 .panel p { margin: 0; color: var(--soft); flex: 1 1 260px }
 .panel label { display: inline-flex; align-items: center; gap: 10px; font-weight: 550 }
-.panel output { min-width: 4.5ch; font-variant-numeric: tabular-nums; font-weight: 400; color: var(--soft); text-align: end }
+.panel output { min-width: 4.5ch; white-space: nowrap; font-variant-numeric: tabular-nums; font-weight: 400; color: var(--soft); text-align: end }
 .panel input { width: 160px }
 select { min-height: 36px; padding: 0 8px; border: 1px solid var(--line); border-radius: 9px; background: var(--ground) }
 .trouble { margin: 10px 16px; color: var(--warn); font-weight: 550 }

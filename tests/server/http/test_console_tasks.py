@@ -161,6 +161,9 @@ def test_again_is_charged_once_however_often_the_same_is_asked_for(caller: Calle
     def again(task_id: str) -> httpx2.Response:
         return browser.post(f"{TASKS}/{task_id}/again", headers={"Idempotency-Key": "a wish"})
 
+    account = browser.get("/console/api/session").json()["data"]["account"]["id"]
+    with browser.house.api.running.hold(account, "a wish"):
+        assert again(old).status_code == 409
     assert again(old).json() == again(old).json()
     assert caller.balance() == 85
     assert again(other).status_code == 422

@@ -12,6 +12,9 @@ from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import ledger as rows
 from stemwright.server.store.tables import tasks
 
+MOST_AT_ONCE = 1_000_000_000
+"""The most credits that an operator gives or takes back in one go."""
+
 
 @dataclass(frozen=True)
 class Entry:

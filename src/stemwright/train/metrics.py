@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 
 FLOOR = 1e-10
-NOTHING_FOUND = -100.0
+NOTHING_FOUND = float(10 * np.log10(FLOOR))
 """The SI-SDR that stands for minus infinity."""
 QUIET = 1e-5  # mean power below which a second counts as silent, and 30 dB below the stem's loudest second
 
@@ -33,7 +33,7 @@ def si_sdr(true: Samples, estimate: Samples) -> float:
     reference, found = true.astype(np.float64).ravel(), estimate.astype(np.float64).ravel()
     target = reference * (reference @ found / (reference @ reference + FLOOR))
     ratio = (target @ target) / (np.sum((found - target) ** 2) + FLOOR)
-    return float(max(10 * np.log10(ratio + 1e-30), NOTHING_FOUND))
+    return float(10 * np.log10(max(ratio, FLOOR)))
 
 
 def level_db(part: Samples, whole: Samples) -> float:

@@ -9,12 +9,12 @@ from cyclopts import App, Parameter, validators
 from stemwright.errors import LedgerBroken
 from stemwright.server.clock import now_ms
 from stemwright.server.commands.speaking import AsJson, Data, Limit, clock_time, rows, say, show, transaction, view
+from stemwright.server.credits import MOST_AT_ONCE
 
 credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
 
 
-_MOST = 1_000_000_000  # at once, as in the console
-Amount = Annotated[int, Parameter(validator=validators.Number(gte=-_MOST, lte=_MOST))]
+Amount = Annotated[int, Parameter(validator=validators.Number(gte=-MOST_AT_ONCE, lte=MOST_AT_ONCE))]
 
 
 @credits.command

@@ -177,20 +177,22 @@ def _database(settings: Settings) -> Iterator[Finding]:
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         try:
-            yield from _schema(url, migrations.version(database), migrations.HEAD)
+            yield from _schema(url, migrations.version(database))
             yield from _skew(database)
         finally:
             database.dispose()
 
 
-def _schema(url: str, found: str | None, wanted: str) -> Iterator[Finding]:
-    if found == wanted:
+def _schema(url: str, found: str | None) -> Iterator[Finding]:
+    from stemwright.server.store import migrations
+
+    if found == migrations.HEAD:
         yield Finding("database", "ok", f"{url} answers; schema {found}")
     elif found is None:
         yield Finding("database", "note", f"{url} has no tables of ours yet: `stemwright serve` makes them")
     else:
-        cure = "run `stemwright migrate`" if found < wanted else "install the newer version that wrote it"
-        yield Finding("database", "failure", f"{url} has schema {found}, this version {wanted}: {cure}")
+        cure = "install the newer version that wrote it" if migrations.is_ahead(found) else "run `stemwright migrate`"
+        yield Finding("database", "failure", f"{url} has schema {found}, this version {migrations.HEAD}: {cure}")
 
 
 def _skew(database: object) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from stemwright.server.commands.speaking import (
     transaction,
     view,
 )
+from stemwright.server.credits import MOST_AT_ONCE
 from stemwright.server.settings import Dialect
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_H
 def create(  # noqa: PLR0913  each is an option
     *,
     account: Annotated[str, Parameter(validator=_nameable)],
-    credits: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=1_000_000_000))] = 0,  # noqa: A002
+    credits: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=MOST_AT_ONCE))] = 0,  # noqa: A002
     name: str = "",
     dialect: Dialect | None = None,
     scope: Annotated[tuple[Scope, ...], Parameter(negative="")] = ("api",),

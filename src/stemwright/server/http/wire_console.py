@@ -16,6 +16,7 @@ from pydantic import Field
 from stemwright.server import callbacks
 from stemwright.server.accounts import Account
 from stemwright.server.callbacks import Attempt
+from stemwright.server.credits import MOST_AT_ONCE
 from stemwright.server.http.live import News
 from stemwright.server.http.wire import Incoming
 from stemwright.server.keys import Key
@@ -67,14 +68,14 @@ class NewAccount(Incoming):
     """The body of `POST /console/api/operator/accounts`."""
 
     name: str = Field(max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x20\x7f][^/\\\x00-\x1f\x7f]*$")
-    credits: int = Field(0, ge=0, le=1_000_000_000)
+    credits: int = Field(0, ge=0, le=MOST_AT_ONCE)
 
 
 class Grant(Incoming):
     """The body of `POST /console/api/operator/grants`."""
 
     account_id: str = Field(alias="accountId", max_length=100)
-    amount: int = Field(ge=-1_000_000_000, le=1_000_000_000)
+    amount: int = Field(ge=-MOST_AT_ONCE, le=MOST_AT_ONCE)
     reason: str | None = Field(None, max_length=500)
 
 

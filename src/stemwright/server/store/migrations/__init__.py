@@ -23,10 +23,15 @@ def version(database: Database) -> str | None:
         return tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
 
 
+def is_ahead(found: str | None) -> bool:
+    """Whether a newer version of Stemwright has written a schema."""
+    return found is not None and found > HEAD
+
+
 def check(database: Database) -> None:
     """Raises DataTooNew or DataTooOld unless the database has exactly this version's schema."""
     found = version(database)
-    if found is not None and found > HEAD:
+    if is_ahead(found):
         raise DataTooNew(found=found, known=HEAD)
     if found != HEAD:
         raise DataTooOld(found=found or "none", known=HEAD)
@@ -37,7 +42,7 @@ def migrate(database: Database) -> None:
     found = version(database)
     if found == HEAD:
         return
-    if found is not None and found > HEAD:
+    if is_ahead(found):
         raise DataTooNew(found=found, known=HEAD)
     from alembic import command  # loaded only when there is something to do: it costs a quarter of a second
 

@@ -31,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> I
     with (
         upstreams.upstream() as there,
         deployment.new(tmp_path_factory.mktemp("upstream")) as places,
-        running(**places, upstream_url=there.url, upstream_seconds=0.5) as house,
+        running(**places, upstream_url=there.url, upstream_seconds=1.5) as house,  # a busy machine answers within it
     ):
         _servers[house.url] = there
         yield house

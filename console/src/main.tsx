@@ -13,18 +13,18 @@ import { number } from "./words";
 
 type Page = ComponentType<{ rest: string }>;
 
-const PAGES: Record<string, Page | (() => Promise<Page>)> = {
-  "": Separate as Page,
-  tasks: Tasks as Page,
-  task: Task,
-};
-const LATER: Record<string, () => Promise<Page>> = {
-  keys: () => import("./pages/keys").then((all) => all.Keys as Page),
-  credits: () => import("./pages/credits").then((all) => all.Credits as Page),
-  callbacks: () => import("./pages/callbacks").then((all) => all.Callbacks as Page),
-  operator: () => import("./pages/operator").then((all) => all.Operator as Page),
-  docs: () => import("./pages/docs").then((all) => all.Docs as Page),
-};
+const PAGES = new Map<string, Page>([
+  ["", Separate as Page],
+  ["tasks", Tasks as Page],
+  ["task", Task],
+]);
+const LATER = new Map<string, () => Promise<Page>>([
+  ["keys", () => import("./pages/keys").then((all) => all.Keys as Page)],
+  ["credits", () => import("./pages/credits").then((all) => all.Credits as Page)],
+  ["callbacks", () => import("./pages/callbacks").then((all) => all.Callbacks as Page)],
+  ["operator", () => import("./pages/operator").then((all) => all.Operator as Page)],
+  ["docs", () => import("./pages/docs").then((all) => all.Docs as Page)],
+]);
 const MENU: [string, string][] = [
   ["", "Separate"],
   ["tasks", "Tasks"],
@@ -88,25 +88,24 @@ function Side(): JSX.Element {
   );
 }
 
-const loaded: Record<string, Page> = {};
-
 function Shown(): JSX.Element {
   const { page: asked, rest } = useRoute();
   const page = asked === "task" && !rest ? "tasks" : asked; // who cuts a task's address off wants them all
   const [, redraw] = useState({});
   const [failed, setFailed] = useState("");
-  const Known = (PAGES[page] as Page | undefined) ?? loaded[page];
+  const Known = PAGES.get(page);
+  const load = LATER.get(page);
   const gone = useStore(away);
   useEffect(refresh, [page, rest]); // the credits and the maintenance beside it are as new as the page
   useEffect(() => {
-    if (Known || !LATER[page] || gone) return;
-    LATER[page]().then(
-      (found) => { loaded[page] = found; setFailed(""); redraw({}); },
+    if (Known || !load || gone) return;
+    load().then(
+      (found) => { PAGES.set(page, found); setFailed(""); redraw({}); },
       () => setFailed("This page could not be loaded. Reload to try again."),
     );
   }, [page, gone]);
   if (Known) return <Known key={page + rest} rest={rest} />;
-  if (LATER[page]) return failed ? <p class="callout bad" role="alert"><Icon name="warn" /><span>{failed}</span></p> : <p class="pending" aria-busy="true">Loading …</p>;
+  if (load) return failed ? <p class="callout bad" role="alert"><Icon name="warn" /><span>{failed}</span></p> : <p class="pending" aria-busy="true">Loading …</p>;
   return <><Title>There is no such page</Title><p><a href="/">Separate a song</a> · <a href="/console/tasks">Tasks</a></p></>;
 }
 

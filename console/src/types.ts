@@ -15,6 +15,7 @@ export interface Service {
   retentionDays: number;
   uploadDays: number;
   requireCallback: boolean;
+  callbackDelaysSeconds: number[];
   maintenanceSince: number | null;
 }
 

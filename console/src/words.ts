@@ -63,6 +63,21 @@ export function span(seconds: number): string {
   return plural(Math.round(hours / 24), "day");
 }
 
+/** When a callback is tried, of the seconds that are waited before each attempt. */
+export function attempts([first = 0, ...later]: number[]): string {
+  const start = first ? `${span(first)} later` : "at once";
+  if (later.length === 0) return `${start}, and only then`;
+  const waits = later.length > 4 ? `up to ${later.length} times more` : `again after ${waited(later)}`;
+  return `${start}, and ${waits}, until it is taken with a 2xx`;
+}
+
+function waited(seconds: number[]): string {
+  const inMinutes = seconds.every((each) => each % 60 === 0);
+  const said = seconds.map((each) => (inMinutes ? String(each / 60) : span(each)));
+  const last = said.pop() ?? "";
+  return (said.length ? `${said.join(", ")} and ${last}` : last) + (inMinutes ? (seconds.join() === "60" ? " minute" : " minutes") : "");
+}
+
 const pad = (value: number): string => String(value).padStart(2, "0");
 
 const moment = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });

@@ -728,6 +728,7 @@ def test_the_ledger_is_loaded_again_without_a_gap(visit: Visit, service: Served)
 
 def test_a_callback_is_tried_and_how_to_verify_it_is_shown(page: Any, visit: Visit, finished: str) -> None:
     visit.to("/console/callbacks")
+    page.get_by_text("given with it: at once, and only then.").wait_for()
     with source(sources.gives(b"{}", status=202)) as receiver:
         page.get_by_label("Your receiver").fill(receiver.url)
         page.get_by_role("button", name="Send", exact=True).click()
@@ -757,6 +758,12 @@ def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> Non
     page.get_by_text("The service is under maintenance").wait_for()
     page.get_by_role("switch", name="Maintenance", checked=True).click()
     page.get_by_text("The service is under maintenance").wait_for(state="detached")
+
+
+@pytest.mark.parametrize("address", ["/console/nowhere", "/console/constructor"])
+def test_an_address_that_is_no_page_says_so(page: Any, visit: Visit, address: str) -> None:
+    visit.to(address)
+    page.get_by_role("heading", name="There is no such page").wait_for()
 
 
 def test_the_documentation_is_that_of_this_server(page: Any, visit: Visit) -> None:

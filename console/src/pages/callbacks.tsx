@@ -1,19 +1,21 @@
 // Callbacks: the secret, a test, how to verify one, and every delivery.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { type Fault, post, useData } from "../api";
+import { type Fault, post, session, useData } from "../api";
 import { tell } from "../say";
-import type { Callback, Tested } from "../types";
+import { useStore } from "../store";
+import type { Callback, Session, Tested } from "../types";
 import { Act, Ago, Badge, Button, Choice, Confirm, Copy, Empty, Field, Pending, Table, Title, Wrong } from "../ui";
-import { plural } from "../words";
+import { attempts, plural } from "../words";
 import { LANGUAGES, type Language, VERIFY } from "./verify";
 import { Delivery } from "./task";
 
 export function Callbacks(): JSX.Element {
+  const { service } = useStore(session) as Session;
   return (
     <>
       <Title>Callbacks</Title>
-      <p class="lead soft">When a task ends, a signed POST goes to the address that was given with it: at once, and again after 1, 5 and 15 minutes until it is taken with a 2xx.</p>
+      <p class="lead soft">When a task ends, a signed POST goes to the address that was given with it: {attempts(service.callbackDelaysSeconds)}.</p>
       <div class="columns even">
         <Secret />
         <Try />

@@ -5,6 +5,7 @@ import { type Fault, post, refreshSession, useData } from "../api";
 import { tell } from "../say";
 import type { Account, House } from "../types";
 import { Ago, Badge, Button, Confirm, Copy, Dialog, Empty, Field, Icon, Pending, Table, Title, Wrong } from "../ui";
+import { wish } from "../uploads";
 import { bytes, number, plural, span } from "../words";
 
 export function Operator(): JSX.Element {
@@ -144,11 +145,13 @@ function Accounts(): JSX.Element {
 function Grant({ account, onClose, done }: { account: Account; onClose: () => void; done: () => void }): JSX.Element {
   const [fault, setFault] = useState<Fault>();
   const [busy, setBusy] = useState(false);
+  const [key, setKey] = useState(wish); // pressed again because no answer came, it is the same grant; with another amount it is not
   const submit = (event: Event): void => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     setBusy(true);
-    post<{ balance: number }>("/operator/grants", { accountId: account.accountId, amount: Number(form.get("amount")), reason: String(form.get("reason")) }).then(
+    const asked = { accountId: account.accountId, amount: Number(form.get("amount")), reason: String(form.get("reason")) };
+    post<{ balance: number }>("/operator/grants", asked, { "Idempotency-Key": key }).then(
       ({ balance }) => { tell(`${account.name} has ${number(balance)} now.`); done(); void refreshSession(); onClose(); },
       (thrown: Fault) => { setFault(thrown); setBusy(false); },
     );
@@ -156,7 +159,7 @@ function Grant({ account, onClose, done }: { account: Account; onClose: () => vo
   return (
     <Dialog title={`Credits for ${account.name}`} onClose={onClose}>
       <p class="soft">It has {number(account.balance)}.</p>
-      <form onSubmit={submit}>
+      <form onSubmit={submit} onInput={() => setKey(wish())}>
         <Field label="Amount" hint="A negative number takes some back.">{(attributes) => <input {...attributes} name="amount" type="number" step="1" required autoFocus />}</Field>
         <Field label="Reason" hint="It stands in the ledger.">{(attributes) => <input {...attributes} name="reason" maxLength={500} />}</Field>
         {fault && <Wrong fault={fault} />}

@@ -1,6 +1,7 @@
 """The console's page for operators, and its files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,21 @@ def test_grants_and_what_they_cannot_do(house: House, operator: Client) -> None:
     assert ask(accountId="nobody", amount=1).status_code == 404
     entries = other.signed_in().get("/console/api/ledger").json()["data"]["entries"]
     assert [entry["reason"] for entry in entries][1] == "thanks"
+
+
+def test_a_grant_is_made_once_however_often_the_same_is_asked_for(house: House, operator: Client) -> None:
+    other = house.caller(balance=10)
+    mine = operator.get("/console/api/session").json()["data"]["account"]["id"]
+
+    def ask(amount: int) -> Any:
+        fields = {"accountId": other.account.id, "amount": amount}
+        return operator.post(f"{ROOT}/grants", json=fields, headers={"Idempotency-Key": "a wish"})
+
+    with house.api.running.hold(mine, "a wish"):
+        assert ask(5).status_code == 409
+    assert ask(5).json() == ask(5).json()
+    assert other.balance() == 15
+    assert ask(6).status_code == 422
 
 
 def test_the_door_closes_and_opens(serve) -> None:

@@ -48,6 +48,7 @@ def test_the_query_is_the_mix(client: Client, song: Staged, tmp_path: Path) -> N
 def test_stems_not_named_are_silent_and_mp3_is_the_default(client: Client, song: Staged, tmp_path: Path) -> None:
     answer = client.get(f"{song.url}/mix?instrumental=1")
     assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="mix without vocals.mp3"'
     rest = song.heard("instrumental")
     found = read(tmp_path / "mix.mp3", answer.content)
     assert found.shape == rest.shape

@@ -115,6 +115,7 @@ def service(settings: Settings, *, maintenance_since: int | None) -> dict[str, A
         "retentionDays": settings.retention_days,
         "uploadDays": settings.upload_days,
         "requireCallback": settings.require_callback,
+        "callbackDelaysSeconds": list(settings.callback_delays_seconds),
         "maintenanceSince": maintenance_since,
     }
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import sqlalchemy as sa
+
 from stemwright import errors
 from stemwright.server import accounts, credits, fleet, keys, maintenance, overview
-from stemwright.server.http import answers, wire, wire_console
+from stemwright.server.http import answers, idempotency, wire, wire_console
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
+from stemwright.server.http.routes import separation
 from stemwright.zoo import catalog, installed
 
 
@@ -55,15 +58,24 @@ def create_account(call: Call) -> Answer:
 
 
 def grant(call: Call) -> Answer:
-    """`POST /console/api/operator/grants`: credits for an account; a negative amount takes some back."""
-    asked = wire.parse(call.body).to(wire_console.Grant)
+    """`POST /console/api/operator/grants`: credits for an account; a negative amount takes some back.
+
+    With an Idempotency-Key once only, however often it is sent.
+    """
+    body = wire.parse(call.body)
+    asked, key = body.to(wire_console.Grant), idempotency.key_of(call.sent)
     if asked.amount == 0:
         raise errors.InvalidRequest(field="amount", problem="must not be 0")
-    with call.api.database.transaction() as tx:
+
+    def act(tx: sa.Connection) -> Answer:
         accounts.get(tx, asked.account_id)
-        reason = asked.reason or _by(call)
-        entry = credits.grant(tx, asked.account_id, asked.amount, reason=reason, now=call.now)
-    return answers.success({"balance": entry.balance})
+        entry = credits.grant(tx, asked.account_id, asked.amount, reason=asked.reason or _by(call), now=call.now)
+        return answers.success({"balance": entry.balance})
+
+    with call.api.running.hold(call.caller.account_id, key), call.api.database.transaction() as tx:
+        if key is None:
+            return act(tx)
+        return separation.first(call, tx, act, key=key, fingerprint=body.fingerprint("/console/api/operator/grants"))
 
 
 def switch(call: Call) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -50,7 +51,7 @@ def mix(call: Call) -> ASGIApp:
             **call.headers,
             "content-type": _TYPES[file_format],
             "content-length": str(mixing.size),
-            "content-disposition": f'attachment; filename="mix.{file_format}"',
+            "content-disposition": f'attachment; filename="{_title(list(stems), list(faders))}.{file_format}"',
             "cache-control": "no-store",
         }
         if call.scope["method"] == "HEAD":  # who asks before they download finds the seat free again
@@ -109,6 +110,14 @@ def _within(field: str, text: str, low: float, high: float) -> float:
     if not low <= number <= high:
         raise errors.InvalidRequest(field=field, problem=f"must be a number from {low:g} to {high:g}")
     return number
+
+
+def _title(stems: list[str], heard: list[str]) -> str:
+    """What a mix is called among others of its song: `mix`, `mix of drums and bass` or `mix without vocals`."""
+    silent = [name for name in stems if name not in heard]
+    kind, told = ("of", heard) if len(heard) < len(silent) else ("without", silent)
+    words = f"mix {kind} {' and '.join(told)}" if told else "mix"
+    return re.sub(r"[^A-Za-z0-9 -]+", " ", words)[:80].strip()
 
 
 async def _pieces(mixing: Mixing) -> AsyncIterator[bytes]:

@@ -133,17 +133,18 @@ def once(call: Call, create: Callable[[sa.Connection], Answer], *, fingerprint: 
         call.api.creates.refuse_closed(account_id, now=call.now)
         return call.api.database.together(create)
     with call.api.running.hold(account_id, key):
-        return call.api.database.together(lambda tx: _first(call, tx, create, key=key, fingerprint=fingerprint))
+        return call.api.database.together(lambda tx: first(call, tx, create, key=key, fingerprint=fingerprint))
 
 
-def _first(
-    call: Call, tx: sa.Connection, create: Callable[[sa.Connection], Answer], *, key: str, fingerprint: str
+def first(
+    call: Call, tx: sa.Connection, act: Callable[[sa.Connection], Answer], *, key: str, fingerprint: str
 ) -> Answer:
+    """Act, and store the answer under the Idempotency-Key; where it is stored already, that."""
     account_id = call.caller.account_id
     oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
     if earlier := idempotency.stored(tx, account_id, key, fingerprint=fingerprint, oldest=oldest):
         return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
-    answer = create(tx)
+    answer = act(tx)
     idempotency.store(tx, account_id, key, fingerprint=fingerprint, answer=answer.body.decode(), now=call.now)
     return answer
 

@@ -198,18 +198,18 @@ def test_where_a_callback_points_is_not_judged_at_submit(caller: Caller, url: st
 def test_an_audio_url_needs_no_ids(caller: Caller) -> None:
     answer = caller.create(taskId=None, audioId=None, audioUrl="https://example.com/song.mp3")
     record = caller.record(answer.json()["data"]["taskId"])
-    assert (record["musicId"], record["stage"]) == (None, "queued")
+    assert (record["musicId"], record["stage"]) == (record["audioId"], "queued")
 
 
 def test_the_ids_count_when_there_is_an_audio_url_too(caller: Caller) -> None:
     record = caller.record(caller.created(audioUrl="https://example.com/song.mp3"))
-    assert record["musicId"] == caller.track.task_id
+    assert record["musicId"] == caller.track.audio_id
 
 
 def test_an_address_of_our_own_is_not_fetched(house: House, caller: Caller) -> None:
     url = f"{house.url}/s/{caller.track.blob}"
     record = caller.record(caller.created(taskId=None, audioId=None, audioUrl=url))
-    assert record["musicId"] == caller.track.task_id
+    assert record["musicId"] == caller.track.audio_id
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_an_address_that_we_gave_is_ours_behind_a_proxy(serve, settings: dict, p
     assert track["downloadUrl"].startswith(base)
     body = {"audioUrl": track["downloadUrl"]}
     task = caller.http.post("/api/v1/vocal-removal/generate", json=body, headers=passed).json()["data"]
-    assert caller.record(task["taskId"])["musicId"] == track["taskId"]
+    assert caller.record(task["taskId"])["musicId"] == track["audioId"]
 
 
 def test_a_stem_can_be_separated_again_by_its_address(house: House, caller: Caller) -> None:

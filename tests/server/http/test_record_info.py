@@ -17,7 +17,7 @@ def test_pending_is_an_object_of_nulls(caller: Caller) -> None:
 
 def test_the_ids_are_those_of_the_song(caller: Caller) -> None:
     record = caller.record(caller.created())
-    assert (record["musicId"], record["audioId"]) == (caller.track.task_id, caller.track.audio_id)
+    assert (record["musicId"], record["audioId"]) == (caller.track.audio_id, caller.track.audio_id)
     assert re.fullmatch("[0-9a-f]{32}", record["taskId"])
     assert record["taskId"] != caller.track.task_id
 

@@ -68,14 +68,14 @@ def test_one_account_s_slow_sources_hold_nobody_else_up(house: House, caller: Ca
 def test_an_upload_can_be_separated_by_its_address(caller: Caller) -> None:
     data = form(caller).json()["data"]
     answer = caller.create(taskId=None, audioId=None, audioUrl=data["downloadUrl"])
-    assert caller.record(answer.json()["data"]["taskId"])["musicId"] == data["taskId"]
+    assert caller.record(answer.json()["data"]["taskId"])["musicId"] == data["audioId"]
 
 
 def test_another_account_may_use_the_address_but_not_learn_the_ids(house: House, caller: Caller) -> None:
     data = form(caller).json()["data"]
     other = house.caller()
     record = other.record(other.created(taskId=None, audioId=None, audioUrl=data["downloadUrl"]))
-    assert data["taskId"] != record["musicId"]
+    assert data["audioId"] != record["musicId"]
     assert data["audioId"] != record["audioId"]
 
 

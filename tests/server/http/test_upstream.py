@@ -70,7 +70,7 @@ def test_a_song_that_is_not_here_is_looked_up_there(house: House, caller: Caller
     task = stored(house, caller.create(MINE, **THEIRS).json()["data"]["taskId"])
     assert (task.music_id, task.audio_id, task.music_index) == (TASK, SECOND, 1)
     assert (task.audio_url, task.source) == (f"{there.url}/second.mp3", None)
-    assert caller.record(task.id)["musicId"] == TASK
+    assert caller.record(task.id)["musicId"] == SECOND
     assert there.asked[0][:2] == ("GET", f"{INFO}?taskId={TASK}")
 
 

@@ -159,7 +159,7 @@ def record(task: Task, stems: Sequence[Stem], delivery: Delivery | None, *, base
     failed = task.flag not in ("PENDING", "SUCCESS")
     return {
         "taskId": task.id,
-        "musicId": task.music_id,
+        "musicId": task.audio_id,
         "audioId": task.audio_id,
         "callbackUrl": task.callback_url,
         "musicIndex": task.music_index,

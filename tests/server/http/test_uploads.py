@@ -105,6 +105,15 @@ def test_base64_becomes_a_song(house: House, caller: Caller, before: str, field:
     assert house.anonymous().get(answer["fileUrl"]).content == SONG
 
 
+@pytest.mark.parametrize("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe1", b"\xfb\xff\xfe12"])
+def test_base64_may_be_of_the_alphabet_for_addresses_and_without_padding(
+    house: House, caller: Caller, content: bytes
+) -> None:
+    for data in (base64.urlsafe_b64encode(content), base64.urlsafe_b64encode(content).rstrip(b"=")):
+        answer = caller.http.post(BASE64, json={"base64Data": data.decode()}).json()["data"]
+        assert house.anonymous().get(answer["downloadUrl"]).content == content
+
+
 def test_a_song_without_a_telling_name_is_called_by_what_its_sender_says_it_is(caller: Caller) -> None:
     with sources.source(sources.gives()) as there:
         answers = [
@@ -131,6 +140,7 @@ REFUSED = [
     (BASE64, {}),
     (BASE64, {"base64Data": "!!!"}),
     (BASE64, {"base64Data": ""}),
+    (BASE64, {"base64Data": "QUJDQ"}),
     (BASE64, {"base64Data": 5}),
     (BASE64, {"base64Data": "QUJD", "uploadPath": 7}),
     (URL, {}),
@@ -277,6 +287,22 @@ def test_a_browser_s_escapes_are_no_part_of_a_name(house: House, caller: Caller)
         track = tracks.by_blob(tx, sent.json()["data"]["downloadUrl"].rpartition("/")[2])
     assert track
     assert track.title == 'Say "Hi" 50%25'
+
+
+@pytest.mark.parametrize(
+    ("named", "title"),
+    [
+        ("filename*=UTF-8''%e2%82%ac%20na%C3%AFve.mp3", "€ naïve"),
+        ("filename=\"=?utf-8?B?w7wubXAz?=\"; filename*=utf-8''%C3%BC.mp3", "ü"),
+        ("FileName*=ISO-8859-1'de'%fc.mp3; filename=plain.mp3", "ü"),
+        ("filename=plain.mp3; filename*=utf-7''+AOk-.mp3", "plain"),
+    ],
+)
+def test_a_name_beyond_ascii_may_come_in_its_own_field(house: House, caller: Caller, named: str, title: str) -> None:
+    body = f"--x\r\nContent-Disposition: form-data; name=song; {named}\r\n\r\nsound\r\n--x--\r\n".encode()
+    sent = caller.http.post(FORM, content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}).json()
+    told = caller.http.get("/api/v1/generate/record-info", params={"taskId": sent["data"]["taskId"]}).json()["data"]
+    assert told["response"]["sunoData"][0]["title"] == title
 
 
 def test_folders_are_made_safe() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote
 
 from anyio import to_thread
 from python_multipart.exceptions import MultipartParseError
@@ -18,6 +20,8 @@ from stemwright.server.http.calls import FORGOTTEN_BYTES, Call
 from stemwright.server.tracks import new_audio_id
 
 _LONGEST_FIELD = 64 * 1024
+# How .NET and older urllib3 send a name that is not ASCII (RFC 8187); the parser passes it over.
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^\s;]+)", re.IGNORECASE)
 _ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # by browsers, in the names of fields and files, and nothing else
 
 
@@ -143,6 +147,9 @@ class _Form:
         name, value = (bytes(part) for part in self._header)
         if name.lower() == b"content-disposition":
             self._disposition = parse_options_header(value)[1]
+            if extended := _EXTENDED.search(value):
+                charset, name = (part.decode("latin-1") for part in extended.groups())
+                self._disposition[b"filename"] = unquote(name, charset).encode()
         elif name.lower() == b"content-type":
             self._kind = parse_options_header(value)[0]
         self._header[0].clear()

@@ -29,6 +29,7 @@ _DAY_MS = 86_400_000
 _SPACE = re.compile(r"\s")
 _IN_BASE64 = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_URL_SAFE = str.maketrans("-_", "+/")  # of the other alphabet, which mostly goes without padding (RFC 4648, section 5)
 _DATA_URL = re.compile(r"data:([\w/.+-]+)", re.IGNORECASE)
 # By content type, for files whose names tell nothing: browsers call what they record "blob", base64 has no name at all.
 _SUFFIXES = {
@@ -160,8 +161,9 @@ def _decoded(text: str) -> bytes:
         head, _, text = text.partition(",")
         if not _IN_BASE64.search(head):
             return unquote_to_bytes(text)
+    text = ("".join(text.split()) if _SPACE.search(text) else text).translate(_URL_SAFE)
     try:
-        return base64.b64decode("".join(text.split()) if _SPACE.search(text) else text, validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         problem = "Base64 decoding failed: Invalid Base64 format"
         raise errors.InvalidRequest(field="base64Data", problem=problem) from None

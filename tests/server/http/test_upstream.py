@@ -1,5 +1,6 @@
 """Songs that another service made, and the calls that pass through to it."""
 
+import gzip
 import io
 import json
 import logging
@@ -337,7 +338,10 @@ def test_an_address_elsewhere_is_the_upstreams_business(plain: httpx2.Client, th
     there.mood = envelope(200, data="https://temp.example/a.mp3")
     asked = {"url": "https://cdn.example/a.mp3"}
     assert plain.post(LINK, json=asked).json()["data"] == "https://temp.example/a.mp3"
-    assert json.loads(there.asked[0][3]) == asked
+    packed = gzip.compress(json.dumps(asked).encode())
+    assert plain.post(LINK, content=packed, headers={"Content-Encoding": "gzip"}).json()["code"] == 200
+    assert [json.loads(each[3]) for each in there.asked] == [asked, asked]
+    assert "content-encoding" not in str(there.asked[1]).lower()
 
 
 def test_only_route_status_and_time_are_logged(plain: httpx2.Client, house: House, there: Upstream) -> None:

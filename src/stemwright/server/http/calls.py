@@ -28,6 +28,7 @@ from stemwright.server.http.errors import Meaning, meaning
 from stemwright.server.http.idempotency import Running
 from stemwright.server.http.limits import Burst, Creates, Held, Seats
 from stemwright.server.http.live import Live
+from stemwright.server.http.packing import unpacked
 from stemwright.server.http.proxies import Proxies
 from stemwright.server.keys import Principal
 from stemwright.server.sessions import Session
@@ -253,7 +254,7 @@ class Endpoint:
 
 
 def known_first(read: Read, admit: Admit = Call.authenticate) -> Read:
-    """Nobody's body is kept before it is known who sends it; a stranger's goes unread into nothing."""
+    """Nobody's body is kept, or unpacked, before it is known who sends it; a stranger's goes unread into nothing."""
 
     async def reading(call: Call, receive: Receive) -> None:
         try:
@@ -262,7 +263,7 @@ def known_first(read: Read, admit: Admit = Call.authenticate) -> Read:
             with suppress(errors.BodyTooLarge):
                 await bounded(0)(call, receive)
             raise
-        await read(call, receive)
+        await read(call, unpacked(call.sent, receive, forgotten_bytes=FORGOTTEN_BYTES))
 
     return reading
 

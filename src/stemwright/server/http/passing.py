@@ -108,6 +108,8 @@ class Passed:
     def _exchange(self, upstream: Upstream, client: _Client, scope: Scope) -> AbstractAsyncContextManager[Streamed]:
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         headers = [*_onward(scope, (secret_of(self.call.sent), self.key)), _bearer(self.key)]
+        if self.body is not None:  # it has been read, and unpacked
+            headers = [field for field in headers if field[0] not in (b"content-length", b"content-encoding")]
         content = client.body if self.body is not None else client.chunks() if _has_body(scope) else None
         return upstream.exchange(scope["method"], target, headers=headers, content=content or None)
 

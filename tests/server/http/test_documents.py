@@ -155,15 +155,36 @@ def test_slashes_too_many_lead_to_nothing_else(house: House) -> None:
         assert httpx2.get(house.url + path).status_code == 404
 
 
-@pytest.mark.parametrize(("path", "method", "let_in"), [("/s/x.mp3", "GET", True), (GENERATE, "POST", False)])
-def test_pages_elsewhere_may_read_files_and_nothing_else(house: House, path: str, method: str, let_in: bool) -> None:
+@pytest.mark.parametrize(
+    ("path", "method", "let_in"),
+    [
+        ("/s/x.mp3", "GET", True),
+        (GENERATE, "POST", True),
+        ("/api/file-stream-upload", "POST", True),
+        ("/console/api/session", "POST", False),
+        ("/metrics", "GET", False),
+    ],
+)
+def test_pages_elsewhere_may_read_files_and_call_the_api(house: House, path: str, method: str, let_in: bool) -> None:
     headers = {"Origin": "https://x.example", "Access-Control-Request-Method": method}
-    headers["Access-Control-Request-Headers"] = "range" if let_in else "authorization, content-type"
+    headers["Access-Control-Request-Headers"] = "authorization, content-type"
     client = house.anonymous()
     asked = client.send(client.build_request("OPTIONS", path, headers=headers))
     got = client.request(method, path, headers={"Origin": "https://x.example"})
     for answer in (asked, got):
         assert (answer.headers.get("Access-Control-Allow-Origin") == "*") is let_in
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("target", ["/api/v1/generate/credit", "/livez", "/"])
+def test_a_target_may_be_a_whole_address(house: House, caller: Caller, target: str) -> None:
+    """As from a client that takes us for a proxy."""
+    with httpx2.Client(headers=caller.http.headers) as http:
+        told = [
+            http.get(house.url, extensions={"target": each.encode()})
+            for each in (target, house.url + target, "HTTP://elsewhere.example" + target)
+        ]
+    assert [(answer.status_code, answer.content) for answer in told] == [(200, told[0].content)] * 3
 
 
 def test_no_access_log_has_a_callbacks_secret(caller: Caller, caplog) -> None:

@@ -21,16 +21,36 @@ from stemwright.server.http.shield import Shield
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 _SLASHES = re.compile("/{2,}")
-_EXPOSED = ["RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"]
+_ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
+_EXPOSED = [
+    *("RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"),
+    *("Idempotent-Replayed", "X-Request-Id"),
+]
 
 
-class _FilesEverywhere(CORSMiddleware):
-    """Pages of any origin may play our files, whose names are their keys; nothing else of ours is for other pages."""
+class _Elsewhere(CORSMiddleware):
+    """Pages of any origin may play our files, whose names are their keys, and call the API with a key that they have;
+    nothing else of ours is for other pages."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
-        open_to_all = scope["type"] == "http" and scope["path"].startswith("/s/")
+        open_to_all = scope["type"] == "http" and scope["path"].startswith(("/s/", "/api/"))
         await (super().__call__ if open_to_all else self.app)(scope, receive, send)
+
+
+class _WholeTarget:
+    """A target may be a whole address, as clients send it that take us for a proxy (RFC 9112, section 3.2.2; ASGI
+    middleware)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if whole := _ORIGIN.match(scope.get("path", "")):
+            raw = scope["raw_path"].split(b"/", 3)[3:]  # what is decoded in the path may be longer here
+            scope = {**scope, "path": scope["path"][whole.end() :] or "/", "raw_path": b"/" + b"".join(raw)}
+        await self._app(scope, receive, send)
 
 
 class _OneSlash:
@@ -49,13 +69,13 @@ class _OneSlash:
 def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
     """The application; `lifespan` runs around the time it serves."""
     everywhere = Middleware(
-        _FilesEverywhere,
+        _Elsewhere,
         allow_origins=["*"],
-        allow_methods=["GET", "HEAD"],
+        allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["*"],
         expose_headers=_EXPOSED,
     )
-    middleware = [Middleware(Shield), Middleware(_OneSlash), everywhere]
+    middleware = [Middleware(Shield), Middleware(_WholeTarget), Middleware(_OneSlash), everywhere]
     app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=middleware)
     app.router.default = _NoRoute(api)
     app.router.redirect_slashes = False

@@ -146,6 +146,8 @@ class Call:
     def failed(self, fault: Exception) -> answers.Answer:
         """The answer to an error; a fault of ours goes to the log with its request id."""
         files = not self.scope["path"].startswith("/api/")
+        if type(fault) is errors.RateLimited:  # not the upstream's
+            self.headers |= self.api.creates.used_up(fault).fields
         answer = answers.failure(
             fault,
             request_id=self.request_id,

@@ -161,9 +161,9 @@ class Creates:
             raise self._limited(reset_ms)
         return Quota(self._limit, self._window, self._limit - len(times) - 1, _seconds(reset_ms))
 
-    def full(self) -> Quota:
-        """The quota of an account that has used all of it."""
-        return Quota(self._limit, self._window, 0, self._window)
+    def used_up(self, fault: RateLimited) -> Quota:
+        """The quota of an account that was refused with this: nothing is left until it may come back."""
+        return Quota(self._limit, self._window, 0, int(str(fault.fields["retry_after"])))
 
     def _limited(self, reset_ms: int) -> RateLimited:
         return RateLimited(limit=self._limit, window=self._window, retry_after=_seconds(reset_ms))

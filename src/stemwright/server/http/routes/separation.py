@@ -161,7 +161,6 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
     api, caller = call.api, call.caller
     maintenance.refuse(tx)
     accounts.lock(tx, caller.account_id)  # so that creates at once are counted one after another
-    call.headers |= api.creates.full().fields
     call.headers |= api.creates.take(tx, caller.account_id, now=call.now).fields
     track = find()
     submission = tasks.Submission(

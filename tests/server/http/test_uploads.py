@@ -136,6 +136,18 @@ def test_an_address_becomes_a_song(house: House, caller: Caller, field: str) -> 
     assert house.anonymous().get(answer["data"]["downloadUrl"]).content == SONG
 
 
+def test_an_address_of_our_own_is_not_fetched(serve) -> None:
+    house = serve(allow_networks="")
+    caller = house.caller()
+    stem = house.finish(caller.created())[0]
+    url = f"{house.url}/s/{stem.blob}"
+    answer = caller.http.post(URL, json={"fileUrl": url}).json()["data"]
+    assert (answer["fileName"], answer["fileSize"]) == (f"{stem.label}.mp3", stem.bytes)
+    assert house.anonymous().get(answer["downloadUrl"]).content == house.anonymous().get(url).content
+    assert caller.http.post(URL, json={"fileUrl": f"{house.url}/s/nothing.mp3"}).json()["code"] == 422
+    assert not any(house.api.uploads.glob("*"))
+
+
 REFUSED = [
     (BASE64, {}),
     (BASE64, {"base64Data": "!!!"}),

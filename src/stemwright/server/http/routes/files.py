@@ -30,7 +30,7 @@ def download(call: Call) -> ASGIApp:
     their time is over. A small part always comes from here: players ask for them, and read from us alone."""
     name = call.scope["path_params"]["name"]
     call.headers |= {"Access-Control-Allow-Origin": "*"}
-    size, expires = _kept(call, name)
+    size, expires = looked_up(call, name)
     etag = f'"{name.partition("_")[0]}"'
     headers = {**_EVERYWHERE, "etag": etag, "cache-control": _caching(expires, call.now)}
     if etag in [tag.strip().removeprefix("W/") for tag in call.sent.get("if-none-match", "").split(",")]:
@@ -97,7 +97,7 @@ def download_url(call: Call) -> ASGIApp:
     return answers.success(f"{call.base_url.rstrip('/')}/s/{blob}")
 
 
-def _kept(call: Call, name: str) -> tuple[int | None, int | None]:
+def looked_up(call: Call, name: str) -> tuple[int | None, int | None]:
     """The size, where it is known, and the expiry of a stored file; raises BlobNotFound, FileGone."""
     checked(name)
     with call.api.database.read() as tx:

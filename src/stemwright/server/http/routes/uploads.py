@@ -22,6 +22,8 @@ from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Admit, Call, Read, bounded, known_first
 from stemwright.server.http.limits import Held
 from stemwright.server.http.multipart import Received, to_disk
+from stemwright.server.http.routes.files import looked_up
+from stemwright.server.http.routes.separation import own_blob
 
 _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
 _FETCH_SECONDS = 30.0
@@ -129,13 +131,25 @@ def by_base64(call: Call) -> Answer:
 
 
 def by_url(call: Call) -> Answer:
-    """`POST /api/file-url-upload`: JSON with `fileUrl`, fetched now."""
+    """`POST /api/file-url-upload`: JSON with `fileUrl`, fetched now; an address of ours is taken from the store."""
     asked = wire.parse(call.body).to(wire.UrlUpload, fileUrl="url")
+    if blob := own_blob(call, asked.url):
+        return _again(call, blob, asked)
     path = _arriving(call)
     limit = call.api.settings.max_upload_bytes
     fetched = call.api.network.get_to_file(asked.url, path, max_bytes=limit, seconds=_FETCH_SECONDS)
     name = asked.file_name or fetched.name
     return _register(call, path, name=name, folder=asked.upload_path, kind=fetched.content_type)
+
+
+def _again(call: Call, blob: str, asked: wire.UrlUpload) -> Answer:
+    try:
+        looked_up(call, blob)
+        with call.api.blobs.local(blob, call.api.uploads) as path:
+            name = asked.file_name or blob.partition("_")[2]
+            return _register(call, path, name=name, folder=asked.upload_path, kind="")
+    except (errors.BlobNotFound, errors.FileGone):
+        raise errors.WrongUrl from None
 
 
 def _refuse_full(tx: sa.Connection, call: Call, size: int) -> None:

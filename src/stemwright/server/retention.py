@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -47,6 +47,7 @@ def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[st
 
 def delete_task(database: Database, blobs: Blobs, task_id: str, *, now: int) -> None:
     """Deletes an ended task's files at once, and its song where no other task of the account has it; hides its row.
+    What an unfinished task is to separate is nobody else's from now on, and goes once that one has ended.
 
     The times go first: what a crash leaves undone, the next purge does.
     """
@@ -60,11 +61,20 @@ def delete_task(database: Database, blobs: Blobs, task_id: str, *, now: int) -> 
         mine = track is not None and track.account_id == row.account_id and track.gone is None
         if track and mine:
             tracks.expire(tx, track.audio_id, now=now)
-    _delete_stems(database, blobs, task_id, now=now)
-    if track and mine:
+        song_waits = _is_needed(tx, [row.source])
+        stems_wait = _is_needed(tx, tx.execute(sa.select(stems.c.blob).where(stems.c.task_id == task_id)).scalars())
+    if not stems_wait:
+        _delete_stems(database, blobs, task_id, now=now)
+    if track and mine and not song_waits:
         blobs.delete(track.blob)
         with database.transaction() as tx:
             tracks.forget_bytes(tx, track.audio_id, now=now)
+
+
+def _is_needed(tx: sa.Connection, names: Iterable[str]) -> bool:
+    """Whether an unfinished task is to separate one of these blobs."""
+    waiting = sa.select(tasks.c.id).where(tasks.c.source.in_(list(names)), tasks.c.completed.is_(None))
+    return tx.execute(waiting.limit(1)).first() is not None
 
 
 def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:

@@ -63,7 +63,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(tracks.Kept):
     """One task as stored. `progress` runs from 0 to 100, times are epoch milliseconds.
 
     `model` is the one that was asked for, if any, and in the end the one that did it.
@@ -240,7 +240,7 @@ def again(tx: sa.Connection, task_id: str, *, free: bool = False, now: int) -> T
         )
     elif old.audio_url is None:
         song = tracks.by_blob(tx, old.source) if old.source else None
-        if old.source is None or (song is not None and song.gone is not None):
+        if old.source is None or (song is not None and not song.is_kept(now)):
             raise SongGone
         names = (old.audio_id, old.music_id or "", old.account_id, old.source, 0, old.created)
         track = tracks.Track(*names, music_index=old.music_index)

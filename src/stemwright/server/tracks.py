@@ -15,8 +15,19 @@ from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import tasks, tracks
 
 
+class Kept:
+    """What is there until `expires`, if that is set, and until its bytes are `gone`."""
+
+    expires: int | None
+    gone: int | None
+
+    def is_kept(self, now: int) -> bool:
+        """Whether its time is not over."""
+        return self.gone is None and (self.expires is None or self.expires > now)
+
+
 @dataclass(frozen=True)
-class Track:
+class Track(Kept):
     """One stored song; `blob` names its bytes, which are gone once `gone` is set. With none, it is the upstream's."""
 
     audio_id: str
@@ -94,10 +105,10 @@ def register(  # noqa: PLR0913  a row has many columns
     return track
 
 
-def find(tx: sa.Connection, account_id: str, task_id: str, audio_id: str) -> Track:
-    """The account's track with both ids, its bytes still there; raises TrackNotFound (another account's too)."""
+def find(tx: sa.Connection, account_id: str, task_id: str, audio_id: str, *, now: int) -> Track:
+    """The account's track with both ids, its time not over; raises TrackNotFound (another account's too)."""
     for track in variations(tx, account_id, task_id):
-        if track.audio_id == audio_id and track.gone is None:
+        if track.audio_id == audio_id and track.is_kept(now):
             return track
     raise TrackNotFound(task_id=task_id, audio_id=audio_id)
 

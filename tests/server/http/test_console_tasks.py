@@ -234,6 +234,22 @@ def test_a_song_stays_while_another_task_has_it(house: House, caller: Caller, br
     assert caller.track.blob not in house.api.blobs
 
 
+def test_what_a_waiting_task_is_to_separate_goes_when_that_has_ended(
+    house: House, caller: Caller, browser: Client
+) -> None:
+    first = caller.created(type="split_stem")
+    stem = house.finish(first)[0].blob
+    address = {"taskId": None, "audioId": None, "audioUrl": f"{house.url}/s/{stem}"}
+    second = caller.created(**address)
+    assert browser.delete(f"{TASKS}/{first}").status_code == 200
+    assert stem in house.api.blobs
+    assert house.anonymous().get(f"/s/{stem}").status_code == 410
+    assert caller.create(**address).json()["code"] == 422  # nobody else's
+    house.finish(second)
+    retention.purge(house.database, house.api.blobs, house.api.settings, now=now_ms())
+    assert stem not in house.api.blobs
+
+
 def test_deleting_what_runs_cancels_it(caller: Caller, browser: Client) -> None:
     task_id = caller.created(type="split_stem")
     assert browser.delete(f"{TASKS}/{task_id}").status_code == 200

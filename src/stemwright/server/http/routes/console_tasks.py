@@ -130,7 +130,7 @@ def download(call: Call) -> ASGIApp:
         song = wire_console.summary(overview.one(tx, task.id), now=call.now)["song"]
     if not stems:
         raise errors.TaskNotFound(task_id=task.id)
-    if task.gone is not None or (task.expires or 0) <= call.now:
+    if not task.is_kept(call.now):
         raise errors.FileGone(name=f"{song}.zip")
     name = _folder_name(song)
     members = [_member(call, task, stem, name) for stem in stems]
@@ -175,7 +175,7 @@ def _song_is_here(call: Call, tx: sa.Connection, task: Task) -> bool:
         return False
     stem = tasks.by_stem(tx, task.source)
     kept = stem[0] if stem else tracks.by_blob(tx, task.source)
-    return kept is not None and kept.gone is None and (kept.expires is None or kept.expires > call.now)
+    return kept is not None and kept.is_kept(call.now)
 
 
 def _member(call: Call, task: Task, stem: Stem, song: str) -> zipped.Member:

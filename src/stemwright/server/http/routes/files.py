@@ -110,8 +110,8 @@ def looked_up(call: Call, name: str) -> tuple[int | None, int | None]:
     return size, kept.expires
 
 
-def _refuse_gone(kept: tasks.Task | tracks.Track, name: str, now: int) -> None:
-    if kept.gone is not None or (kept.expires is not None and kept.expires <= now):
+def _refuse_gone(kept: tracks.Kept, name: str, now: int) -> None:
+    if not kept.is_kept(now):
         raise errors.FileGone(name=name)
 
 

@@ -66,7 +66,7 @@ def _task(call: Call, name: str) -> tuple[tasks.Task, dict[str, tasks.Stem]]:
         if task is None or task.peaks != name:
             raise errors.BlobNotFound(name=name)
         stems = {stem.name: stem for stem in tasks.stems_of(tx, task.id)}
-    if task.gone is not None or (task.expires is not None and task.expires <= call.now):
+    if not task.is_kept(call.now):
         raise errors.FileGone(name=name)
     return task, stems
 

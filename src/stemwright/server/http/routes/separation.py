@@ -193,9 +193,9 @@ def _tell(api: Api, task: tasks.Task) -> None:
 def _track(call: Call, tx: sa.Connection, asked: wire.Generate) -> Track | None:
     """What is to be separated when we hold it already: by its ids, or by the address of one of our own files."""
     if asked.task_id is not None and asked.audio_id is not None:
-        return tracks.find(tx, call.caller.account_id, asked.task_id, asked.audio_id)
+        return tracks.find(tx, call.caller.account_id, asked.task_id, asked.audio_id, now=call.now)
     blob = own_blob(call, asked.audio_url or "")
-    return _of_blob(tx, call.caller.account_id, blob) if blob else None
+    return _of_blob(tx, call.caller.account_id, blob, now=call.now) if blob else None
 
 
 def own_blob(call: Call, url: str) -> str | None:
@@ -212,12 +212,12 @@ def own_blob(call: Call, url: str) -> str | None:
     return None
 
 
-def _of_blob(tx: sa.Connection, account_id: str, blob: str) -> Track:
+def _of_blob(tx: sa.Connection, account_id: str, blob: str, *, now: int) -> Track:
     track = tracks.by_blob(tx, blob)
-    if track is not None and track.gone is None:
+    if track is not None and track.is_kept(now):
         return track if track.account_id == account_id else _anonymous(track)
     found = tasks.by_stem(tx, blob)
-    if found is None or found[0].gone is not None:
+    if found is None or not found[0].is_kept(now):
         raise errors.TrackNotFound
     task, stem = found
     return _anonymous(Track(stem.id, task.id, account_id, blob, stem.bytes, task.created))

@@ -1,6 +1,7 @@
 """What the service lives on goes away, lies, fills up or jumps, while tasks are in every state."""
 
 import contextlib
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -165,7 +166,8 @@ def test_the_receiver_is_away_and_slow_and_back(hook: Receiver, deployment: Depl
 @ALONE
 def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path) -> None:
     """Whatever was accepted ends once, in success or with its credits back; the rest is refused."""
-    with small_disk(tmp_path / "disk", megabytes=16) as disk, opened(hook, deployment, disk, workers=2) as house:
+    log = tmp_path / "log"
+    with small_disk(tmp_path / "disk", log, megabytes=16) as disk, opened(hook, deployment, disk, workers=2) as house:
         ended = under_way(house)
         ballast = disk / "ballast"
         fill(ballast)
@@ -178,19 +180,22 @@ def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path
         house.wait_until_told(*ended)
         for task in ended:
             house.check(task, state=house.task(task).state)
+        assert 0 < log.read_text().count("beat went wrong") <= 4  # not with every heartbeat
+        assert not re.search(r" stemwright\..*\nTraceback", log.read_text())
         assert refused == [500] * 3
         assert (told["status"], told["storage"]) == ("degraded", "unavailable")
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
-    """A file system that is soon full. Only root may mount one."""
+def small_disk(folder: Path, log: Path, *, megabytes: int) -> Iterator[Path]:
+    """A file system that is soon full, with a log elsewhere. Only root may mount one."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no file system can be mounted here")
+    (folder / "log").symlink_to(log)
     try:
         yield folder
     finally:

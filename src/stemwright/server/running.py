@@ -31,7 +31,7 @@ from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import HEADS, MEGA
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import AWAY, Database
+from stemwright.server.store.database import AWAY, Database, outage
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
 MOST_FILES = 64  # of one task: the Mega model's heads, their rest, and two for the player
@@ -192,7 +192,8 @@ def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any)
         except Exception as error:
             if number >= len(PAUSES_SECONDS) and not isinstance(error, (*AWAY, BlobsAway)):
                 raise
-            log.warning("%s is tried again in %g s", step.__name__, pause_seconds, exc_info=True)
+            told = (step.__name__, pause_seconds, (said := outage(error)) and f": {said}")
+            log.warning("%s is tried again in %g s%s", *told, exc_info=None if said else error)
         else:
             if number and step in (fetch, separate):  # once for each outage, however often it was tried
                 shop.work.retried("outage")

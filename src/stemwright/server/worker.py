@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from stemwright.errors import ModelsNotReady, StemwrightError
 from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import Database, outage
 from stemwright.zoo import catalog, machine
 
 LOOK_SECONDS = 0.6  # of an idle worker for something to do: no task waits longer for it
@@ -56,7 +54,7 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
         _every(settings.sweep_seconds, _sweep, shop)
         if database.sqlite:
             _every(settings.sweep_seconds, _end_frozen, shop)
-        threading.Thread(target=_look, args=(shop,), name="look", daemon=True).start()
+        _begin(_look, shop, lambda: _waited(shop))
         where = port.open_to_all(taken, shop) if taken else None
         log.info("worker %s is ready%s", shop.worker_id, f"; its figures are at {where}/metrics" if where else "")
         os.read(told, 1)
@@ -167,21 +165,21 @@ def _hand_over(shop: Workshop, worker_id: str) -> int:
     return count
 
 
+def _waited(shop: Workshop) -> bool:
+    """Waits for the end of a task of ours, or a moment; false once nothing more is taken."""
+    shop.freed.wait(LOOK_SECONDS)
+    shop.freed.clear()
+    return not (shop.stopping.is_set() or shop.leaving.is_set())
+
+
 def _look(shop: Workshop) -> None:
-    """Looks for something to do, whenever a task of ours has ended and now and then: whose turn it is, what is due."""
-    while not shop.stopping.is_set() and not shop.leaving.is_set():
-        shop.freed.wait(LOOK_SECONDS)
-        shop.freed.clear()
-        try:
-            due = workflows.due(shop.database)
-            is_free = shop.separations < len(shop.every_child)  # then this worker gives out the turns
-            if is_free and ((due.turn and workflows.release(shop.database, shop.settings)) or due.task):
-                workflows.ring(workflows.SEPARATIONS)
-            if due.callback:
-                workflows.ring(workflows.CALLBACKS)
-        except SQLAlchemyError:
-            log.exception("the database did not answer")
-            shop.stopping.wait(1.0)
+    """Looks for something to do: whose turn it is, what is due."""
+    due = workflows.due(shop.database)
+    is_free = shop.separations < len(shop.every_child)  # then this worker gives out the turns
+    if is_free and ((due.turn and workflows.release(shop.database, shop.settings)) or due.task):
+        workflows.ring(workflows.SEPARATIONS)
+    if due.callback:
+        workflows.ring(workflows.CALLBACKS)
 
 
 def _leave(shop: Workshop) -> None:
@@ -218,14 +216,25 @@ def _listen_to_signals() -> int:
 
 
 def _every(seconds: float, chore: Callable[[Workshop], None], shop: Workshop) -> None:
+    _begin(chore, shop, lambda: not shop.stopping.wait(seconds))
+
+
+def _begin(chore: Callable[[Workshop], None], shop: Workshop, wait: Callable[[], bool]) -> None:
+    """Does the chore each time that `wait` says so. What the database or the disk lacks is a line when it begins, not
+    one for each time: a disk that is full of other things has no room for them."""
+
     def loop() -> None:
-        while not shop.stopping.wait(seconds):
+        told = ""
+        while wait():
+            said = ""
             try:
                 chore(shop)
-            except SQLAlchemyError:
-                log.exception("the database did not answer")
-            except Exception:
-                log.exception("%s went wrong", chore.__name__)
+            except Exception as fault:
+                said = outage(fault)
+                if not said or said != told:
+                    what = f"{chore.__name__.strip('_')} went wrong{said and ': '}{said}"
+                    log.log(logging.ERROR, "%s", what, exc_info=None if said else fault)
+            told = said
 
     threading.Thread(target=loop, name=chore.__name__, daemon=True).start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import re
@@ -34,7 +33,7 @@ from stemwright.server.keys import Principal
 from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import AWAY, Database
+from stemwright.server.store.database import AWAY, Database, outage
 from stemwright.server.upstream import Upstream
 
 log = logging.getLogger("stemwright.http")
@@ -157,16 +156,10 @@ class Call:
             **self.beside,
         )
         if meaning(fault) is Meaning.UNEXPECTED:
-            about, outage = {"request_id": self.request_id}, _outage(fault)
-            told = f"{self.scope['path']} went wrong{outage and ': '}{outage}"
-            log.error("a request to %s", told, exc_info=None if outage else fault, extra=about)
+            about, said = {"request_id": self.request_id}, outage(fault)
+            told = f"{self.scope['path']} went wrong{said and ': '}{said}"
+            log.error("a request to %s", told, exc_info=None if said else fault, extra=about)
         return answer
-
-
-def _outage(fault: Exception) -> str:
-    """What the database or the disk said in one line, where it is the machine that lacks something; empty else."""
-    away = isinstance(fault, AWAY) or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT))
-    return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0] if away else ""
 
 
 Handle = Callable[[Call], ASGIApp]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import threading
 import time
@@ -14,6 +15,8 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+
+from stemwright.errors import BlobsAway
 
 T = TypeVar("T")
 
@@ -161,6 +164,13 @@ class _Waiting(Generic[T]):
         if self.outcome.fault is not None:
             raise self.outcome.fault
         return self.outcome.value
+
+
+def outage(fault: BaseException) -> str:
+    """What the database or the disk said in one line, where it is the machine that lacks something; empty else."""
+    away = isinstance(fault, (*AWAY, BlobsAway))
+    away = away or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT))
+    return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0] if away else ""
 
 
 def driver_url(url: str) -> sa.URL:

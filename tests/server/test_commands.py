@@ -143,7 +143,7 @@ def test_taking_back_more_than_there_is_is_refused(call, tmp_path: Path, capsys:
         *(["credits", "grant", "me", "9" * 20], ["credits", "grant", "me", "-2000000000"], ["credits", "grants"]),
         *(["keys", "create", "--account", "me", "--credits", "9" * 20], ["credits", "ledger", "me"]),
         *(["keys", "create", "--account", "me", "--expires-hours", "inf"], ["tasks", "list"], ["callbacks", "list"]),
-        ["keys", "rotate", "some", "--overlap-hours", "1e300"],
+        *(["keys", "rotate", "some", "--overlap-hours", "1e300"], ["credits", "grant", "me", "0"]),
     ],
 )
 def test_numbers_that_cannot_be_meant_are_refused(
@@ -154,6 +154,26 @@ def test_numbers_that_cannot_be_meant_are_refused(
     for each in [[*words, "--limit", limit] for limit in limits] or [words]:
         assert run([*each, "--data", str(tmp_path)]) == 2
         assert "Must be " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["credits", "grant", "me", "5", "--reason=\udcff"], ["keys", "create", "--account=me", "--name", "a \udcff"]],
+)
+def test_what_is_no_text_is_refused(call, words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    call("keys", "create", "--account", "me")
+    assert run([*words, "--data", str(tmp_path)]) == 2
+    assert "is no text in UTF-8" in capsys.readouterr().err
+    assert call("credits", "balance", "me") == {"account": "me", "balance": 0}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_behind_the_output_is_told(call, tmp_path: Path) -> None:
+    call("keys", "create", "--account", "me")
+    words = [sys.executable, "-m", "stemwright", "credits", "balance", "--json", "--data", str(tmp_path)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "stemwright: the output cannot be used: No space left on device\n")
 
 
 def test_a_shell_gets_the_key_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -94,8 +95,11 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("STEMWRIGHT_TRACEBACK"):
             raise
-        if isinstance(error, OSError) and error.filename and error.strerror:  # a folder, a disk: theirs, not ours
-            return _complain(f"{error.filename} cannot be used: {error.strerror}", FAILED)
+        if isinstance(error, UnicodeEncodeError) and any(error.object in each for each in arguments or sys.argv):
+            return _complain(f"{error.object!r} is no text in UTF-8.", MISUSED)
+        # A folder, a disk: theirs, not ours.
+        if isinstance(error, OSError) and error.strerror and (error.filename or error.errno == errno.ENOSPC):
+            return _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}", FAILED)
         what = f"{type(error).__name__}: {error}"
         return _complain(f"an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where", UNEXPECTED)
 

@@ -14,7 +14,12 @@ from stemwright.server.credits import MOST_AT_ONCE
 credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
 
 
-Amount = Annotated[int, Parameter(validator=validators.Number(gte=-MOST_AT_ONCE, lte=MOST_AT_ONCE))]
+def _some(_type: object, amount: int) -> None:
+    if not amount:
+        raise ValueError("Must be another number than 0: the ledger keeps every row for ever.")
+
+
+Amount = Annotated[int, Parameter(validator=[validators.Number(gte=-MOST_AT_ONCE, lte=MOST_AT_ONCE), _some])]
 
 
 @credits.command

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import cut, halves, joined, noise, wrong_near_borders
 
-from stemwright.engine.chunks import fade, gathered, over_time
+from stemwright.engine.chunks import fade, over_time
 
 lengths = st.integers(1, 60)
 segments = st.integers(1, 16)
@@ -71,11 +71,3 @@ def test_blocks_are_finished_while_the_song_still_streams_in() -> None:
 
 def test_no_song_is_no_blocks() -> None:
     assert list(over_time(halves(), [])) == []
-
-
-@given(length=lengths, blocks=cuts, least=st.integers(1, 30))
-def test_gathering_keeps_every_sample(length: int, blocks: list[int], least: int) -> None:
-    song = noise(length)
-    pieces = list(gathered(cut(song, blocks), least))
-    assert np.array_equal(joined(pieces), song)
-    assert all(piece.shape[1] >= least for piece in pieces[:-1])

@@ -16,15 +16,15 @@ import av.filter
 import numpy as np
 from av import error as failures
 
+from stemwright.audio.blocks import PIECE, even, resampled
 from stemwright.audio.decode import Song, open_song
 from stemwright.audio.formats import format_named
 from stemwright.audio.mp3 import Mp3Encoder, promised_bytes
-from stemwright.audio.signal import Resampler, Samples, resampled_length
+from stemwright.audio.signal import Samples, resampled_length
 from stemwright.audio.tags import NO_TAGS
 
 FORMATS = ("mp3", "wav")
 KBPS = 320
-_BLOCK = 1 << 16
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
@@ -78,7 +78,7 @@ def mix_down(
             blocks = stretched(blocks, rate, speed)
         to_rate = format_named(format).rate_for(rate)
         length = resampled_length(round(length / speed.tempo), rate, to_rate)
-        exact = _exactly(_at_rate(blocks, rate, to_rate), length)
+        exact = _exactly(resampled(blocks, rate, to_rate), length)
         if format == "wav":
             on_size(_WAV.size + 4 * length)
             _write_wav(exact, into, rate=to_rate, length=length)
@@ -89,7 +89,7 @@ def mix_down(
 
 def mixed(songs: Iterable[Song], faders: Iterable[Fader]) -> Iterator[Samples]:
     """Blocks [2, n] of the weighted sum; as long as the longest of the songs."""
-    blocks = [(_regular(song.blocks()), fader.matrix()) for song, fader in zip(songs, faders, strict=True)]
+    blocks = [(even(song.blocks()), fader.matrix()) for song, fader in zip(songs, faders, strict=True)]
     while True:
         pieces = [(piece, matrix) for stream, matrix in blocks if (piece := next(stream, None)) is not None]
         if not pieces:
@@ -138,30 +138,6 @@ def _pulled(graph: av.filter.Graph) -> Iterator[Samples]:
         yield frame.to_ndarray()  # pyright: ignore[reportAttributeAccessIssue, reportReturnType]
 
 
-def _regular(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """The same sound in blocks of one length, but for the last."""
-    held: list[Samples] = []
-    count = 0
-    for block in blocks:
-        held.append(block)
-        count += block.shape[1]
-        if count >= _BLOCK:
-            joined = np.concatenate(held, axis=1)
-            whole = count // _BLOCK * _BLOCK
-            yield from np.split(joined[:, :whole], whole // _BLOCK, axis=1)
-            held, count = [joined[:, whole:]], count - whole
-    if count:
-        yield np.concatenate(held, axis=1)
-
-
-def _at_rate(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
-    """The blocks at a rate that the format holds."""
-    resampler = Resampler(from_rate, to_rate)
-    for block in blocks:
-        yield resampler.push(block)
-    yield resampler.finish()
-
-
 def _exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
     """So many samples: a promise to whoever reads the header."""
     left = length
@@ -171,8 +147,8 @@ def _exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
         if not left:
             return
     while left:
-        yield np.zeros((2, min(left, _BLOCK)), np.float32)
-        left -= min(left, _BLOCK)
+        yield np.zeros((2, min(left, PIECE)), np.float32)
+        left -= min(left, PIECE)
 
 
 def _write_mp3(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int) -> None:

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from stemwright.audio.blocks import even
 from stemwright.audio.muxing import add_cover
 from stemwright.audio.picture import Picture
 from stemwright.audio.signal import Resampler, Samples
@@ -25,7 +26,6 @@ from stemwright.audio.tags import Tags
 
 KBPS = 256
 RATES = (44100, 48000)  # what every program that knows such files plays
-_BLOCK = 1 << 16
 _NOTHING = np.zeros((2, 0), np.float32)
 
 
@@ -54,7 +54,7 @@ def write_tracks(
             add_cover(container, tags.cover)
         start = 0 if picture is None else round(picture.sound_starts_at * to_rate)
         encoders = [_Encoder(sound, Resampler(rate, to_rate), start) for sound in sounds]
-        streams = [_regular(blocks) for blocks in tracks.values()]
+        streams = [even(blocks) for blocks in tracks.values()]  # so that they stay in step
         for blocks in zip_longest(*streams, fillvalue=_NOTHING):
             for packets in threads.map(_Encoder.encode, encoders, blocks):
                 container.mux(packets)
@@ -108,19 +108,7 @@ def _copy(picture: Picture, film: VideoStream, container: OutputContainer, *, un
         container.mux(packet)
 
 
-def _regular(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """The same sound in blocks of one length, but for the last: so that the tracks stay in step."""
-    rest = _NOTHING
-    for block in blocks:
-        rest = np.concatenate([rest, block], axis=1)
-        while rest.shape[1] >= _BLOCK:
-            yield rest[:, :_BLOCK]
-            rest = rest[:, _BLOCK:]
-    if rest.shape[1]:
-        yield rest
-
-
 def summed(parts: Sequence[Iterable[Samples]]) -> Iterator[Samples]:
     """The sum of sounds that are equally long."""
-    for blocks in zip(*map(_regular, parts), strict=True):
+    for blocks in zip(*map(even, parts), strict=True):
         yield np.asarray(np.sum(blocks, axis=0), np.float32)

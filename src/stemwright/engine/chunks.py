@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stemwright.audio.blocks import gathered
 from stemwright.audio.signal import Samples
 from stemwright.engine.ahead import ahead
 from stemwright.engine.separator import Separator, TwoStage
@@ -85,20 +86,6 @@ def _separated(separator: Separator, batches: Iterable[list[Span]]) -> Generator
     with closing(ahead((spans, separator.analysed(mix)) for spans, mix in mixes)) as analysed:
         for spans, found in analysed:
             yield spans, separator.synthesised(found)
-
-
-def gathered(blocks: Iterable[Samples], least: int) -> Iterator[Samples]:
-    """Small blocks [2, n] joined into ones of at least `least` samples; only the last may be shorter."""
-    held: list[Samples] = []
-    samples = 0
-    for block in blocks:
-        held.append(block)
-        samples += block.shape[1]
-        if samples >= least:
-            yield np.concatenate(held, axis=1)
-            held, samples = [], 0
-    if samples:
-        yield np.concatenate(held, axis=1)
 
 
 def _batches(spans: Iterable[Span], batch: int) -> Iterator[list[Span]]:

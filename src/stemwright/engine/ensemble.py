@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemwright.audio.blocks import PIECE, even
 from stemwright.audio.signal import Samples
 from stemwright.engine.chunks import over_time
 from stemwright.engine.consistency import sum_to_mix
 from stemwright.engine.spectrum import Spectrum, Stft
 from stemwright.engine.spool import Spool
-from stemwright.engine.whole import PIECE, Delayed, Node, Room, Stems, even, together
+from stemwright.engine.whole import Delayed, Node, Room, Stems, together
 
 BLENDS = ("mean", "median", "min", "max")
 Places = NDArray[np.intp]

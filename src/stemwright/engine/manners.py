@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stemwright.audio.blocks import gathered
 from stemwright.audio.signal import Samples
-from stemwright.engine.chunks import Manner, Span, fade, gathered, over_time
+from stemwright.engine.chunks import Manner, Span, fade, over_time
 from stemwright.engine.separator import Separator
 
 

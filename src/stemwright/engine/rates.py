@@ -11,14 +11,6 @@ import numpy as np
 from stemwright.audio.signal import Resampler, Samples
 
 
-def resampled(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
-    """Blocks [2, n] at one rate → blocks [2, m] at another, through one stream."""
-    stream = Resampler(from_rate, to_rate)
-    for block in blocks:
-        yield stream.push(block)
-    yield stream.finish()
-
-
 def stems_resampled(blocks: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
     """Blocks [stems, 2, n] at one rate → blocks [stems, 2, m] at another, one stream for each stem."""
     if from_rate == to_rate:

@@ -7,11 +7,12 @@ from contextlib import closing
 
 import numpy as np
 
+from stemwright.audio.blocks import gathered, resampled
 from stemwright.audio.signal import Samples
 from stemwright.engine.ahead import ahead
-from stemwright.engine.chunks import gathered, over_time
+from stemwright.engine.chunks import over_time
 from stemwright.engine.consistency import sum_to_mix
-from stemwright.engine.rates import Tap, resampled, stems_resampled
+from stemwright.engine.rates import Tap, stems_resampled
 from stemwright.engine.separator import Separator, batch_of
 
 

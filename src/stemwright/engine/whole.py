@@ -14,14 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from stemwright.audio.blocks import PIECE, even, gathered
 from stemwright.audio.signal import Samples
-from stemwright.engine.chunks import gathered
 from stemwright.engine.consistency import sum_to_mix
 from stemwright.engine.separator import Groups
 from stemwright.engine.spool import Spool
 
-PIECE = 1 << 16
-"""Samples of all stems that are looked at together."""
 Blocks = Callable[[], Iterator[Samples]]
 """Reads a song from its start, as often as it is called: blocks [2, n]."""
 Stems = dict[str, Spool]
@@ -186,18 +184,6 @@ def together(spools: Iterable[Spool], samples: int = PIECE) -> Iterator[Samples]
     """Spools of equal length, read side by side: blocks [spools, 2, n]."""
     for pieces in zip(*(even(spool.blocks(), samples) for spool in spools), strict=True):
         yield np.stack(pieces)
-
-
-def even(blocks: Iterable[Samples], samples: int = PIECE) -> Iterator[Samples]:
-    """The same samples [2, n] in blocks of `samples`; only the last may be shorter."""
-    rest = np.zeros((2, 0), np.float32)
-    for block in gathered(blocks, samples):
-        rest = np.concatenate([rest, block], axis=1)
-        while rest.shape[1] >= samples:
-            yield rest[:, :samples]
-            rest = rest[:, samples:]
-    if rest.shape[1]:
-        yield rest
 
 
 def _without(blocks: Iterable[Samples], samples: int) -> Iterator[Samples]:

@@ -93,7 +93,7 @@ class BadSamples(AudioError):
 
 
 class BadRate(AudioError, Misuse):
-    """There is no sound at {rate} samples per second. Give a rate from 1000 to 768000, such as 44100."""
+    """There is no sound at {rate!r} samples per second. Give a rate from 1000 to 768000, such as 44100."""
 
 
 class UnknownFormat(AudioError, Misuse):
@@ -101,7 +101,7 @@ class UnknownFormat(AudioError, Misuse):
 
 
 class BadPreview(AudioError, Misuse):
-    """There is no preview of {seconds} s. Give a number of seconds above 0, such as 30."""
+    """There is no preview of {seconds!r} s. Give a number of seconds above 0, such as 30."""
 
 
 class BadSound(AudioError, Misuse):

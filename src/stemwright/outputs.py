@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from stemwright.audio.signal import Samples
 from stemwright.audio.tags import NO_TAGS, Tags, readable
 from stemwright.engine.files import write_files
 from stemwright.engine.spool import Spool
+from stemwright.errors import BadOption
 
 Silent = Literal["write", "skip"]
 _ENDING_BYTES = 32
@@ -100,6 +101,13 @@ def write_stems(
         name: blocks for name, blocks in finished.blocks.items() if silent == "write" or name not in finished.silent
     }
     return write_files(wanted, start, gain=finished.gain, on_written=on_written)
+
+
+def sane_silent(silent: str) -> Silent:
+    """What to do with stems in which there is nothing to hear; raises BadOption for a word that says neither."""
+    if silent not in get_args(Silent):
+        raise BadOption(option="silent", text=silent, reason=f"choose {' or '.join(get_args(Silent))}")
+    return cast(Silent, silent)
 
 
 def label(name: str) -> str:

@@ -25,7 +25,7 @@ from stemwright.errors import BadSamples, FixedRate, SameNameTwice
 from stemwright.extras.making import Extras
 from stemwright.extras.material import Material
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
-from stemwright.outputs import Finished, Names, Silent, told, write_stems
+from stemwright.outputs import Finished, Names, Silent, sane_silent, told, write_stems
 from stemwright.work import Work
 from stemwright.zoo import catalog
 from stemwright.zoo.choice import SONG, Choice, choose
@@ -57,8 +57,11 @@ class Separation(Outcome):
         silent: Silent = "write",
         **written: Unpack[Written],
     ) -> dict[str, Path]:
-        """Writes every stem to `folder`/name.format; raises UnknownFormat, BadSound, CannotWrite, DiskFull."""
-        sound = Sound.of(**written)
+        """Writes every stem to `folder`/name.format; raises UnknownFormat, BadSound, BadTemplate, BadOption.
+
+        Also CannotWrite and DiskFull.
+        """
+        sound, silent = Sound.of(**written), sane_silent(silent)
         about = {"model": self.model, "rate": sound.kind.rate_for(self.rate), "ext": sound.format}
         paths = Names.of(names, None).paths(Path(folder), self.stems, self.tags, **about)
         blocks = {name: [stem] for name, stem in self.stems.items()}
@@ -130,7 +133,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
     """
     more, folder = Extras.of(also, source, preview=preview), Path(folder)
     sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
-    precision = precise(profile, precision)
+    precision, silent = precise(profile, precision), sane_silent(silent)
     choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
     spooled, tapped = _spooled(choice, mix=mix), [SONG] if mix or more.need_mix else []
     with heeding(cancelled), ExitStack() as tidy:

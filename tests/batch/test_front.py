@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import stemwright
-from stemwright.errors import UnknownStem
+from stemwright.errors import BadOption, UnknownPrecision, UnknownProfile, UnknownStem
 from tests.audio.sounds import music, write
 
 
@@ -23,6 +23,22 @@ def test_a_wrong_option_is_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(UnknownStem):
         stemwright.separate_all([tmp_path], tmp_path / "out", stems=["voclas"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"profile": "best"}, UnknownProfile),
+        ({"profile": "upstream"}, UnknownProfile),
+        ({"precision": "fp8"}, UnknownPrecision),
+        ({"silent": "leave"}, BadOption),
+        ({"at_once": 0}, BadOption),
+        ({"at_once": "2"}, BadOption),
+    ],
+)
+def test_what_no_song_could_have_is_told_once_for_all(tmp_path: Path, wrong: dict, error: type) -> None:
+    with pytest.raises(error):
+        stemwright.separate_all([tmp_path / "a.wav"], tmp_path / "out", **wrong)
 
 
 def test_one_song_may_be_given_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwright.errors import BadMix, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
+from stemwright.errors import BadMix, BadOption, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
 from stemwright.zoo.choice import LEFT_OVER, parts
 from stemwright.zoo.wanted import Wanted, outputs
 
@@ -76,6 +76,10 @@ def test_a_misspelt_stem_is_told_the_nearest(stem: str, near: str) -> None:
         made(without=[stem], groups={"low": ["bass"]})
 
 
+def test_none_is_as_good_as_left_out() -> None:
+    assert made(stems=["drums"], without=None, rest=None, groups=None, mixes=None, two=None) == made(stems=["drums"])
+
+
 def test_what_nobody_can_want_is_not_passed_over() -> None:
     with pytest.raises(TypeError, match="no option 'stem'; there are stems, without"):
         made(stem=["drums"])
@@ -95,6 +99,11 @@ def test_what_nobody_can_want_is_not_passed_over() -> None:
         ({"mixes": {"m": {"drums": float("nan")}}}, BadMix, "nan dB is not a gain"),
         ({"mixes": {"m": {"drums": 90.0}}}, BadMix, "90.0 dB is not a gain"),
         ({"mixes": {"m": {"drums": -inf}}}, BadMix, "nothing to hear in it"),
+        ({"mixes": {"m": {"drums": "-6"}}}, BadMix, "'-6' dB is not a gain"),
+        ({"mixes": {"m": "drums"}}, BadOption, "mixes 'drums' cannot be understood"),
+        ({"groups": ["low"]}, BadOption, "it is no mapping by names"),
+        ({"groups": {"low": None}}, BadOption, "it is neither a name nor a list of names"),
+        ({"stems": 5}, BadOption, "stems 5 cannot be understood"),
     ],
 )
 def test_a_wish_that_cannot_be_is_refused(wanted: dict, error: type, words: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from stemwright.audio.decode import NO_LIMITS, Limits, Song, Source, open_song
@@ -22,7 +24,7 @@ def open_excerpt(source: Source, seconds: float, *, rate: int | None = None, lim
 
 def refuse_endless(seconds: float) -> None:
     """Raises BadPreview for what no preview can last."""
-    if not 0 < seconds < float("inf"):  # false for NaN too
+    if not isinstance(seconds, Real) or not 0 < seconds < float("inf"):  # false for NaN too
         raise BadPreview(seconds=seconds)
 
 

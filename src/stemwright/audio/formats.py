@@ -110,6 +110,8 @@ class Sound:
 
         Raises UnknownFormat and BadSound.
         """
+        if not isinstance(format, str):
+            raise UnknownFormat(format=format, choices=", ".join(FORMATS))
         name, _, number = format.partition("-")
         kind = format_named(name)
         if number:
@@ -118,7 +120,7 @@ class Sound:
             other = "A lossy format has a bitrate instead" if kind.is_lossy else _choices(kind)
             raise BadSound(format=kind.name, wrong=f"{_bits(bits)} bits", choices=other)
         if bitrate_kbps is not None and bitrate_kbps not in kind.kbps:
-            raise BadSound(format=kind.name, wrong=f"{bitrate_kbps} kbit/s", choices=_choices(kind))
+            raise BadSound(format=kind.name, wrong=f"{bitrate_kbps!r} kbit/s", choices=_choices(kind))
         return cls(kind, bits or _USUAL_BITS, bitrate_kbps or _USUAL_KBPS, dither)
 
     @property
@@ -144,7 +146,7 @@ def _numbers(kind: Format, text: str, format: str) -> tuple[int | None, int | No
 
 
 def _bits(bits: int) -> str:
-    return f"{bits}f" if bits == FLOAT_BITS else str(bits)
+    return f"{bits}f" if bits == FLOAT_BITS else repr(bits)
 
 
 def _choices(kind: Format) -> str:

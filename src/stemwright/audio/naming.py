@@ -35,6 +35,8 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        if not isinstance(text, str):
+            raise self._wrong("it is no text")
         names = set()
         for _, name, spec, conversion in self._parsed():
             if name is not None:

@@ -13,7 +13,7 @@ from stemwright.batch.estimate import Whole
 from stemwright.batch.songs import jobs as meant
 from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
-from stemwright.errors import StemwrightError
+from stemwright.errors import BadOption, StemwrightError
 from stemwright.outcome import SeparatedFiles
 
 
@@ -49,12 +49,14 @@ def separate_all(
     again: bool = False,
     **wish: Unpack[Wish],
 ) -> Batch:
-    """Separates files, folders and patterns into `out`, a folder a song; the options are those of `separate_to`.
+    """Separates files, folders and patterns into `out`, a folder a song; the options are the fields of `Wish`.
 
     What is done there already is skipped, unless `again`; a song that fails does not stop the others. Raises what is
     wrong with the options before anything is done.
     """
     told, meaning = Batch(), checked(wish)
+    if not isinstance(at_once, int) or at_once < 1:
+        raise BadOption(option="at_once", text=at_once, reason="it is the number of songs to separate at once, from 1")
     if isinstance(songs, str | os.PathLike):  # one of them: its letters would be songs, and its / the whole disk
         songs = [songs]
     work = meant([(Path(song), meaning) for song in songs], Path(out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from stemwright.audio.decode import sane_rate
 from stemwright.audio.excerpt import refuse_endless
@@ -11,8 +11,8 @@ from stemwright.audio.formats import FLOAT_BITS, Sound, Written
 from stemwright.audio.naming import Template
 from stemwright.errors import BadOption, StemwrightError
 from stemwright.extras.making import extras, need_no_stems
-from stemwright.outputs import Silent
-from stemwright.zoo import catalog, loading
+from stemwright.outputs import Silent, sane_silent
+from stemwright.zoo import catalog, loading, machine, profiles
 from stemwright.zoo.wanted import Gains, Wanted, listed, outputs, refuse_strangers
 
 
@@ -37,6 +37,9 @@ def checked(wish: Wish) -> Wish:
         wish["also"] = extras(wish["also"], preview=wish.get("preview"))
     made(wish)
     sound(wish)
+    sane_silent(wish.get("silent", "write"))
+    profiles.refuse(wish.get("profile", "consistent"), wish.get("model", catalog.BUNDLED))
+    machine.precision(wish.get("precision", "auto"))
     if (rate := wish.get("rate")) is not None:
         wish["rate"] = sane_rate(rate)
     if (seconds := wish.get("preview")) is not None:
@@ -167,12 +170,6 @@ def _flag(value: str | bool) -> bool:  # noqa: FBT001  a value, not a switch
     return known[str(value).lower()]
 
 
-def _silent(value: str) -> Silent:
-    if value not in get_args(Silent):
-        raise ValueError(f"choose {' or '.join(get_args(Silent))}")
-    return cast(Silent, value)
-
-
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "stems": ("stems", _names),
     "except": ("without", _without),
@@ -190,7 +187,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "precision": ("precision", str),
     "preview": ("preview", _seconds),
     "name": ("names", str),
-    "silent": ("silent", _silent),
+    "silent": ("silent", sane_silent),
     "also": ("also", _kinds),
 }
 OPTIONS = tuple(_READERS)

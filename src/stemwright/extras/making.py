@@ -34,8 +34,11 @@ _OF_STEMS = _PROJECTS | {"zip"}
 
 
 def extras(kinds: str | Iterable[str], *, preview: float | None = None) -> tuple[str, ...]:
-    """The kinds in the order of their making; raises UnknownExtra, and PartOfFilm for a karaoke video of a preview."""
-    asked = [kind.strip().lower().lstrip(".") for kind in each(kinds)]
+    """The kinds in the order of their making.
+
+    Raises UnknownExtra, BadOption, and PartOfFilm for a karaoke video of a preview.
+    """
+    asked = [str(kind).strip().lower().lstrip(".") for kind in each("also", kinds)]
     for kind in asked:
         if kind not in KINDS:
             raise UnknownExtra(extra=kind, choices=", ".join(KINDS))

@@ -13,13 +13,13 @@ from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.engine.threads import after_fork
-from stemwright.errors import BadCard, BadWeights
+from stemwright.errors import BadCard, BadWeights, UnknownModel
 from stemwright.zoo import catalog, networks, recipes
 
 
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
     """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
-    card = catalog.ours(name)
+    card = catalog.ours(_named(name))
     return _kept(name, precision, (card.sha256,) if card else networks.identity(name, precision))
 
 
@@ -65,11 +65,18 @@ def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     Raises as `load` does; a recipe's models need not be here.
     """
-    if recipes.is_recipe(name):
+    if recipes.is_recipe(_named(name)):
         makers = recipes.recipe(name).origins
         return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
     card = catalog.ours(name)
     return (card.stems, card.experimental) if card else (networks.offered(name), ())
+
+
+def _named(name: str) -> str:
+    """The same name; raises UnknownModel for what is none, such as None."""
+    if not isinstance(name, str):
+        raise UnknownModel(model=name)
+    return name
 
 
 def _doubtful(origins: recipes.Origins) -> bool:

@@ -25,16 +25,23 @@ def precise(profile: str, precision: str) -> str:
     return "fp32" if profile == "upstream" and machine.precision(precision) == "auto" else precision
 
 
+def refuse(profile: str, model: str) -> None:
+    """Raises UnknownProfile for a profile that there is not, or that the model does not have; BadCard."""
+    if profile == "consistent":
+        return
+    if profile != "upstream" or recipes.is_recipe(model) or catalog.ours(model):
+        raise UnknownProfile(profile=profile, model=model)
+
+
 def running(profile: str, model: str, song: Blocks) -> Run:
     """The function (separator, blocks, rate, passing) → stems of a profile; `song` may be read once before, to measure.
 
-    Raises UnknownProfile for a profile or a model that has none.
+    Raises UnknownProfile.
     """
+    refuse(profile, model)
     if recipes.is_recipe(model):
-        if profile != "consistent":
-            raise UnknownProfile(profile=profile, model=model)
         model = getattr(recipes.recipe(model).lone, "model", None) or model
-    once = consistent(model, song) if profile == "consistent" else _upstream(profile, model, song)
+    once = consistent(model, song) if profile == "consistent" else _upstream(model, song)
 
     def run_it(
         separator: Separator | Tree, blocks: Iterable[Samples], rate: int, passing: Passing
@@ -55,9 +62,7 @@ def consistent(model: str, song: Blocks) -> Once:
     return lambda separator, blocks, rate: level.up(run(separator, level.down(blocks), rate=rate))
 
 
-def _upstream(profile: str, model: str, song: Blocks) -> Once:
-    if profile != "upstream" or model in catalog.names():
-        raise UnknownProfile(profile=profile, model=model)
+def _upstream(model: str, song: Blocks) -> Once:
     facts = _facts(model)
     manner, unbiased = _manner(facts)
     once = partial(manners.as_upstream, manner=manner, overlap=facts.get("overlap"))

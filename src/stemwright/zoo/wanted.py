@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from math import inf
-from typing import TypedDict
+from numbers import Real
+from typing import Any, TypedDict, cast
 
-from stemwright.errors import BadMix, MisspeltStem, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
+from stemwright.errors import BadMix, BadOption, MisspeltStem, NothingChosen, NothingLeft, SameNameTwice, UnknownStem
 
 VOICES = ("vocals", "backing_vocals")
 OTHERS = "*"
@@ -25,7 +26,7 @@ QUARTERS = {
 
 
 class Wanted(TypedDict, total=False):
-    """What may be asked for; every field can be left out.
+    """What may be asked for; every field can be left out, or be None.
 
     `stems` are the single ones (default all; an empty list is none), `two` offers vocals and instrumental instead of
     the model's own. `without` takes stems away and adds the sum of all others, the karaoke track, as "no_vocals".
@@ -41,20 +42,36 @@ class Wanted(TypedDict, total=False):
     mixes: Mapping[str, Mapping[str, float]]
 
 
-def each(names: str | Iterable[str]) -> list[str]:
-    """The names, or the one: its letters are none."""
-    return [names] if isinstance(names, str) else list(names)
+def each(option: str, names: str | Iterable[str]) -> list[str]:
+    """The names that an option has, or the one: its letters are none. Raises BadOption for what is neither."""
+    if isinstance(names, str):
+        return [names]
+    try:
+        return list(names)
+    except TypeError:
+        raise BadOption(option=option, text=names, reason="it is neither a name nor a list of names") from None
+
+
+def _table(option: str, table: Any) -> Mapping[str, Any]:
+    if not isinstance(table, Mapping):
+        raise BadOption(option=option, text=table, reason="it is no mapping by names")
+    return cast(Mapping[str, Any], table)
 
 
 def listed(wanted: Wanted) -> Wanted:
-    """The same with lists of names, also where there was only one, or what can be gone through only once."""
-    told = wanted.copy()
-    if (stems := wanted.get("stems")) is not None:
-        told["stems"] = each(stems)
-    if "without" in wanted:
-        told["without"] = each(wanted["without"])
-    if "groups" in wanted:
-        told["groups"] = {name: each(members) for name, members in wanted["groups"].items()}
+    """The same with lists of names, also where there was only one, or what can be gone through only once.
+
+    Raises BadOption for what holds no names, or no gains.
+    """
+    told = cast(Wanted, {name: value for name, value in wanted.items() if value is not None})
+    if (stems := told.get("stems")) is not None:
+        told["stems"] = each("stems", stems)
+    if "without" in told:
+        told["without"] = each("without", told["without"])
+    if "groups" in told:
+        told["groups"] = {name: each("groups", members) for name, members in _table("groups", told["groups"]).items()}
+    if "mixes" in told:
+        told["mixes"] = {name: _table("mixes", gains) for name, gains in _table("mixes", told["mixes"]).items()}
     return told
 
 
@@ -67,8 +84,8 @@ def refuse_strangers(given: Iterable[str], known: Iterable[str]) -> None:
 def outputs(own: Sequence[str], model: str, wanted: Wanted, *, may_be_none: bool = False) -> dict[str, Gains]:
     """The outputs by name, in the order: single stems as the model has them, groups, rest, without, mixes.
 
-    Raises UnknownStem, SameNameTwice, BadMix, NothingLeft, and NothingChosen unless there `may_be_none`; TypeError for
-    what is no field of `Wanted`.
+    Raises UnknownStem, SameNameTwice, BadMix, BadOption, NothingLeft, and NothingChosen unless there `may_be_none`;
+    TypeError for what is no field of `Wanted`.
 
     >>> outputs(["vocals", "drums", "bass"], "three", {"groups": {"rhythm": ["drums", "bass"]}})
     {'vocals': {'vocals': 1.0}, 'rhythm': {'drums': 1.0, 'bass': 1.0}}
@@ -162,8 +179,8 @@ def _own(known: dict[str, Gains]) -> Iterable[str]:
 
 
 def _factor(title: str, gain_db: float) -> float:
-    if not -inf <= gain_db <= 40:  # false for NaN too
-        raise BadMix(mix=title, reason=f"{gain_db} dB is not a gain from -inf to 40")
+    if not isinstance(gain_db, Real) or not -inf <= gain_db <= 40:  # false for NaN too
+        raise BadMix(mix=title, reason=f"{gain_db!r} dB is not a gain from -inf to 40")
     return 10 ** (gain_db / 20)
 
 

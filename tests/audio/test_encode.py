@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stemwright import errors
-from stemwright.audio import encode
+from stemwright.audio import encode, parts
 from stemwright.audio.decode import open_song
 from tests.audio.sounds import RATE, lag, music, noise, read, snr_db, write
 
@@ -183,4 +183,4 @@ def test_stems_written_side_by_side_are_as_if_written_one_by_one(tmp_path: Path)
 
 
 def test_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
-    assert isinstance(encode.write_error(tmp_path, OSError(errno.EDQUOT, "")), errors.DiskFull)
+    assert isinstance(parts.write_error(tmp_path, OSError(errno.EDQUOT, "")), errors.DiskFull)

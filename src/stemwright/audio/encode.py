@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from stemwright import errors
 from stemwright.audio.formats import FORMATS, Format, Sound, format_named
 from stemwright.audio.mp3 import Mp3Encoder
 from stemwright.audio.muxing import AvEncoder
-from stemwright.audio.parts import drop, open_part, publish, settle
+from stemwright.audio.parts import drop, open_part, publish, settle, write_error
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -141,9 +140,3 @@ def _open_part(path: Path) -> BinaryIO:
         return open_part(path)
     except OSError as error:
         raise write_error(path, error) from error
-
-
-def write_error(path: Path, error: OSError) -> errors.CannotWrite:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.DiskFull(path=path)
-    return errors.CannotWrite(path=path, reason=error.strerror or str(error))

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from stemwright.errors import CannotWrite, DiskFull
+
 if sys.platform != "win32":
     import fcntl
 
@@ -99,3 +101,10 @@ def hold(file: BinaryIO) -> None:
     """Locks it for this process; raises OSError where another has. Windows lets nobody delete an open file anyway."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def write_error(path: Path, error: OSError) -> CannotWrite:
+    """What the system refused, as an error of ours."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(path=path)
+    return CannotWrite(path=path, reason=error.strerror or str(error))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stemwright.audio.parts import write_error
 from stemwright.audio.signal import Samples
-from stemwright.errors import CannotWrite, DiskFull
 
 PIECE = 16384
 """Samples that share a scale."""
@@ -95,6 +93,4 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(path=folder) from error
-        raise CannotWrite(path=folder, reason=error.strerror or os.strerror(error.errno or 0)) from error
+        raise write_error(folder, error) from error

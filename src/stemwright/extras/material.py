@@ -11,10 +11,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stemwright.audio.encode import write_error
 from stemwright.audio.formats import Sound
 from stemwright.audio.key import Harmony, Key, key
-from stemwright.audio.parts import drop, open_part, publish, settle
+from stemwright.audio.parts import drop, open_part, publish, settle, write_error
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import Tags
 from stemwright.audio.tempo import Rhythm, Tempo, tempo

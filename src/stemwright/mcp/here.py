@@ -14,9 +14,8 @@ from pathlib import Path
 
 from stemwright import separation
 from stemwright.audio.decode import open_song
-from stemwright.audio.encode import write_error
 from stemwright.audio.naming import safe
-from stemwright.audio.parts import part_of
+from stemwright.audio.parts import part_of, write_error
 from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
 from stemwright.errors import (

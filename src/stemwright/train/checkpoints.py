@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from stemwright.audio.encode import write_error
+from stemwright.audio.parts import write_error
 from stemwright.errors import BadCheckpoint, OtherRecipe
 
 Parts = dict[str, nn.Module | Optimizer]

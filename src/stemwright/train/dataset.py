@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stemwright.audio.encode import write_error
-from stemwright.audio.parts import open_part, publish, settle
+from stemwright.audio.parts import open_part, publish, settle, write_error
 from stemwright.train import sources, voices
 from stemwright.train.processes import processes
 from stemwright.train.song import Rendered, render_song

@@ -93,7 +93,7 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
     choice = choose(model, wanted, precision=precise(profile, precision))
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
     with heeding(cancelled), _heard(source, rate, choice, profile, preview=preview, limits=limits) as (song, run):
-        work = Work(choice, song, Clock(on_progress, cancelled), run=run)
+        work = Work(choice, song, Clock(on_progress), run=run)
         with closing(work.blocks()) as blocks:
             for block in blocks:
                 for part, stem in zip(parts.values(), block, strict=True):
@@ -142,7 +142,7 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
         paths = naming.paths(folder, spooled, song.tags, **about)
         places = [*paths.values(), *more.place(naming, folder, song.tags, choice.names, **about)]
         tidy.enter_context(leaving_no_empty_folder(folder, *{path.parent for path in places}))
-        made, clock = tidy.enter_context(all_or_none({}, replaced=there(places))), Clock(on_progress, cancelled)
+        made, clock = tidy.enter_context(all_or_none({}, replaced=there(places))), Clock(on_progress)
         waiting = tidy.enter_context(spools(folder, [*choice.every, *tapped], exact=sound.is_exact))
         work = Work(choice, song, clock, run=run, sound=sound, tap=waiting.get(SONG), folder=folder)
         with closing(work.blocks()) as finished:

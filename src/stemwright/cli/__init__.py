@@ -14,7 +14,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError, UnknownCommandError
 
 from stemwright.cli.terminal import plain
-from stemwright.errors import Misuse, StemwrightError
+from stemwright.errors import Misuse, StemwrightError, Unforeseen
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
 ONE_SECONDS = 0.3
@@ -100,8 +100,7 @@ def run(arguments: list[str] | None = None) -> int:
         # A folder, a disk: theirs, not ours.
         if isinstance(error, OSError) and error.strerror and (error.filename or error.errno == errno.ENOSPC):
             return _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}", FAILED)
-        what = f"{type(error).__name__}: {error}"
-        return _complain(f"an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where", UNEXPECTED)
+        return _complain(str(Unforeseen(what=f"{type(error).__name__}: {error}")), UNEXPECTED)
 
 
 def _complain(message: str, status: int) -> int:

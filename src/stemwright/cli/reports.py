@@ -19,13 +19,14 @@ from rich.text import Text
 
 from stemwright.batch.estimate import Whole
 from stemwright.batch.running import Report
+from stemwright.cli import FAILED, UNEXPECTED
 from stemwright.cli.terminal import plain
 from stemwright.engine.progress import Progress as Done
 from stemwright.errors import StemwrightError, Unforeseen
+from stemwright.extras.page import clock
 from stemwright.outcome import SeparatedFiles
 
 EVERY_SECONDS = 0.2
-FAILED, UNEXPECTED = 1, 70
 SHORT = 5  # songs: with more, what failed is told again at the end
 
 
@@ -89,7 +90,7 @@ class Tables(_Ends):
         self._bar.update(self._task, description=Text(plain(song.name)).markup)
 
     def progress(self, song: Path, done: Done, whole: Whole) -> None:
-        left = "" if whole.seconds_left is None else f"{minutes(whole.seconds_left)} left"
+        left = "" if whole.seconds_left is None else f"{clock(whole.seconds_left)} left"
         count = f" ({whole.ended + 1} of {whole.songs})" if whole.songs > 1 else ""
         text = Text(f"{plain(song.name)}{count}: {done.stage}").markup
         self._bar.update(self._task, completed=whole.fraction, description=text, left=left)
@@ -97,7 +98,7 @@ class Tables(_Ends):
     def finished(self, song: Path, files: SeparatedFiles) -> None:
         self.separated += 1
         how = f"{files.model} in {files.precision} on {files.device}"
-        title = f"{plain(song.name)}, {minutes(files.seconds)}, by {how}"
+        title = f"{plain(song.name)}, {clock(files.seconds)}, by {how}"
         self._out.print(title, style="italic", markup=False, soft_wrap=True)
         if files.facts:
             self._out.print(_table(files), markup=False)
@@ -107,7 +108,6 @@ class Tables(_Ends):
             self._out.print(told, markup=False, soft_wrap=True)
         for warning in files.warnings:
             self._out.print(plain(f"Note: {warning}."), markup=False, soft_wrap=True)
-
         if files.tempo or files.key:
             self._out.print(_heard(files), markup=False)
         paths = [*files.paths.values(), *files.extras.values()]
@@ -216,13 +216,3 @@ class Lines(_Ends):
 def _say(event: str, **fields: object) -> None:
     sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
     sys.stdout.flush()
-
-
-def minutes(seconds: float) -> str:
-    """Seconds as minutes and seconds.
-
-    >>> minutes(83.4)
-    '1:23'
-    """
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"

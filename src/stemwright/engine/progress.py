@@ -53,15 +53,13 @@ def go_on() -> None:
 class Clock:
     """Turns fractions of the work into Progress; the time left follows from the time spent so far."""
 
-    def __init__(self, on_progress: OnProgress | None, cancelled: IsCancelled | None = None) -> None:
+    def __init__(self, on_progress: OnProgress | None) -> None:
         self._on_progress = on_progress
-        self._cancelled = cancelled
         self._started = time.monotonic()
 
     def at(self, stage: str, fraction: float) -> None:
-        """Reports a fraction of the work done; raises Cancelled when that was asked for."""
-        if self._cancelled is not None and self._cancelled():
-            raise Cancelled
+        """Reports a fraction of the work done; raises what `go_on` does."""
+        go_on()
         if self._on_progress is not None:
             spent = time.monotonic() - self._started
             left = spent / fraction - spent if fraction > 0 else None

@@ -18,7 +18,7 @@ def write_karaoke(song: Material, path: Path, film: Path) -> None:
     backing = [spool for name, spool in song.quarters.items() if name != "vocals"]
     loudest = max((float(np.abs(block).max()) for block in summed([spool.blocks() for spool in backing])), default=0.0)
     instrumental = times(summed([spool.blocks() for spool in backing]), common_gain([loudest]))
-    full = times(song.waiting[SONG].blocks(), song.loudest(SONG))
+    full = times(song.waiting[SONG].blocks(), song.unclipped(SONG))
     with Picture(film) as picture, whole_file(path) as file:
         tracks, tags = {"Instrumental": instrumental, "With vocals": full}, song.tags.titled(song.title)
         write_tracks(file, tracks, rate=song.files.rate, tags=tags, muxer=picture.muxer, picture=picture)

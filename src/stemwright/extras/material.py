@@ -59,7 +59,7 @@ class Material:
         """Drums, bass, other and vocals, as far as the model has them."""
         return {name.removeprefix(QUARTER): spool for name, spool in self.waiting.items() if name.startswith(QUARTER)}
 
-    def loudest(self, *names: str) -> float:
+    def unclipped(self, *names: str) -> float:
         """The gain with which none of these clips."""
         return common_gain([self.work.peaks[name] for name in names])
 

@@ -34,7 +34,7 @@ _HEAD = struct.Struct(">I4s")
 
 def write_native(song: Material, path: Path) -> None:
     """Writes `path`: five AAC tracks, the song first and alone enabled, at one gain with which none of them clips."""
-    gain = song.loudest(SONG, *(QUARTER + name for name in PARTS))
+    gain = song.unclipped(SONG, *(QUARTER + name for name in PARTS))
     sounds = {"Mix": song.waiting[SONG]} | {name.title(): song.quarters[name] for name in PARTS}
     tracks = {title: times(spool.blocks(), gain) for title, spool in sounds.items()}
     with whole_file(path) as file:

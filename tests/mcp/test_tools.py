@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ pytest.importorskip("mcp", reason="the Model Context Protocol SDK is not install
 
 from stemwright import Client
 from stemwright.cli import run as command
+from stemwright.errors import CannotWrite
 from stemwright.mcp.answers import Request
 from stemwright.mcp.here import Here
 from stemwright.mcp.remote import Remote
@@ -175,6 +177,21 @@ def test_the_end_of_the_session_leaves_nothing_half_done(song: Path, tmp_path: P
 
     run(session, tmp_path)
     assert list(tmp_path.glob("out/**/*.*")) == []
+
+
+def test_a_copy_that_fails_leaves_nothing_behind(song: Path, tmp_path: Path) -> None:
+    with closing(Here(tmp_path / "out", Web(()))) as separations:
+        task = separations.separate(Request(song=str(song), format="wav")).task_id
+        while separations.status(task).state == "running":
+            time.sleep(0.05)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as on a disk that fills up
+        try:
+            with pytest.raises(CannotWrite, match="Nothing was left behind"):
+                separations.download(task, str(tmp_path / "elsewhere"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()] == []
 
 
 def test_a_task_whose_first_look_fails_is_told_all_the_same(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class Here:
         except StemwrightError as error:
             job.error = error
         except Exception as error:  # noqa: BLE001  it is told as the end of this task, and the next one begins
-            job.error = Unforeseen(what=f"{type(error).__name__}: {error}")
+            job.error = Unforeseen.by(error)
         finally:
             with suppress(OSError):  # unless there are stems in it
                 job.folder.rmdir()
@@ -178,4 +178,6 @@ def _copied(path: Path, folder: Path) -> Path:
         shutil.copyfile(path, part_of(target))
         return part_of(target).replace(target)
     except OSError as error:
+        with suppress(OSError):
+            part_of(target).unlink()
         raise write_error(target, error) from error

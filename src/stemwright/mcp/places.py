@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from stemwright.audio.naming import safe
-from stemwright.errors import CannotWrite
+from stemwright.audio.parts import write_error
 
 _NUMBER_BYTES = 8
 
@@ -39,7 +39,7 @@ def title(song: str) -> str:
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """A new folder of that name, or "name (2)" where there is one; raises CannotWrite."""
+    """A new folder of that name, or "name (2)" where there is one; raises CannotWrite, DiskFull."""
     plain = safe(name or "song", room=_NUMBER_BYTES)
     for number in itertools.count(1):
         folder = parent / (plain if number == 1 else f"{plain} ({number})")
@@ -48,6 +48,6 @@ def new_folder(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise CannotWrite(path=folder, reason=error.strerror or str(error)) from error
+            raise write_error(folder, error) from error
         return folder
     raise AssertionError

@@ -145,6 +145,11 @@ class NotFourParts(StemwrightError):
 class Unforeseen(StemwrightError):
     """an unexpected error: {what}; set STEMWRIGHT_TRACEBACK=1 to see where"""
 
+    @classmethod
+    def by(cls, error: Exception) -> Unforeseen:
+        """What to tell of an error that is none of ours."""
+        return cls(what=f"{type(error).__name__}: {error}")
+
 
 class CannotWrite(AudioError):
     """{path} could not be written: {reason}. Nothing was left behind."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stemwright.errors import BadCard, BadWeights, UnknownModel
-from stemwright.zoo import catalog, loading
+from stemwright.zoo import catalog, installed, loading
 
 
 def card_with(tmp_path: Path, old: str, new: str) -> Path:
@@ -22,7 +22,7 @@ def test_every_bundled_card_is_valid_and_its_weights_are_the_right_ones() -> Non
     for name in catalog.names():
         card = catalog.card(name)
         assert card.name == name
-        loading.verify(card.weights_path, card.sha256)
+        installed.compare(card.weights_path, card.sha256)
 
 
 def test_the_bundled_model_has_the_twelve_stems_in_order() -> None:
@@ -71,4 +71,4 @@ def test_weights_that_are_missing_or_changed_are_refused(tmp_path: Path, content
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BadWeights, match="missing" if content is None else "sha256 is"):
-        loading.verify(path, replace(catalog.card("twelve")).sha256)
+        installed.compare(path, replace(catalog.card("twelve")).sha256)

@@ -207,4 +207,4 @@ def _seconds(job: Job) -> float | None:
 def _unforeseen(error: Exception) -> Unforeseen:
     if os.environ.get("STEMWRIGHT_TRACEBACK"):
         raise error
-    return Unforeseen(what=f"{type(error).__name__}: {error}")
+    return Unforeseen.by(error)

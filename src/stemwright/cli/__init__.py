@@ -100,7 +100,7 @@ def run(arguments: list[str] | None = None) -> int:
         # A folder, a disk: theirs, not ours.
         if isinstance(error, OSError) and error.strerror and (error.filename or error.errno == errno.ENOSPC):
             return _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}", FAILED)
-        return _complain(str(Unforeseen(what=f"{type(error).__name__}: {error}")), UNEXPECTED)
+        return _complain(str(Unforeseen.by(error)), UNEXPECTED)
 
 
 def _complain(message: str, status: int) -> int:

@@ -22,9 +22,9 @@ from stemwright.train.report import Line, Report
 from stemwright.train.songs import RATE
 from stemwright.train.titles import Sum, of_model
 from stemwright.zoo.choice import choose
+from stemwright.zoo.wanted import VOICES
 
 SOLO_SECONDS, SOLO_SONGS = 8.0, 4  # how much of a stem is heard alone, in how many songs
-VOICES = ("vocals", "backing_vocals")
 Shares = NDArray[np.float64]
 RHYTHM = (*VOICES, "drums", "percussion", "bass")
 

@@ -24,7 +24,7 @@ from stemwright.train.loop import Plan, Row, Trainer, run
 from stemwright.train.recipe import Recipe
 from stemwright.train.report import Report, write
 from stemwright.train.songs import complete_songs
-from stemwright.zoo import catalog, loading, machine
+from stemwright.zoo import catalog, installed, loading, machine
 
 Step = Callable[[str], None]
 
@@ -154,7 +154,7 @@ def heard(folder: Path) -> list[str]:
 def opened(card: Path, graph: Path) -> SpectralMaskSeparator:
     """A separator from a card and a graph that are not part of the package. Raises BadCard, BadWeights."""
     read = catalog.read(card)
-    loading.verify(graph, read.sha256)
+    installed.compare(graph, read.sha256)
     return SpectralMaskSeparator(open_graph(graph), loading.layout(read))
 
 

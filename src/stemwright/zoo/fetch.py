@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from stemwright.audio.parts import write_error
 from stemwright.engine.progress import go_on, heed
 from stemwright.errors import (
     BadConfig,
@@ -326,7 +327,7 @@ def _writing(part: Path, mode: str) -> Iterator[IO[bytes]]:
         with part.open(mode) as file:
             yield file
     except OSError as error:
-        raise foreign.not_written(part, error.errno or 0) from error
+        raise write_error(part, error) from error
 
 
 def _resuming(part: Path, wanted: Download) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwright import errors
+from stemwright.audio.parts import write_error
 from stemwright.engine.progress import ASK_SECONDS, go_on
 from stemwright.zoo import catalog, converting, fitting, installed, loading, published, recipes
 
@@ -198,20 +198,14 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
         raise errors.ConversionStopped(path=source, limit=f"it may, or broke the reader ({last})")
     answer = json.loads(said)
     if "os_error" in answer:
-        raise not_written(out.parent, answer["os_error"])
+        number = answer["os_error"]
+        raise write_error(out.parent, OSError(number, os.strerror(number)))
     if "error" in answer:
         raise getattr(errors, answer["error"])(**{"path": source, **answer["fields"]})
     kind = answer["architecture"]
     if kind != "mdx" and (complaint := fitting.incomplete(kind, answer["sizes"], out)):
         raise errors.UnreadableCheckpoint(path=source, reason=f"its {kind} {complaint}")
     return answer
-
-
-def not_written(path: Path, number: int) -> errors.CannotWrite:
-    """What to tell of a system's error while a model was written."""
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return errors.DiskFull(path=path)
-    return errors.CannotWrite(path=path, reason=os.strerror(number))
 
 
 def _heard(child: subprocess.Popen[str], request: str) -> tuple[str, str]:

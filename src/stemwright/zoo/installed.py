@@ -149,9 +149,14 @@ def verify(name: str) -> Installed:
 
 def check(model: Installed) -> None:
     """Reads a model's weights through and compares them with its card; raises BadWeights."""
-    found = sha256(model.weights) if model.weights.is_file() else "missing"
-    if found != model.facts["sha256"]:
-        raise BadWeights(path=model.weights, found=found, expected=model.facts["sha256"])
+    compare(model.weights, model.facts["sha256"])
+
+
+def compare(weights: Path, expected: str) -> None:
+    """Raises BadWeights where the file is missing, or is not the one with this SHA-256."""
+    found = sha256(weights) if weights.is_file() else "missing"
+    if found != expected:
+        raise BadWeights(path=weights, found=found, expected=expected)
 
 
 def sha256(path: Path) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +11,8 @@ from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.engine.threads import after_fork
-from stemwright.errors import BadCard, BadWeights, UnknownModel
-from stemwright.zoo import catalog, networks, recipes
+from stemwright.errors import BadCard, UnknownModel
+from stemwright.zoo import catalog, installed, networks, recipes
 
 
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
@@ -29,7 +27,7 @@ def _kept(name: str, precision: str, _identity: tuple[str, ...]) -> Separator:
     card = catalog.ours(name)
     if card is None:
         return networks.load(name, precision)
-    verify(card.weights_path, card.sha256)
+    installed.compare(card.weights_path, card.sha256)
     return _opened(card)
 
 
@@ -107,10 +105,3 @@ def layout(card: catalog.Card) -> MaskLayout:
         hop_frames=card.hop_frames,
         mask_bins=card.mask_bins,
     )
-
-
-def verify(path: Path, sha256: str) -> None:
-    """Raises BadWeights when the file is missing or is not the one the card was written for."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
-    if found != sha256:
-        raise BadWeights(path=path, found=found, expected=sha256)

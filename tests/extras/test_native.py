@@ -13,7 +13,7 @@ import soxr
 
 import stemwright
 from stemwright.errors import NotFourParts
-from stemwright.train.references import references
+from stemwright.train.references import waiting
 from tests.audio.sounds import RATE, lag
 from tests.extras.conftest import beat
 
@@ -88,7 +88,8 @@ def test_mutagen_reads_its_tags(made: Any) -> None:
 
 
 def test_our_own_evaluation_reads_it(made: Any) -> None:
-    (reference,) = references(made.extras["stem.mp4"])
+    (song,) = waiting(made.extras["stem.mp4"])
+    reference = song.read()
     assert {"drums", "bass", "vocals"} <= {name.lower() for name in reference.stems}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -25,7 +26,7 @@ from stemwright.errors import (
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train import evaluate
 from stemwright.train.making import opened
-from stemwright.train.references import references
+from stemwright.train.references import Reference, waiting
 from stemwright.train.report import table, write
 from tests.train.examples import write_data
 
@@ -41,6 +42,10 @@ class Halves:
         stems = np.zeros((len(mix), 12, 2, mix.shape[-1]), np.float32)
         stems[:, 0] = stems[:, 2] = mix / 2
         return stems
+
+
+def references(folder: Path, mapping: dict[str, str] | None = None) -> Iterator[Reference]:
+    return (song.read() for song in waiting(folder, mapping))
 
 
 def write_stems(folder: Path, *, seconds: dict[str, float], rate: int = RATE, level: float = 0.1) -> Path:

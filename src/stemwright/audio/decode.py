@@ -63,7 +63,7 @@ class Song:
         if first is None:
             raise errors.EmptyAudio(path=path)
         self._chunks = chain([first], chunks)
-        self.source_rate, self.source_channels = first.rate, first.samples.shape[0]
+        self.source_rate = first.rate
         self.rate = rate or first.rate
 
     def blocks(self) -> Iterator[Samples]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from stemwright.separation import SeparatedFiles
     from stemwright.server.separating import Part
 
-LABEL = "Player"
-
 
 class Drawing:
     """Peaks of every file of a separation, gathered as its blocks go by."""

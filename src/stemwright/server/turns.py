@@ -133,11 +133,6 @@ def waits_for(tx: sa.Connection, *, fleet: dict[str, int], rules: Rules) -> Call
     return of
 
 
-def take_back(tx: sa.Connection, task_id: str) -> None:
-    """Puts a released task back into its line: its place is that of its age."""
-    tx.execute(sa.update(rows).where(rows.c.id == task_id, rows.c.completed.is_(None)).values(released=None))
-
-
 def _load(tx: sa.Connection, fleet: dict[str, int]) -> tuple[int, int, Counter[str]]:
     """How many slots are free, how many long tasks are out, and how many tasks of each account. What a dead worker
     holds takes no living one's slot."""

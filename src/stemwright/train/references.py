@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,11 +50,6 @@ class Waiting:
     name: str
     titles: tuple[str, ...]
     read: Callable[[], Reference]
-
-
-def references(folder: Path, mapping: Mapping[str, str] | None = None) -> Iterator[Reference]:
-    """The songs that `waiting` finds, read one after the other."""
-    return (song.read() for song in waiting(folder, mapping))
 
 
 def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Waiting]:

@@ -42,7 +42,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class Surveyed:
     """A song after the survey: what it is called, and the key of what is wanted of it."""
 
     number: int
@@ -71,7 +71,7 @@ class _Batch:
         self._journal.claims.take("a song to separate", [job.song for job in jobs])
         self._estimate = Estimate(len(jobs))
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._tasks: Queue[Task | None] = Queue()
+        self._surveyed: Queue[Surveyed | None] = Queue()
 
     def run(self, at_once: int) -> None:
         survey = threading.Thread(target=self._survey, args=(at_once,), daemon=True)
@@ -105,18 +105,18 @@ class _Batch:
             for number, job in enumerate(self._jobs):
                 if self._stop.is_set():
                     return
-                task = self._looked_at(number, job, names)
-                seconds = None if task.done or task.refusal else _seconds(job)
+                found = self._looked_at(number, job, names)
+                seconds = None if found.done or found.refusal else _seconds(job)
                 with self._lock:
-                    self._estimate.known(number, seconds, free=bool(task.done or task.refusal))
-                self._tasks.put(task)
+                    self._estimate.known(number, seconds, free=bool(found.done or found.refusal))
+                self._surveyed.put(found)
         finally:
             for _ in range(workers):
-                self._tasks.put(None)
+                self._surveyed.put(None)
 
-    def _looked_at(self, number: int, job: Job, names: set[str]) -> Task:
+    def _looked_at(self, number: int, job: Job, names: set[str]) -> Surveyed:
         if job.refusal is not None:
-            return Task(number, job, refusal=job.refusal)
+            return Surveyed(number, job, refusal=job.refusal)
         try:
             folder = job.folder if "folder" in _template(job.wish).fields else ""
             digest = digest_of(job.song)
@@ -124,28 +124,28 @@ class _Batch:
                 name = self._journal.name_for(job.song, digest, names, folder=folder)
                 key = key_of(digest, name, job.wish)
                 done = None if self._again else self._journal.done(key)
-            return Task(number, job, name, digest, key, done)
+            return Surveyed(number, job, name, digest, key, done)
         except StemwrightError as error:
-            return Task(number, job, refusal=error)
+            return Surveyed(number, job, refusal=error)
         except Exception as error:  # noqa: BLE001  as in _one
-            return Task(number, job, refusal=_unforeseen(error))
+            return Surveyed(number, job, refusal=_unforeseen(error))
 
     def _work(self) -> None:
-        for task in self._queued():
+        for found in self._queued():
             if not self._stop.is_set():
-                self._one(task)
+                self._one(found)
 
-    def _queued(self) -> Iterator[Task]:
-        while (task := self._tasks.get()) is not None:
-            yield task
+    def _queued(self) -> Iterator[Surveyed]:
+        while (found := self._surveyed.get()) is not None:
+            yield found
 
-    def _one(self, task: Task) -> None:
-        song, files, error = task.job.song, None, task.refusal
+    def _one(self, found: Surveyed) -> None:
+        song, files, error = found.job.song, None, found.refusal
         with self._lock:
             self._told.started(song)
         try:
-            if not task.done and not error:
-                files = self._separated(task)
+            if not found.done and not error:
+                files = self._separated(found)
         except Cancelled:
             if self._stop.is_set():
                 return
@@ -155,40 +155,40 @@ class _Batch:
         except Exception as failure:  # noqa: BLE001  one song must not take the others along
             error = _unforeseen(failure)
         with self._lock:
-            self._estimate.end(task.number, separated=files is not None)
+            self._estimate.end(found.number, separated=files is not None)
             if error is not None:
                 self._told.failed(song, error)
-            elif task.done is not None:
-                self._told.skipped(song, [self._out / file for file in task.done.files])
+            elif found.done is not None:
+                self._told.skipped(song, [self._out / file for file in found.done.files])
             elif files is not None:
                 self._told.finished(song, files)
 
-    def _separated(self, task: Task) -> SeparatedFiles:
-        wish: dict[str, Any] = dict(task.job.wish)
+    def _separated(self, found: Surveyed) -> SeparatedFiles:
+        wish: dict[str, Any] = dict(found.job.wish)
         wish.pop("names", None)
-        song, folder = task.job.song, task.job.folder
-        template, called = _template(task.job.wish), task.name.rpartition("/")[2]
-        names = Names(template, called, task.name, self._journal.claims, title=readable(song.stem), folder=folder)
+        song, folder = found.job.song, found.job.folder
+        template, called = _template(found.job.wish), found.name.rpartition("/")[2]
+        names = Names(template, called, found.name, self._journal.claims, title=readable(song.stem), folder=folder)
         files = separate_to(
             song,
             self._out,
             names=names,
             cancelled=self._stop.is_set,
-            on_progress=lambda done: self._heard(task, done),
+            on_progress=lambda done: self._heard(found, done),
             **wish,
         )
         entry = self._journal.entry(
-            task.key, task.name, song, task.digest, [*files.paths.values(), *files.extras.values()]
+            found.key, found.name, song, found.digest, [*files.paths.values(), *files.extras.values()]
         )
         with self._lock:
             self._journal.add(entry)
         return files
 
-    def _heard(self, task: Task, done: Progress) -> None:
+    def _heard(self, found: Surveyed, done: Progress) -> None:
         with self._lock:
             now = time.monotonic()
-            self._estimate.at(task.number, done.fraction, now)
-            self._told.progress(task.job.song, done, self._estimate.whole(now))
+            self._estimate.at(found.number, done.fraction, now)
+            self._told.progress(found.job.song, done, self._estimate.whole(now))
 
 
 def _template(wish: Wish) -> Template:

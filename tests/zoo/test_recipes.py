@@ -55,7 +55,8 @@ def test_a_recipe_names_stems_that_its_models_give(name: str) -> None:
 
 
 def test_the_recipes_are_those_that_were_promised() -> None:
-    assert {"fast", "vocals", "four", "six", "karaoke", "drums", "twelve-best"} <= set(recipes.names())
+    promised = {"fast", "twelve-twice", "vocals", "four", "six", "karaoke", "drums", "twelve-best"}
+    assert promised <= set(recipes.names())
     assert recipes.recipe("karaoke").split.leaves == ("vocals", "backing_vocals", "instrumental")
     assert recipes.recipe("drums").split.leaves == ("kick", "snare", "toms", "hi_hat", "cymbals", "no_drums")
     assert list(recipes.recipe("twelve-best").origins) == TWELVE
@@ -63,6 +64,14 @@ def test_the_recipes_are_those_that_were_promised() -> None:
     for name in recipes.names():
         if name.endswith("-permissive"):
             assert recipes.recipe(name).licence_class == "permissive"
+
+
+def test_what_is_heard_twice_sums_to_the_song_and_is_of_the_bundled_model() -> None:
+    once, twice = (stemwright.separate(SONG, rate=44100, model=name) for name in ("fast", "twelve-twice"))
+    assert list(twice.stems) == TWELVE
+    assert {fact.model for fact in twice.facts.values()} == {"twelve"}
+    np.testing.assert_allclose(sum(twice.stems.values()), SONG, atol=1e-4)
+    assert np.abs(twice.stems["drums"] - once.stems["drums"]).max() > 1e-4  # the delayed one was heard
 
 
 def test_only_the_splits_that_are_asked_for_are_made() -> None:

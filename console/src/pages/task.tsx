@@ -112,7 +112,7 @@ function StemRow({ stem, task, loudest }: { stem: Stem; task: Whole; loudest: nu
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>
-      <td class="do"><a class="button small" href={stem.url} download={named(`${task.song} - ${stem.label}`, stem.url)}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
+      <td class="do"><a class="button small" href={saved(stem.url)} download={named(`${task.song} - ${stem.label}`, stem.url)}><Icon name="down" /><span>Download<span class="hidden"> {stem.label}</span></span></a></td>
     </tr>
   );
 }
@@ -132,7 +132,7 @@ function Facts({ task }: { task: Whole }): JSX.Element {
     ["Key", task.key ? <>{task.key.name || "key"} <code>{task.key.hint}…</code></> : null],
     ["Task", <><code class="break">{task.taskId}</code> <Copy text={task.taskId} /></>],
     ["Song", task.musicId ? <code class="break">{task.musicId} {task.audioId}</code> : null],
-    ["Original", task.songUrl ? <a href={task.songUrl} download={named(task.song, task.songUrl)}>Download the song as it came</a> : null],
+    ["Original", task.songUrl ? <a href={saved(task.songUrl)} download={named(task.song, task.songUrl)}>Download the song as it came</a> : null],
   ];
   return (
     <section class="card" aria-labelledby="facts">
@@ -181,5 +181,8 @@ function named(name: string, address: string): string {
   const extension = /\.\w+$/.exec(address)?.[0] ?? "";
   return name.endsWith(extension) ? name : name + extension;
 }
+
+/** Where a file comes from that is kept under a name of ours; from object storage it would be played. */
+const saved = (address: string): string => `${address}?download=1`;
 
 const list = (names: string[]): string => (names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);

@@ -65,6 +65,16 @@ def test_object_storage_hands_the_bytes_out_itself(house: House, caller: Caller,
     assert int(short[0]) <= 60
 
 
+def test_what_is_saved_comes_from_the_service_wherever_the_file_is(house: House, url: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = httpx2.request(method, f"{url}?download=1")
+        assert (answer.status_code, answer.content) == (200, CONTENT if method == "GET" else b"")
+        assert answer.headers["Content-Disposition"] == "attachment"
+        assert answer.headers["Content-Length"] == "1024"
+    assert house.anonymous().get(f"{url}?download=1").content == CONTENT
+    assert "Content-Disposition" not in httpx2.head(url).headers
+
+
 def test_a_small_part_comes_from_the_service_wherever_the_file_is(house: House, url: str) -> None:
     answer = httpx2.get(url, headers={"Range": "bytes=1000-5000"})
     assert (answer.status_code, answer.content) == (206, CONTENT[1000:])

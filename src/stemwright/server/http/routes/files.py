@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
@@ -20,6 +21,7 @@ _LONGEST_CACHED_SECONDS = 86_400
 _SIGNED_SECONDS = 3600  # a download that has begun goes on beyond that
 _PART = re.compile(r"bytes=(\d{1,15})-(\d{1,15})")
 _LARGEST_PART_BYTES = 2 << 20
+_PIECE_BYTES = 256 << 10
 _RANGE = re.compile(rb"bytes=\s*(\d{1,15}-\d{0,15}|-\d{1,15})(\s*,\s*(\d{1,15}-\d{0,15}|-\d{1,15}))*", re.IGNORECASE)
 _BOTH_ENDS = re.compile(rb"(\d+)-(\d+)")
 _EVERYWHERE = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
@@ -27,7 +29,8 @@ _EVERYWHERE = {"access-control-allow-origin": "*", "x-content-type-options": "no
 
 def download(call: Call) -> ASGIApp:
     """`GET|HEAD /s/{name}`: the bytes, whole or by Range, from here or by redirect to object storage; HTTP 410 once
-    their time is over. A small part always comes from here: players ask for them, and read from us alone."""
+    their time is over. A small part always comes from here: players ask for them, and read from us alone. So does
+    `?download`: behind a redirect a browser forgets what the file is to be called, and plays it."""
     name = call.scope["path_params"]["name"]
     call.headers |= {"Access-Control-Allow-Origin": "*"}
     size, expires = looked_up(call, name)
@@ -35,17 +38,25 @@ def download(call: Call) -> ASGIApp:
     headers = {**_EVERYWHERE, "etag": etag, "cache-control": _caching(expires, call.now)}
     if etag in [tag.strip().removeprefix("W/") for tag in call.sent.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
-    headers |= headers_of(name)
+    headers |= headers_of(name) | ({"content-disposition": "attachment"} if "download" in call.query else {})
     link = call.api.blobs.link(name, seconds=_seconds_left(expires, call.now, _SIGNED_SECONDS))
     if link is None:
         with call.api.blobs.local(name, call.api.uploads) as path:
             return _File(path, headers=headers)
+    length = call.api.blobs.size(name) if size is None else size
     if part := _small_part(call):
-        return _sent(call, name, call.api.blobs.size(name) if size is None else size, part, headers)
+        return _sent(call, name, length, part, headers)
     if call.scope["method"] == "HEAD":  # a signed address is good for one method, and the size is told from here
-        length = call.api.blobs.size(name) if size is None else size
         return Response(headers=headers | {"content-length": str(length), "accept-ranges": "bytes"})
+    if "download" in call.query:
+        return StreamingResponse(_pieces(call, name), headers=headers | {"content-length": str(length)})
     return Response(status_code=302, headers={**_EVERYWHERE, "location": link, "cache-control": "no-store"})
+
+
+def _pieces(call: Call, name: str) -> Iterator[bytes]:
+    with call.api.blobs.reading(name) as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 class _File(FileResponse):

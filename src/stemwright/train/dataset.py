@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from stemwright.train import sources, voices
 from stemwright.train.processes import processes
 from stemwright.train.song import Rendered, render_song
 
-SPLITS = ("train", "val", "test")
 # Far apart, so that no song of one split is ever a song of another.
 FIRST_SEED = {"train": 0, "val": 500_000_000, "test": 800_000_000}
 
@@ -79,31 +77,3 @@ def save_song(folder: Path, song: Rendered) -> dict:
         shutil.rmtree(folder, ignore_errors=True)
         raise write_error(folder, error) from error
     return known
-
-
-def _main(arguments: list[str]) -> None:
-    import argparse
-    import time
-
-    parser = argparse.ArgumentParser(prog="stemwright.train.dataset")
-    parser.add_argument("folder")
-    parser.add_argument("--split", default="train", choices=SPLITS)
-    for name, default in (("--songs", 8), ("--seed", 0), ("--workers", 1)):
-        parser.add_argument(name, type=int, default=default)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    a = parser.parse_args(arguments)
-    clock = [time.process_time()]
-
-    def show(known: dict) -> None:
-        now = time.process_time()
-        stems = ",".join(known["stems"])
-        line = f"{known['id']} {known['genre']} {known['bpm']} {known['key']} {stems} {now - clock[0]:.2f} s\n"
-        clock[0] = now
-        sys.stdout.write(line)
-        sys.stdout.flush()
-
-    compose(a.folder, a.songs, a.seconds, split=a.split, seed=a.seed, workers=a.workers, on_song=show)
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])

@@ -1,11 +1,7 @@
-"""Trains the net: one loop for CPU and GPU, which goes on at its last checkpoint after any kill.
-
-python -m stemwright.train.loop --recipe twelve --data DATA --run RUN
-"""
+"""Trains the net: one loop for CPU and GPU, which goes on at its last checkpoint after any kill."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import time
@@ -26,7 +22,7 @@ from stemwright.train import checkpoints, progress
 from stemwright.train.feeder import Feed, batches
 from stemwright.train.graph import read_weights
 from stemwright.train.losses import separation_loss
-from stemwright.train.recipe import Recipe, load_recipe
+from stemwright.train.recipe import Recipe
 from stemwright.train.targets import Targets
 from stemwright.zoo import catalog, machine
 
@@ -219,25 +215,3 @@ def _steps(trainer: Trainer, plan: Plan, stream: Iterator[Targets], end: int, on
 def to_torch(targets: Targets, device: torch.device) -> dict[str, Tensor]:
     """The arrays of a batch as tensors; on the CPU they share its memory."""
     return {name: torch.from_numpy(array).to(device) for name, array in vars(targets).items()}
-
-
-def main() -> None:
-    """Runs a recipe from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", default="twelve")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--until", type=int)
-    parser.add_argument("--finish-steps", type=int)
-    parser.add_argument("--stop-at", type=int)
-    parser.add_argument("--start", type=catalog.trained)
-    parser.add_argument("--save-every", type=int, default=100)
-    parser.add_argument("--check-every", type=int, default=400)
-    given = parser.parse_args()
-    plan = {name: value for name, value in vars(given).items() if name != "recipe"}
-    run(load_recipe(given.recipe), Plan(**plan), on_row=lambda row: print(row, flush=True))  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

@@ -287,7 +287,9 @@ def _explained(task: tasks.Task, error: Exception) -> Answer:
             "input" if isinstance(error, InputRefused) else "fetch" if isinstance(error, AddressError) else "separation"
         )
         return _failure(task, failure, str(error))
-    log.error("task %s, attempt %d failed", task.id, task.attempt, exc_info=error)
+    said = outage(error)
+    told = (task.id, task.attempt, said and f": {said}")
+    log.error("task %s, attempt %d failed%s", *told, exc_info=None if said else error)
     reason = error.strerror if isinstance(error, OSError) else None
     return _failure(task, "separation", f"The server could not do it: {reason or 'an unexpected error'}.")
 

@@ -73,6 +73,7 @@ def test_what_is_saved_comes_from_the_service_wherever_the_file_is(house: House,
         assert answer.headers["Content-Length"] == "1024"
     assert house.anonymous().get(f"{url}?download=1").content == CONTENT
     assert "Content-Disposition" not in httpx2.head(url).headers
+    assert house.anonymous().get(f"{url}?download=%00").status_code == 422
 
 
 def test_a_small_part_comes_from_the_service_wherever_the_file_is(house: House, url: str) -> None:

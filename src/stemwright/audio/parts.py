@@ -103,8 +103,13 @@ def hold(file: BinaryIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there was no room left for it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def write_error(path: Path, error: OSError) -> CannotWrite:
     """What the system refused, as an error of ours."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return DiskFull(path=path)
     return CannotWrite(path=path, reason=error.strerror or str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError, UnknownCommandError
 
+from stemwright.audio.parts import is_full
 from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
 
@@ -98,7 +98,7 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(error, UnicodeEncodeError) and any(error.object in each for each in arguments or sys.argv):
             return _complain(f"{error.object!r} is no text in UTF-8.", MISUSED)
         # A folder, a disk: theirs, not ours.
-        if isinstance(error, OSError) and error.strerror and (error.filename or error.errno == errno.ENOSPC):
+        if isinstance(error, OSError) and error.strerror and (error.filename or is_full(error)):
             return _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}", FAILED)
         return _complain(str(Unforeseen.by(error)), UNEXPECTED)
 

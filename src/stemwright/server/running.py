@@ -31,7 +31,7 @@ from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import HEADS, MEGA
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import AWAY, Database, outage
+from stemwright.server.store.database import AWAY, Database, tell
 
 MAX_ATTEMPTS = 8  # worker deaths included: a task that takes its workers down with it comes to an end
 MOST_FILES = 64  # of one task: the Mega model's heads, their rest, and two for the player
@@ -192,8 +192,7 @@ def patiently(shop: Workshop, step: Callable[..., T], *args: Any, **kwargs: Any)
         except Exception as error:
             if number >= len(PAUSES_SECONDS) and not isinstance(error, (*AWAY, BlobsAway)):
                 raise
-            told = (step.__name__, pause_seconds, (said := outage(error)) and f": {said}")
-            log.warning("%s is tried again in %g s%s", *told, exc_info=None if said else error)
+            tell(log, logging.WARNING, f"{step.__name__} is tried again in {pause_seconds:g} s", error)
         else:
             if number and step in (fetch, separate):  # once for each outage, however often it was tried
                 shop.work.retried("outage")
@@ -287,9 +286,7 @@ def _explained(task: tasks.Task, error: Exception) -> Answer:
             "input" if isinstance(error, InputRefused) else "fetch" if isinstance(error, AddressError) else "separation"
         )
         return _failure(task, failure, str(error))
-    said = outage(error)
-    told = (task.id, task.attempt, said and f": {said}")
-    log.error("task %s, attempt %d failed%s", *told, exc_info=None if said else error)
+    tell(log, logging.ERROR, f"task {task.id}, attempt {task.attempt} failed", error)
     reason = error.strerror if isinstance(error, OSError) else None
     return _failure(task, "separation", f"The server could not do it: {reason or 'an unexpected error'}.")
 

@@ -17,7 +17,7 @@ from stemwright.server import fleet, logs, opening, parentage, port, retention, 
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
-from stemwright.server.store.database import Database, outage
+from stemwright.server.store.database import Database, outage, tell
 from stemwright.zoo import catalog, machine
 
 LOOK_SECONDS = 0.6  # of an idle worker for something to do: no task waits longer for it
@@ -229,11 +229,10 @@ def _begin(chore: Callable[[Workshop], None], shop: Workshop, wait: Callable[[],
             said = ""
             try:
                 chore(shop)
-            except Exception as fault:
+            except Exception as fault:  # noqa: BLE001  it is told, and the chore has its next turn
                 said = outage(fault)
                 if not said or said != told:
-                    what = f"{chore.__name__.strip('_')} went wrong{said and ': '}{said}"
-                    log.log(logging.ERROR, "%s", what, exc_info=None if said else fault)
+                    tell(log, logging.ERROR, f"{chore.__name__.strip('_')} went wrong", fault)
             told = said
 
     threading.Thread(target=loop, name=chore.__name__, daemon=True).start()

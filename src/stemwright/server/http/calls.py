@@ -33,7 +33,7 @@ from stemwright.server.keys import Principal
 from stemwright.server.sessions import Session
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
-from stemwright.server.store.database import AWAY, Database, outage
+from stemwright.server.store.database import AWAY, Database, tell
 from stemwright.server.upstream import Upstream
 
 log = logging.getLogger("stemwright.http")
@@ -156,9 +156,8 @@ class Call:
             **self.beside,
         )
         if meaning(fault) is Meaning.UNEXPECTED:
-            about, said = {"request_id": self.request_id}, outage(fault)
-            told = f"{self.scope['path']} went wrong{said and ': '}{said}"
-            log.error("a request to %s", told, exc_info=None if said else fault, extra=about)
+            what = f"a request to {self.scope['path']} went wrong"
+            tell(log, logging.ERROR, what, fault, request_id=self.request_id)
         return answer
 
 

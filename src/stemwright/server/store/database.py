@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import select
 import threading
 import time
@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
+from stemwright.audio.parts import is_full
 from stemwright.errors import BlobsAway
 
 T = TypeVar("T")
@@ -168,9 +169,14 @@ class _Waiting(Generic[T]):
 
 def outage(fault: BaseException) -> str:
     """What the database or the disk said in one line, where it is the machine that lacks something; empty else."""
-    away = isinstance(fault, (*AWAY, BlobsAway))
-    away = away or (isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT))
+    away = isinstance(fault, (*AWAY, BlobsAway)) or (isinstance(fault, OSError) and is_full(fault))
     return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0] if away else ""
+
+
+def tell(log: logging.Logger, level: int, what: str, fault: BaseException, **about: str) -> None:
+    """Logs what went wrong: an outage in the same line, all else with its traceback; `about` as in `logs.FIELDS`."""
+    said = outage(fault)
+    log.log(level, "%s%s", what, said and f": {said}", exc_info=None if said else fault, extra=about)
 
 
 def driver_url(url: str) -> sa.URL:

@@ -290,6 +290,22 @@ def test_stems_that_a_browser_cannot_decode_are_told(player: Player) -> None:
     assert "This browser cannot decode" in player.page.locator("stem-player [role=alert]").inner_text()
 
 
+def test_a_browser_that_does_not_start_its_sound_is_told_of_until_it_does(player: Player) -> None:
+    told = player.page.locator("stem-player .trouble")
+    player.do("""
+        await engine.ready().suspend();
+        const resume = AudioContext.prototype.resume;
+        AudioContext.prototype.resume = function () {
+            return new Promise((done) => { window.start = () => resume.call(this).then(done); });
+        };
+        void engine.play();""")
+    told.wait_for()
+    assert "does not start its sound" in told.inner_text()
+    player.do("await start();")
+    told.wait_for(state="detached")
+    player.wait("engine.position() > 0")
+
+
 def test_a_server_that_is_away_for_a_moment_only_makes_it_wait(player: Player) -> None:
     player.page.route("**/s/*.mp3", lambda route: route.abort())
     player.do("await engine.play();")

@@ -6,11 +6,13 @@ import { Refused, type Song } from "./song";
 import type { Stretch } from "./stretch";
 
 const RAMP_SECONDS = 0.01;
-const LEAD_SECONDS = 0.06; // from the decision to sound to the sample that sounds first
+const LEAD_SECONDS = 0.1; // from the decision to sound to the sample that sounds first: in firefox a busy machine needs all of 60 ms
 const SCHEDULED_SECONDS = 6; // how far ahead pieces are handed to the audio thread: tabs in the background sleep
 const TICK_MS = 60;
 const AT_ONCE = 6; // pieces fetched and decoded at a time
 const BUDGET_BYTES = 96 << 20;
+const STARTS_MS = 4000; // a sound that has not begun by then will not
+const SILENT = "This browser does not start its sound. Is there something to hear it with?";
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
 export type State = "stopped" | "waiting" | "playing";
@@ -96,6 +98,7 @@ export class Engine extends EventTarget {
   private next = { at: 0, sample: 0 };
   private resting = 0; // where it stands while it does not play
   private timer = 0;
+  private silent = false; // the browser does not start its clock
   private readonly loading = new Map<string, AbortController>();
   private readonly failed = new Map<string, number>();
 
@@ -120,7 +123,10 @@ export class Engine extends EventTarget {
     this.state = "waiting";
     this.changed();
     this.begin(this.resting >= this.song.length ? 0 : this.resting);
+    const late = window.setTimeout(() => this.hear(context.state === "running"), STARTS_MS);
     await context.resume();
+    window.clearTimeout(late);
+    this.hear(true);
   }
 
   pause(): void {
@@ -404,10 +410,10 @@ export class Engine extends EventTarget {
     const first = slot.from - slot.piece * PIECE + missed;
     const length = slot.length - missed;
     if (length <= 0) return;
-    const source = new AudioBufferSourceNode(this.context!, { buffer: part(piece.buffer, first, length) });
-    source.playbackRate.value = slot.ratio;
+    const { sampleRate } = piece.buffer;
+    const source = new AudioBufferSourceNode(this.context!, { buffer: piece.buffer, playbackRate: slot.ratio });
     source.connect(lane.gain);
-    source.start(at / this.context!.sampleRate);
+    source.start(at / this.context!.sampleRate, first / sampleRate, length / sampleRate);
     slot.sources.set(lane, source);
   }
 
@@ -519,7 +525,13 @@ export class Engine extends EventTarget {
     this.loading.clear();
   }
 
-  private tell(trouble: string): void {
+  private hear(sounds: boolean): void {
+    this.silent = !sounds;
+    this.tell(this.trouble === SILENT ? "" : this.trouble);
+  }
+
+  private tell(told: string): void {
+    const trouble = told || (this.silent && this.state !== "stopped" ? SILENT : "");
     if (trouble === this.trouble) return;
     this.trouble = trouble;
     this.changed();
@@ -539,14 +551,6 @@ function contextAt(sampleRate: number): AudioContext {
   } catch {
     return new AudioContext(); // a rate that this browser has no context for: its pieces are resampled one by one
   }
-}
-
-/** `length` samples of a buffer; the same buffer when that is all of it. */
-function part(whole: AudioBuffer, first: number, length: number): AudioBuffer {
-  if (first === 0 && length === whole.length) return whole;
-  const cut = new AudioBuffer({ numberOfChannels: 2, length, sampleRate: whole.sampleRate });
-  for (const side of [0, 1]) cut.copyToChannel(whole.getChannelData(side).subarray(first, first + length), side);
-  return cut;
 }
 
 /** Whether the server says that the files are there no more. */

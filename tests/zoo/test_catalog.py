@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwright.errors import BadCard, BadWeights, UnknownModel
+from stemwright.errors import BadCard, BadWeights, UnknownModel, UnknownPrecision
 from stemwright.zoo import catalog, installed, loading
 
 
@@ -36,6 +36,11 @@ def test_the_separator_has_the_sizes_of_its_card() -> None:
     assert (separator.rate, separator.stems) == (card.rate, card.stems)
     assert separator.segment / separator.rate == pytest.approx(card.segment_seconds)
     assert 0 < separator.hop <= separator.segment
+
+
+def test_a_precision_that_there_is_not_is_refused_of_the_bundled_model_too() -> None:
+    with pytest.raises(UnknownPrecision, match="nonsense"):
+        loading.load("twelve", "nonsense")
 
 
 @pytest.mark.parametrize(

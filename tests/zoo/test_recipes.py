@@ -172,6 +172,7 @@ BLEND = '[split]\nblend = "mean"\nstems = ["a"]\n[[split.of]]\nmodel = "x"\nstem
         ("", "split"),
         ('[split]\nmodel = "x"', "which stems of x"),
         ('[split]\nmodel = "x"\nstems = { a = ["a"] }\ncolour = 1', "colour means nothing"),
+        ('licence = "MIT"\n[split]\nrecipe = "four"', "licence means nothing"),
         ('[split]\nrecipe = "bad"', "made of itself"),
         ('[split]\nmodel = 3\nstems = { a = ["a"] }', "not a name"),
         ('[split]\nmodel = "x"\nstems = { a = [1] }', "not a name"),

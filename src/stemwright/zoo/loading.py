@@ -12,11 +12,15 @@ from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.engine.threads import after_fork
 from stemwright.errors import BadCard, UnknownModel
-from stemwright.zoo import catalog, installed, networks, recipes
+from stemwright.zoo import catalog, installed, machine, networks, recipes
 
 
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
-    """The separator of that name, kept for the next song; raises UnknownModel, NotPulled, BadCard or BadWeights."""
+    """The separator of that name, kept for the next song.
+
+    Raises UnknownModel, UnknownPrecision, NotPulled, BadCard or BadWeights.
+    """
+    machine.precision(precision)
     card = catalog.ours(_named(name))
     return _kept(name, precision, (card.sha256,) if card else networks.identity(name, precision))
 

@@ -163,10 +163,16 @@ def members(name: str) -> list[installed.Installed]:
     card = published(name)
     found = {part: installed.find(part) for part in card.members or (name,)}
     if missing := [published(part) for part, model in found.items() if model is None]:
-        sizes = [part.bytes for part in missing]
-        size = f"{sum(filter(None, sizes)) / 1e6:.0f} MB" if all(sizes) else "of unknown size"
-        raise NotPulled(model=name, size=size, licence=card.licence, consent=consent(missing))
+        raise NotPulled(model=name, size=total(missing), licence=card.licence, consent=consent(missing))
     return [model for model in found.values() if model]
+
+
+def total(cards: Sequence[Published]) -> str:
+    """How much there is to fetch, for people."""
+    known, unknown = sum(card.bytes or 0 for card in cards), sum(card.bytes is None for card in cards)
+    if not known:
+        return "of unknown size" if unknown else "nothing"
+    return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")
 
 
 def policy() -> str:

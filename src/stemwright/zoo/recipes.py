@@ -8,7 +8,7 @@ and `rest` names what is in none of them.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -20,7 +20,7 @@ from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
 from stemwright.errors import BadCard, BadRecipe, NotInstalled, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, installed
-from stemwright.zoo.published import ALLOWED, Published, consent, here, published
+from stemwright.zoo.published import ALLOWED, Published, consent, here, published, total
 from stemwright.zoo.published import names as published_names
 
 _CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
@@ -184,14 +184,6 @@ def parts(name: str, *, or_half: bool = False) -> tuple[str, ...]:
     raise NotInstalled(model=name)
 
 
-def total(cards: Sequence[Published]) -> str:
-    """How much there is to fetch, for people."""
-    known, unknown = sum(card.bytes or 0 for card in cards), sum(card.bytes is None for card in cards)
-    if not known:
-        return "of unknown size" if unknown else "nothing"
-    return f"{known / 1e6:.0f} MB" + (f" and {unknown} of unknown size" if unknown else "")
-
-
 def _sound() -> Iterator[Recipe]:
     for name in names():
         with suppress(BadRecipe):
@@ -235,7 +227,9 @@ def _read(path: Path, _changed: tuple[tuple[Path, int], ...], within: tuple[str,
     chain = (*within, path.stem)
     try:
         facts = tomllib.loads(path.read_text("utf-8"))
-        return Recipe(path.stem, facts.pop("about", ""), facts.pop("use", ""), _whole(facts.pop("split"), chain))
+        about, use, split = facts.pop("about", ""), facts.pop("use", ""), facts.pop("split")
+        _refuse_strangers(facts)
+        return Recipe(path.stem, about, use, _whole(split, chain))
     except KeyError as error:
         raise BadRecipe(path=path, reason=f"{error} is missing") from error
     except (OSError, TypeError, ValueError, AttributeError, RecursionError, UnknownModel) as error:
@@ -253,14 +247,18 @@ def _whole(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
 def _split(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
     then = {stem: _whole(each, chain) for stem, each in facts.pop("then", {}).items()}
     split = _by_model(facts) if "model" in facts else (_by_recipe if "recipe" in facts else _blend)(facts, chain)
-    if unknown := set(facts):
-        raise ValueError(f"{', '.join(sorted(unknown))} means nothing here")
+    _refuse_strangers(facts)
     for stem, each in then.items():
         split = _grafted(split, stem, each)
     taken = [*split.leaves, *(stem for stem, each in split.then.items() if stem not in each.leaves)]
     if len(set(taken)) < len(taken):
         raise ValueError(f"a stem has the name of another: {', '.join(split.leaves)}")
     return split
+
+
+def _refuse_strangers(left: dict[str, Any]) -> None:
+    if left:
+        raise ValueError(f"{', '.join(sorted(left))} means nothing here")
 
 
 def _by_recipe(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,13 @@ from stemwright.extras.making import Extras
 from stemwright.extras.material import Material
 from stemwright.outcome import Outcome, SeparatedFiles, Stem
 from stemwright.outputs import Finished, Names, Silent, sane_silent, told, write_stems
+from stemwright.wish import Hearing, Options, Wish
 from stemwright.work import Work
-from stemwright.zoo import catalog
 from stemwright.zoo.choice import SONG, Choice, choose
 from stemwright.zoo.profiles import Run, precise, running
-from stemwright.zoo.wanted import Wanted
+from stemwright.zoo.wanted import refuse_strangers
 
-__all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "separate", "separate_to"]
+__all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "fulfil", "separate", "separate_to"]
 
 Floats = NDArray[np.floating[Any]]
 Source = str | os.PathLike[str] | BinaryIO | Audio | Floats
@@ -69,30 +69,25 @@ class Separation(Outcome):
         return write_stems(done, paths, sound, silent=silent)
 
 
-def separate(  # noqa: PLR0913  all but one are keywords, and each stands for itself
+def separate(
     source: Source,
     *,
-    model: str = catalog.BUNDLED,
-    profile: str = "consistent",
-    precision: str = "auto",
-    rate: int | None = None,
-    preview: float | None = None,
     limits: Limits = NO_LIMITS,
     on_progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
-    **wanted: Unpack[Wanted],
+    **hearing: Unpack[Hearing],
 ) -> Separation:
     """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
 
-    `wanted` says what to make of it, all stems by default: see `Wanted`. `profile` "upstream" gives a public model's
-    stems as its own project does, sum or no sum. `precision` "fp32", "bf16" or "fp16" is for public models; "auto" is
-    the fastest that keeps 40 dB. `rate` is that of the stems, the song's own by default. `preview`
-    takes so many seconds of the loudest part alone. `on_progress` gets `Progress` and may raise; `cancelled` is asked
-    often, of a net before each of its layers, and ends the work with Cancelled.
+    `hearing` says what to make of it, all stems by default: see `Wish`, and `Wanted` for which stems. `on_progress`
+    gets `Progress` and may raise; `cancelled` is asked often, of a net before each of its layers, and ends the work
+    with Cancelled.
     """
-    choice = choose(model, wanted, precision=precise(profile, precision))
+    refuse_strangers(hearing, Hearing.__annotations__)
+    wish = Wish.of(**hearing)
+    choice = _chosen(wish)
     parts: dict[str, list[Samples]] = {name: [] for name in choice.names}
-    with heeding(cancelled), _heard(source, rate, choice, profile, preview=preview, limits=limits) as (song, run):
+    with heeding(cancelled), _heard(source, wish, choice, limits) as (song, run):
         work = Work(choice, song, Clock(on_progress), run=run)
         with closing(work.blocks()) as blocks:
             for block in blocks:
@@ -102,43 +97,49 @@ def separate(  # noqa: PLR0913  all but one are keywords, and each stands for it
         return Separation(stems=joined, tags=song.tags, **work.outcome())
 
 
-def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for itself
+def separate_to(
     source: Source,
     folder: str | os.PathLike[str],
     *,
-    format: str = "mp3",
-    bits: int | None = None,
-    bitrate_kbps: int | None = None,
-    dither: bool = True,
-    names: str | Names = STEM_ONLY,
-    silent: Silent = "write",
     mix: bool = False,
-    also: Sequence[str] = (),
     listen: Listen | None = None,
-    model: str = catalog.BUNDLED,
-    profile: str = "consistent",
-    precision: str = "auto",
-    rate: int | None = None,
-    preview: float | None = None,
     limits: Limits = NO_LIMITS,
     on_progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
-    **wanted: Unpack[Wanted],
+    **options: Unpack[Options],
 ) -> SeparatedFiles:
     """Separates a song into files in `folder`, in the memory of a few segments whatever its length.
 
-    Finished stems wait in nameless files on the same disk for the common gain; at any error nothing is left behind.
-    `format` to `dither` are those of `Sound.of`, `names` is a template, `silent` "skip" leaves out stems with nothing
-    to hear, `mix` writes the song too, `also` what is in `extras.making.KINDS`; `listen` gets every file's blocks.
+    The options are those of `separate`; `format` (mp3), `bits`, `bitrate_kbps` and `dither`: see `Sound.of`; `names`,
+    `silent` and `also`: see `Wish`. `mix` writes the song too; `listen` gets every file's blocks.
     """
-    more, folder = Extras.of(also, source, preview=preview), Path(folder)
-    sound, naming = Sound.of(format, bits=bits, bitrate_kbps=bitrate_kbps, dither=dither), Names.of(names, source)
-    precision, silent = precise(profile, precision), sane_silent(silent)
-    choice = more.checked(choose(model, wanted, precision=precision, with_quarters=more.need_quarters))
+    wish, how = Wish.of(**options), {"mix": mix, "listen": listen, "limits": limits}
+    return fulfil(wish, source, folder, on_progress=on_progress, cancelled=cancelled, **how)
+
+
+def fulfil(  # noqa: PLR0913  all but three are keywords, and each stands for itself
+    wish: Wish,
+    source: Source,
+    folder: str | os.PathLike[str],
+    *,
+    names: Names | None = None,
+    mix: bool = False,
+    listen: Listen | None = None,
+    limits: Limits = NO_LIMITS,
+    on_progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+) -> SeparatedFiles:
+    """Makes the files of a wish; `names` are for one song among others.
+
+    Finished stems wait in nameless files on the same disk for the common gain; at any error nothing is left behind.
+    """
+    more, folder, sound = Extras.of(wish.also, source), Path(folder), wish.sound
+    naming = names or Names.of(wish.names or STEM_ONLY, source)
+    choice = more.checked(_chosen(wish, with_quarters=more.need_quarters))
     spooled, tapped = _spooled(choice, mix=mix), [SONG] if mix or more.need_mix else []
     with heeding(cancelled), ExitStack() as tidy:
-        song, run = tidy.enter_context(_heard(source, rate, choice, profile, preview=preview, limits=limits))
-        about = {"model": model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
+        song, run = tidy.enter_context(_heard(source, wish, choice, limits))
+        about = {"model": wish.model, "rate": sound.kind.rate_for(song.rate), "ext": sound.format}
         paths = naming.paths(folder, spooled, song.tags, **about)
         places = [*paths.values(), *more.place(naming, folder, song.tags, choice.names, **about)]
         tidy.enter_context(leaving_no_empty_folder(folder, *{path.parent for path in places}))
@@ -149,9 +150,14 @@ def separate_to(  # noqa: PLR0913  all but two are keywords, and each stands for
             for block in finished:
                 work.each(Spool.write, [waiting[name] for name in choice.every], block)
         done = _finished(work, song, {name: waiting[kept] for name, kept in spooled.items()}, listen, mix=mix)
-        made |= write_stems(done, paths, sound, title=naming.title, silent=silent, on_written=work.encoded)
+        made |= write_stems(done, paths, sound, title=naming.title, silent=wish.silent, on_written=work.encoded)
         files = _files(made, choice, work, sound)
         return more.make(Material(files, waiting, done, sound, work, naming), made) if more.kinds else files
+
+
+def _chosen(wish: Wish, *, with_quarters: bool = False) -> Choice:
+    precision = precise(wish.profile, wish.precision)
+    return choose(wish.model, wish.wanted, precision=precision, with_quarters=with_quarters)
 
 
 def _spooled(choice: Choice, *, mix: bool) -> dict[str, str]:
@@ -173,17 +179,15 @@ def _files(made: Mapping[str, Path], choice: Choice, work: Work, sound: Sound) -
 
 
 @contextmanager
-def _heard(
-    source: Source, rate: int | None, choice: Choice, profile: str, *, preview: float | None, limits: Limits
-) -> Iterator[tuple[Song, Run]]:
+def _heard(source: Source, wish: Wish, choice: Choice, limits: Limits) -> Iterator[tuple[Song, Run]]:
     """The opened song, and how a profile runs over it: that may measure the song before, which is then read twice.
 
     Upstream's stems are at the model's rate; raises FixedRate for another one.
     """
-    own_rate = choice.separator.rate
+    own_rate, rate = choice.separator.rate, wish.rate
     if isinstance(source, np.ndarray):
         source, rate = _as_audio(source, rate), None
-    if profile == "upstream":
+    if wish.profile == "upstream":
         if rate not in (None, own_rate):
             raise FixedRate(rate=own_rate)
         rate = own_rate
@@ -195,8 +199,8 @@ def _heard(
                     go_on()
                     yield block
 
-        run = running(profile, choice.model, measured)
-        with _opened(again, preview, rate=rate, limits=limits) as song:
+        run = running(wish.profile, choice.model, measured)
+        with _opened(again, wish.preview, rate=rate, limits=limits) as song:
             yield song, run
 
 

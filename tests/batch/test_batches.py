@@ -19,14 +19,14 @@ from stemwright.audio.parts import open_part, part_of
 from stemwright.batch import running
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import NAME, Journal, key_of
-from stemwright.batch.running import separate_all
+from stemwright.batch.running import separate_jobs
 from stemwright.batch.songs import jobs
-from stemwright.batch.wishes import Wish
 from stemwright.engine.progress import Progress
 from stemwright.errors import StemwrightError
 from stemwright.outcome import SeparatedFiles
+from stemwright.wish import Wish
 
-WISH = Wish(two=True, format="wav")
+WISH = Wish.of(two=True, format="wav")
 
 
 class Heard:
@@ -68,7 +68,7 @@ def tone(path: Path, hz: float = 220.0, seconds: float = 0.2) -> Path:
 
 def separated(paths: list[Path], out: Path, *, wish: Wish = WISH, **how: object) -> list[tuple[str, str]]:
     heard = Heard()
-    separate_all(jobs([(path, wish) for path in paths], out), out, heard, **how)  # type: ignore[arg-type]
+    separate_jobs(jobs([(path, wish) for path in paths], out), out, heard, **how)  # type: ignore[arg-type]
     return heard.events
 
 
@@ -80,8 +80,8 @@ def test_what_is_done_is_skipped_by_content_model_and_options(tmp_path: Path) ->
     song, out = tone(tmp_path / "a.wav"), tmp_path / "out"
     assert separated([song], out) == [("finished", "a.wav")]
     assert separated([song], out) == [("skipped", "a.wav")]
-    assert separated([song], out, wish=Wish(two=True, format="wav-16")) == [("skipped", "a.wav")]
-    assert separated([song], out, wish=Wish(two=True, format="wav", bits=24)) == [("finished", "a.wav")]
+    assert separated([song], out, wish=Wish.of(two=True, format="wav-16")) == [("skipped", "a.wav")]
+    assert separated([song], out, wish=Wish.of(two=True, format="wav", bits=24)) == [("finished", "a.wav")]
     assert separated([song], out) == [("finished", "a.wav")]  # its files were written over
     assert separated([song], out, again=True) == [("finished", "a.wav")]
     tone(song, hz=330)
@@ -100,8 +100,8 @@ def test_a_recipe_that_was_changed_is_another_model(tmp_path: Path, monkeypatch:
             f'about = "a"\nuse = "all"\n[split]\nmodel = "twelve"\nstems = {{ beat = ["{drums}"] }}\nrest = "others"\n'
         )
         (tmp_path / "recipes" / "mine.toml").write_text(text)
-        keys.append(key_of("digest", "song", Wish(model="mine")))
-    assert keys[0] != keys[1] == key_of("digest", "song", Wish(model="mine", format="mp3", profile="consistent"))
+        keys.append(key_of("digest", "song", Wish.of(model="mine")))
+    assert keys[0] != keys[1] == key_of("digest", "song", Wish.of(model="mine", format="mp3", profile="consistent"))
 
 
 def test_a_song_that_was_moved_is_still_done(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_another_song_of_the_same_name_never_takes_a_folder(tmp_path: Path) -> N
 def test_a_name_that_is_no_utf8_is_written_in_every_format_and_file(tmp_path: Path) -> None:
     song = tone(tmp_path / "a.wav").rename(tmp_path / "Caf\udce9.wav")
     for format in ("wav", "mp3", "m4a"):
-        wish = Wish(stems=["drums"], format=format, also=["stem.mp4", "dawproject", "rpp", "report", "zip"])
+        wish = Wish.of(stems=["drums"], format=format, also=["stem.mp4", "dawproject", "rpp", "report", "zip"])
         assert separated([song], tmp_path / format, wish=wish) == [("finished", song.name)]
         assert (tmp_path / format / "Caf_" / f"drums.{format}").is_file()
 
@@ -133,7 +133,7 @@ def test_the_folders_of_an_album_are_kept_where_the_template_says_so(tmp_path: P
     album = tmp_path / "album"
     for place, hz in (("CD 1", 220), ("CD 2/live", 330), (".", 440)):
         tone(album / place / "01.wav", hz)
-    wish, out = Wish(stems=["drums"], format="wav", names="{folder}/{song}/{stem}.{ext}"), tmp_path / "out"
+    wish, out = Wish.of(stems=["drums"], format="wav", names="{folder}/{song}/{stem}.{ext}"), tmp_path / "out"
     assert [kind for kind, _ in separated([album], out, wish=wish)] == ["finished"] * 3
     expected = [NAME, "01/drums.wav", "CD 1/01/drums.wav", "CD 2/live/01/drums.wav"]
     assert files_in(out) == expected
@@ -141,7 +141,7 @@ def test_the_folders_of_an_album_are_kept_where_the_template_says_so(tmp_path: P
 
 
 def test_names_that_collide_across_songs_get_numbers_before_anything_is_written(tmp_path: Path) -> None:
-    wish = Wish(two=True, format="wav", names="{artist} ({stem})")
+    wish = Wish.of(two=True, format="wav", names="{artist} ({stem})")
     songs = [tone(tmp_path / f"{name}.wav", hz) for name, hz in (("a", 220), ("b", 330))]
     separated(songs, tmp_path / "out", wish=wish)
     assert files_in(tmp_path / "out") == [
@@ -156,7 +156,7 @@ def test_names_that_collide_across_songs_get_numbers_before_anything_is_written(
 def test_a_song_is_never_written_over_by_stems(tmp_path: Path) -> None:
     song, other = tone(tmp_path / "vocals.wav"), tone(tmp_path / "a.wav", hz=330)
     before = song.read_bytes()
-    separated([other, song], tmp_path, wish=Wish(two=True, format="wav", names="{stem}.{ext}"))
+    separated([other, song], tmp_path, wish=Wish.of(two=True, format="wav", names="{stem}.{ext}"))
     assert song.read_bytes() == before
     assert {"vocals (2).wav", "vocals (3).wav"} <= set(files_in(tmp_path))
 
@@ -195,14 +195,14 @@ def test_a_run_that_did_nothing_leaves_what_another_did_meanwhile(tmp_path: Path
 def test_one_failed_file_does_not_stop_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.mp3").write_text("no sound")
     songs = [tmp_path / "text.mp3", tmp_path / "missing.wav", tone(tmp_path / "a.wav"), tone(tmp_path / "bug.wav", 99)]
-    real = running.separate_to
+    real = running.fulfil
 
-    def buggy(song: Path, *rest: object, **named: object) -> SeparatedFiles:
+    def buggy(wish: Wish, song: Path, *rest: object, **named: object) -> SeparatedFiles:
         if song.name == "bug.wav":
             raise ZeroDivisionError("what nobody foresaw")
-        return real(song, *rest, **named)  # type: ignore[arg-type]
+        return real(wish, song, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(running, "separate_to", buggy)
+    monkeypatch.setattr(running, "fulfil", buggy)
     assert separated(songs, tmp_path / "out") == [
         ("NotAudio", "text.mp3"), ("FileMissing", "missing.wav"), ("finished", "a.wav"), ("Unforeseen", "bug.wav"),
     ]  # fmt: skip
@@ -212,7 +212,7 @@ def test_several_songs_at_once_are_the_same_files(tmp_path: Path) -> None:
     songs = [tone(tmp_path / f"{hz}.wav", hz, seconds=1.0) for hz in (110, 220, 330, 440)]
     separated(songs, tmp_path / "one")
     heard = Heard()
-    separate_all(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "three", heard, at_once=3)
+    separate_jobs(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "three", heard, at_once=3)
     assert heard.at_once == 3
     assert files_in(tmp_path / "three") == files_in(tmp_path / "one")
     for name in files_in(tmp_path / "one")[1:]:
@@ -228,7 +228,7 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(tmp_path: 
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        separate_all(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "out", Impatient())
+        separate_jobs(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "out", Impatient())
     assert not [thread for thread in threading.enumerate() if "survey" in thread.name]
     assert separated(songs, tmp_path / "out") == [
         ("skipped", "110.wav"), ("finished", "220.wav"), ("finished", "330.wav"),
@@ -253,7 +253,7 @@ def test_killed_in_the_middle_of_a_song_it_resumes_after_the_finished_ones(tmp_p
         process.send_signal(signal.SIGKILL)
     assert files_in(out) == [NAME, "1/drums.wav"]
     soundfile.write(long, np.zeros(4410), 44100)
-    assert separated([short, long], out, wish=Wish(stems=["drums"], format="wav")) == [
+    assert separated([short, long], out, wish=Wish.of(stems=["drums"], format="wav")) == [
         ("skipped", "1.wav"), ("finished", "2.wav"),
     ]  # fmt: skip
 
@@ -277,7 +277,7 @@ def test_what_a_killed_run_left_half_written_is_removed_and_what_is_being_writte
     with (out / NAME).open("a") as file:
         file.write('{"begun": ["../elsewhere"]}\n{"begun": 5}\n')
     with open_part(live):
-        assert separated([song], out, wish=Wish(stems=["drums"], format="wav")) == [("finished", "1.wav")]
+        assert separated([song], out, wish=Wish.of(stems=["drums"], format="wav")) == [("finished", "1.wav")]
         assert files_in(out) == [NAME, "1/drums.mp3.part", "1/drums.wav", "a film.mkv.part"]
     assert (tmp_path / "elsewhere.part").exists()
     assert not (out / "2").exists()
@@ -331,7 +331,7 @@ def test_the_estimate_is_honest_about_what_is_skipped_and_what_failed() -> None:
 def test_the_whole_batch_only_grows_and_ends_at_one(tmp_path: Path) -> None:
     songs = [tone(tmp_path / f"{hz}.wav", hz, seconds=0.5) for hz in (110, 220, 330)]
     heard = Heard()
-    separate_all(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "out", heard)
+    separate_jobs(jobs([(song, WISH) for song in songs], tmp_path), tmp_path / "out", heard)
     known = [whole.fraction for whole in heard.wholes]
     assert known[-1] == pytest.approx(1)
     assert all(whole.seconds_left is None or whole.seconds_left >= 0 for whole in heard.wholes)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from stemwright.batch.manifest import read_manifest
-from stemwright.batch.wishes import checked, from_texts
+from stemwright.batch.texts import from_texts
 from stemwright.errors import BadManifest, BadOption, CannotRead, FileMissing, StemwrightError
+from stemwright.wish import Wish
 
 
 def manifest(folder: Path, name: str, text: str) -> Path:
@@ -119,5 +120,5 @@ def test_an_option_that_makes_no_sense_is_told(options: dict, words: str) -> Non
 )
 def test_a_wish_is_checked_before_any_work(options: dict, words: str) -> None:
     with pytest.raises(StemwrightError) as refused:
-        checked(from_texts(options))
+        Wish.of(**from_texts(options))
     assert words in str(refused.value)

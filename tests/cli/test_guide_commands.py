@@ -47,7 +47,7 @@ def test_an_option_of_the_page_runs(songs: None, option: str, capsys: pytest.Cap
 
 
 def test_the_page_names_every_status_and_every_option() -> None:
-    from stemwright.batch.wishes import OPTIONS as KNOWN
+    from stemwright.batch.texts import OPTIONS as KNOWN
 
     assert re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE) == ["0", "1", "2", "70", "130"]
     assert not [

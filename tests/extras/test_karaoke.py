@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import stemwright
-from stemwright.batch.wishes import checked
 from stemwright.errors import NoPicture, PartOfFilm
+from stemwright.wish import Wish
 from tests.audio.sounds import RATE, lag, write_with_pyav
 from tests.extras.conftest import beat, film
 
@@ -92,7 +92,7 @@ def test_a_part_of_a_film_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(PartOfFilm, match="Leave out one"):
         stemwright.separate_to(source, tmp_path / "out", also=["karaoke"], preview=1.0)
     with pytest.raises(PartOfFilm):
-        checked({"also": ["karaoke"], "preview": 1.0})
+        Wish.of(also=["karaoke"], preview=1.0)
     assert not (tmp_path / "out").exists()
 
 

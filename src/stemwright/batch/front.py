@@ -11,10 +11,10 @@ from typing import Unpack
 from stemwright.batch import running
 from stemwright.batch.estimate import Whole
 from stemwright.batch.songs import jobs as meant
-from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
 from stemwright.errors import BadOption, StemwrightError
 from stemwright.outcome import SeparatedFiles
+from stemwright.wish import Options, Wish
 
 
 @dataclass
@@ -47,18 +47,18 @@ def separate_all(
     *,
     at_once: int = 1,
     again: bool = False,
-    **wish: Unpack[Wish],
+    **options: Unpack[Options],
 ) -> Batch:
-    """Separates files, folders and patterns into `out`, a folder a song; the options are the fields of `Wish`.
+    """Separates files, folders and patterns into `out`, a folder a song; the options are those of `separate_to`.
 
     What is done there already is skipped, unless `again`; a song that fails does not stop the others. Raises what is
     wrong with the options before anything is done.
     """
-    told, meaning = Batch(), checked(wish)
+    told, wish = Batch(), Wish.of(**options)
     if not isinstance(at_once, int) or at_once < 1:
         raise BadOption(option="at_once", text=at_once, reason="it is the number of songs to separate at once, from 1")
     if isinstance(songs, str | os.PathLike):  # one of them: its letters would be songs, and its / the whole disk
         songs = [songs]
-    work = meant([(Path(song), meaning) for song in songs], Path(out))
-    running.separate_all(work, Path(out), told, at_once=at_once, again=again)
+    work = meant([(Path(song), wish) for song in songs], Path(out))
+    running.separate_jobs(work, Path(out), told, at_once=at_once, again=again)
     return told

@@ -14,8 +14,8 @@ from typing import Any
 
 from stemwright.audio.naming import Claims, safe
 from stemwright.audio.parts import settle, sweep
-from stemwright.batch.wishes import Wish, made, sound
 from stemwright.errors import CannotRead
+from stemwright.wish import Wish
 from stemwright.zoo import catalog, installed, recipes
 
 NAME = ".stemwright.jsonl"
@@ -151,15 +151,13 @@ class _Announced(Claims):
 
 def key_of(digest: str, name: str, wish: Wish) -> str:
     """The same for the same bytes, name, model and options, in whatever words they were given."""
-    how = sound(wish)
-    model = wish.get("model", catalog.BUNDLED)
-    options: dict[str, Any] = {"outputs": made(wish), "sound": [how.format, how.bits, how.kbps, how.dither]}
-    options |= {"profile": wish.get("profile", "consistent"), "silent": wish.get("silent", "write")}
-    options |= {"precision": wish.get("precision", "auto")}
-    options |= {name: wish.get(name) for name in ("rate", "preview", "names")}
-    if also := wish.get("also"):
-        options["also"] = sorted(also)
-    told = json.dumps([digest, name, model, _weights(model), options], sort_keys=True)
+    how = wish.sound
+    options: dict[str, Any] = {"outputs": wish.outputs(), "sound": [how.format, how.bits, how.kbps, how.dither]}
+    options |= {"profile": wish.profile, "silent": wish.silent, "precision": wish.precision}
+    options |= {"rate": wish.rate, "preview": wish.preview, "names": wish.names}
+    if wish.also:
+        options["also"] = sorted(wish.also)
+    told = json.dumps([digest, name, wish.model, _weights(wish.model), options], sort_keys=True)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from stemwright.batch.wishes import Wish, from_texts
+from stemwright.batch.texts import from_texts
 from stemwright.errors import BadManifest, BadOption, CannotRead, FileMissing
+from stemwright.wish import Options
 
 
-def read_manifest(path: Path) -> list[tuple[Path, Wish]]:
+def read_manifest(path: Path) -> list[tuple[Path, Options]]:
     """The songs and what is wanted of each; relative paths are below the manifest's folder.
 
     A line of text is a path (blank lines and # are left out); a CSV file has a header with `path` and names of options
     (semicolons between several groups or mixes); a JSON line is an object with the same names. Raises FileMissing,
     CannotRead, BadManifest with the line.
     """
-    songs: list[tuple[Path, Wish]] = []
+    songs: list[tuple[Path, Options]] = []
     for line, row in _rows(path, _text(path)):
         place = row.pop("path", None)
         if not isinstance(place, str) or not place.strip():

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any, Protocol
+from typing import Protocol
 
 from stemwright.audio.decode import open_song
 from stemwright.audio.naming import Template
@@ -19,12 +19,12 @@ from stemwright.audio.tags import readable
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import Entry, Journal, digest_of, key_of
 from stemwright.batch.songs import Job
-from stemwright.batch.wishes import Wish
 from stemwright.engine.progress import Progress
 from stemwright.errors import Cancelled, StemwrightError, Unforeseen
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
-from stemwright.separation import separate_to
+from stemwright.separation import fulfil
+from stemwright.wish import Wish
 
 IN_FOLDERS = "{song}/{stem}.{ext}"
 """The template of a batch: a folder for each song."""
@@ -54,7 +54,7 @@ class Surveyed:
     refusal: StemwrightError | None = None
 
 
-def separate_all(jobs: Sequence[Job], out: Path, told: Report, *, at_once: int = 1, again: bool = False) -> None:
+def separate_jobs(jobs: Sequence[Job], out: Path, told: Report, *, at_once: int = 1, again: bool = False) -> None:
     """Separates songs into `out`, `at_once` side by side; what is done there already is skipped, unless `again`.
 
     A song that fails is told and the others go on. At an interrupt the songs under way leave nothing; a later call
@@ -164,18 +164,16 @@ class _Batch:
                 self._told.finished(song, files)
 
     def _separated(self, found: Surveyed) -> SeparatedFiles:
-        wish: dict[str, Any] = dict(found.job.wish)
-        wish.pop("names", None)
         song, folder = found.job.song, found.job.folder
         template, called = _template(found.job.wish), found.name.rpartition("/")[2]
         names = Names(template, called, found.name, self._journal.claims, title=readable(song.stem), folder=folder)
-        files = separate_to(
+        files = fulfil(
+            found.job.wish,
             song,
             self._out,
             names=names,
             cancelled=self._stop.is_set,
             on_progress=lambda done: self._heard(found, done),
-            **wish,
         )
         entry = self._journal.entry(
             found.key, found.name, song, found.digest, [*files.paths.values(), *files.extras.values()]
@@ -193,12 +191,12 @@ class _Batch:
 
 def _template(wish: Wish) -> Template:
     """How the song's files are called; raises BadTemplate."""
-    return Template(wish.get("names") or (PREVIEWS if wish.get("preview") else IN_FOLDERS))
+    return Template(wish.names or (PREVIEWS if wish.preview else IN_FOLDERS))
 
 
 def _seconds(job: Job) -> float | None:
     """How much of the song will be separated, as far as its header tells."""
-    preview = job.wish.get("preview")
+    preview = job.wish.preview
     with suppress(Exception), open_song(job.song) as song:  # what is wrong with it is told when its turn comes
         return min(filter(None, (song.seconds_hint, preview)), default=None)
     return preview

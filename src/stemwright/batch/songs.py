@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stemwright.audio.formats import EXTENSIONS
 from stemwright.batch.journal import written
-from stemwright.batch.wishes import Wish
 from stemwright.errors import CannotRead, FileMissing, NothingMatches, NothingToSeparate, StemwrightError
+from stemwright.wish import Wish
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,21 @@ class Job:
     folder: str = ""
 
 
-def jobs(paths: Iterable[tuple[Path, Wish]], out: Path) -> list[Job]:
-    """A job for each song that the paths name, hold or match; one that is meant twice with one wish is done once."""
+def jobs(paths: Iterable[tuple[Path, Wish | StemwrightError]], out: Path) -> list[Job]:
+    """A job for each song that the paths name, hold or match; one that is meant twice with one wish is done once.
+
+    In the place of a wish may be what is wrong with it.
+    """
     found: list[Job] = []
     seen: set[tuple[str, str]] = set()
     results = _Results(out)
-    for path, wish in paths:
+    for path, asked in paths:
+        wish, wrong = (Wish(), asked) if isinstance(asked, StemwrightError) else (asked, None)
         for song, refusal in _songs([path], results):
-            mark = (str(song.absolute()), repr(sorted(wish.items())))
+            mark = (str(song.absolute()), str(asked))
             if mark not in seen:
                 seen.add(mark)
-                found.append(Job(song, wish, refusal, _below(song, path)))
+                found.append(Job(song, wish, refusal or wrong, _below(song, path)))
     return found
 
 

@@ -9,11 +9,12 @@ from cyclopts import CycloptsError, Parameter
 
 from stemwright.batch import songs as meant
 from stemwright.batch.manifest import read_manifest
-from stemwright.batch.running import separate_all
-from stemwright.batch.wishes import Wish, checked, from_texts
+from stemwright.batch.running import separate_jobs
+from stemwright.batch.texts import from_texts
 from stemwright.cli.options import Flag, Hearing, Writing, texts
 from stemwright.cli.reports import report
-from stemwright.errors import BadOption
+from stemwright.errors import BadOption, StemwrightError
+from stemwright.wish import Options, Wish
 from stemwright.zoo.machine import keep_pages
 
 
@@ -55,23 +56,33 @@ def separate(
             raise CycloptsError(msg=f"{address} is an address, and songs are files here. Download it first.")
     if jobs < 1:
         raise CycloptsError(msg="--jobs is the number of songs to separate at once: 1 or more.")
-    work = _work(songs, manifest, _wish(texts(hearing, writing)), out)
+    work = _work(songs, manifest, texts(hearing, writing), out)
     keep_pages()
     with report(len(work), as_json=json) as told:
-        separate_all(work, out, told, at_once=jobs, again=again)
+        separate_jobs(work, out, told, at_once=jobs, again=again)
     return told.status
 
 
-def _wish(options: dict[str, Any]) -> Wish:
+def _work(songs: tuple[Path, ...], manifest: Path | None, told: dict[str, Any], out: Path) -> list[meant.Job]:
+    options, wish = _asked(told)
+    listed = [] if manifest is None else read_manifest(manifest)
+    named = [(song, wish) for song in songs]
+    return meant.jobs([*named, *((song, _for_one(cast(Options, {**options, **own}))) for song, own in listed)], out)
+
+
+def _asked(told: dict[str, Any]) -> tuple[Options, Wish]:
     """What the options mean; a name that does not exist is one error, not one for every song."""
     try:
-        return checked(from_texts(options))
+        options = from_texts(told)
+        return options, Wish.of(**options)
     except BadOption as error:
         error.fields["option"] = f"--{error.fields['option']}"
         raise CycloptsError(msg=str(error)) from error
 
 
-def _work(songs: tuple[Path, ...], manifest: Path | None, wish: Wish, out: Path) -> list[meant.Job]:
-    listed = [] if manifest is None else read_manifest(manifest)
-    named = [(song, wish) for song in songs]
-    return meant.jobs([*named, *((song, cast(Wish, {**wish, **own})) for song, own in listed)], out)
+def _for_one(options: Options) -> Wish | StemwrightError:
+    """What the options of a line of a list mean, or why that one song is not separated."""
+    try:
+        return Wish.of(**options)
+    except StemwrightError as error:
+        return error

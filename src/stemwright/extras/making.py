@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from stemwright.audio.naming import safe
 from stemwright.audio.picture import Picture
 from stemwright.audio.tags import Tags
-from stemwright.errors import NoPicture, NotFourParts, NothingChosen, PartOfFilm, UnknownExtra, UnknownStem
+from stemwright.errors import NoPicture, NotFourParts, PartOfFilm, UnknownExtra, UnknownStem
 from stemwright.extras.material import Material
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
@@ -62,16 +62,15 @@ class Extras:
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
 
     @classmethod
-    def of(cls, kinds: Sequence[str], source: object, *, preview: float | None = None) -> Extras:
-        """Raises UnknownExtra; for a karaoke video PartOfFilm, NoPicture and what opening the film raises."""
-        wanted = extras(kinds, preview=preview)
-        if "karaoke" not in wanted:
-            return cls(wanted)
+    def of(cls, kinds: tuple[str, ...], source: object) -> Extras:
+        """Those of `extras`; raises NoPicture for a karaoke video, and what opening the film raises."""
+        if "karaoke" not in kinds:
+            return cls(kinds)
         if not isinstance(source, str | os.PathLike):
             raise NoPicture(path="what is no file")
         film = Path(os.fspath(source))
         with Picture(film) as picture:
-            return cls(wanted, film, f" (karaoke).{picture.ending}")
+            return cls(kinds, film, f" (karaoke).{picture.ending}")
 
     @property
     def need_quarters(self) -> bool:
@@ -86,9 +85,7 @@ class Extras:
         return bool(_PROJECTS & set(self.kinds))
 
     def checked(self, choice: Choice) -> Choice:
-        """The same; raises NotFourParts, or UnknownStem for voices, where it cannot give those, NothingChosen."""
-        if self.kinds and not (choice.names or need_no_stems(self.kinds)):
-            raise NothingChosen
+        """The same; raises NotFourParts, or UnknownStem for voices, where it cannot give those."""
         have = {name.removeprefix(QUARTER) for name in choice.beside}
         if "stem.mp4" in self.kinds and len(have) < 4:
             raise NotFourParts(model=choice.model)

@@ -16,7 +16,6 @@ from stemwright import separation
 from stemwright.audio.decode import open_song
 from stemwright.audio.naming import safe
 from stemwright.audio.parts import part_of, write_error
-from stemwright.batch.wishes import Wish, checked
 from stemwright.engine.progress import Progress
 from stemwright.errors import (
     BadCard,
@@ -33,6 +32,7 @@ from stemwright.mcp import places
 from stemwright.mcp.answers import Files, Model, Request, State, Task
 from stemwright.outcome import SeparatedFiles
 from stemwright.server.network import Client as Web
+from stemwright.wish import Wish
 from stemwright.zoo import catalog, installed, loading, recipes
 
 _MOST_BYTES, _MOST_SECONDS = 2 << 30, 900
@@ -82,7 +82,7 @@ class Here:
             raise NeedsServer
         if not request.song:
             raise NoSongGiven
-        wish = checked(_wish(request))
+        wish = _wish(request)
         if not places.is_address(request.song):
             with open_song(places.local(request.song)):
                 pass
@@ -132,8 +132,8 @@ class Here:
     def _work(self, job: Job) -> None:
         try:
             with self._fetched(job) as path:
-                job.files = separation.separate_to(
-                    path, job.folder, on_progress=_into(job), cancelled=self._stop.is_set, **job.wish
+                job.files = separation.fulfil(
+                    job.wish, path, job.folder, on_progress=_into(job), cancelled=self._stop.is_set
                 )
         except StemwrightError as error:
             job.error = error
@@ -162,7 +162,7 @@ class Here:
 
 
 def _wish(request: Request) -> Wish:
-    return {"two": request.stems == "two", "format": request.format, "model": request.model or catalog.BUNDLED}
+    return Wish.of(two=request.stems == "two", format=request.format, model=request.model or catalog.BUNDLED)
 
 
 def _into(job: Job) -> Callable[[Progress], None]:

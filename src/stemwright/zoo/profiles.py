@@ -34,11 +34,7 @@ def refuse(profile: str, model: str) -> None:
 
 
 def running(profile: str, model: str, song: Blocks) -> Run:
-    """The function (separator, blocks, rate, passing) → stems of a profile; `song` may be read once before, to measure.
-
-    Raises UnknownProfile.
-    """
-    refuse(profile, model)
+    """The function (separator, blocks, rate, passing) → stems; `song` may be read once before, to measure."""
     if recipes.is_recipe(model):
         model = getattr(recipes.recipe(model).lone, "model", None) or model
     once = consistent(model, song) if profile == "consistent" else _upstream(model, song)

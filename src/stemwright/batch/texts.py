@@ -1,78 +1,25 @@
-"""All that can be asked for of one song's files, as typed values or as the text of a command line or manifest."""
+"""The options of a separation as people write them: in a command's line, or in a list of songs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from stemwright.audio.decode import sane_rate
-from stemwright.audio.excerpt import refuse_endless
-from stemwright.audio.formats import FLOAT_BITS, Sound, Written
-from stemwright.audio.naming import Template
+from stemwright.audio.formats import FLOAT_BITS
 from stemwright.errors import BadOption, StemwrightError
-from stemwright.extras.making import extras, need_no_stems
-from stemwright.outputs import Silent, sane_silent
-from stemwright.zoo import catalog, loading, machine, profiles
-from stemwright.zoo.wanted import Gains, Wanted, listed, outputs, refuse_strangers
+from stemwright.extras.making import extras
+from stemwright.outputs import sane_silent
+from stemwright.wish import Options
 
 
-class Wish(Wanted, Written, total=False):
-    """What to hear of a song and how it is written: arguments of `separate_to`."""
-
-    model: str
-    profile: str
-    precision: str
-    rate: int | None
-    preview: float | None
-    names: str
-    silent: Silent
-    also: Sequence[str]
-
-
-def checked(wish: Wish) -> Wish:
-    """The same wish, which can be read again and again; raises what is wrong with it, without opening a model."""
-    refuse_strangers(wish, Wish.__annotations__)
-    wish = cast(Wish, {**wish, **listed(_wanted(wish))})
-    if "also" in wish:
-        wish["also"] = extras(wish["also"], preview=wish.get("preview"))
-    made(wish)
-    sound(wish)
-    sane_silent(wish.get("silent", "write"))
-    profiles.refuse(wish.get("profile", "consistent"), wish.get("model", catalog.BUNDLED))
-    machine.precision(wish.get("precision", "auto"))
-    if (rate := wish.get("rate")) is not None:
-        wish["rate"] = sane_rate(rate)
-    if (seconds := wish.get("preview")) is not None:
-        refuse_endless(seconds)
-    if "names" in wish:
-        Template(wish["names"])
-    return wish
-
-
-def made(wish: Wish) -> dict[str, Gains]:
-    """The outputs that the wish means, by its model's own stems."""
-    model = wish.get("model", catalog.BUNDLED)
-    own, _ = loading.offered(model)
-    return outputs(own, model, _wanted(wish), may_be_none=need_no_stems(wish.get("also", ())))
-
-
-def _wanted(wish: Wish) -> Wanted:
-    return cast(Wanted, {name: value for name, value in wish.items() if name in Wanted.__annotations__})
-
-
-def sound(wish: Wish) -> Sound:
-    """How its files are written."""
-    return Sound.of(**cast(Written, {name: value for name, value in wish.items() if name in Written.__annotations__}))
-
-
-def from_texts(options: Mapping[str, Any]) -> Wish:
-    """A wish from options as people write them; raises BadOption. Empty ones are left out.
+def from_texts(texts: Mapping[str, Any]) -> Options:
+    """The options that these texts mean; raises BadOption. Empty ones are left out.
 
     >>> from_texts({"mix": ["practice=vocals:-6,*"], "rate": "keep", "bits": "32f"})
     {'mixes': {'practice': {'vocals': -6.0, '*': 0.0}}, 'rate': None, 'bits': 32}
     """
-    wish: dict[str, Any] = {}
-    for option, value in options.items():
+    options: dict[str, Any] = {}
+    for option, value in texts.items():
         if option not in _READERS:
             raise BadOption(
                 option=option, text=value, reason=f"there is no such option; there are {', '.join(_READERS)}"
@@ -81,13 +28,13 @@ def from_texts(options: Mapping[str, Any]) -> Wish:
             continue
         name, read = _READERS[option]
         try:
-            wish[name] = read(value)
+            options[name] = read(value)
         except StemwrightError:
             raise
         except (ValueError, TypeError, AttributeError) as error:
             text = "; ".join(map(str, value)) if isinstance(value, list) else value
             raise BadOption(option=option, text=text, reason=str(error)) from None
-    return cast(Wish, wish)
+    return cast(Options, options)
 
 
 def _names(value: str | Sequence[str]) -> list[str] | None:

@@ -206,7 +206,7 @@ class MisspeltStem(UnknownStem):
 
 
 class NothingLeft(Misuse):
-    """Nothing is left for {name!r}: every stem is asked for by itself. Say which with --stems, or leave out --rest."""
+    """Nothing is left for {name!r}: every stem is asked for by itself. Choose fewer stems, or no rest."""
 
 
 class NothingChosen(Misuse):
@@ -218,8 +218,8 @@ class SameNameTwice(Misuse):
 
 
 class BadMix(Misuse):
-    """The mix {mix!r} cannot be made: {reason}. Write it like --mix "practice=vocals:-6,bass:-inf,*": gains in dB by
-    stem or group, * for all others."""
+    """The mix {mix!r} cannot be made: {reason}. Its gains are in dB by stem or group, such as -6 for vocals, -inf for
+    bass and 0 for *, which is all others."""
 
 
 class UnknownModel(Misuse):

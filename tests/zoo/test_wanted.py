@@ -107,8 +107,9 @@ def test_what_nobody_can_want_is_not_passed_over() -> None:
     ],
 )
 def test_a_wish_that_cannot_be_is_refused(wanted: dict, error: type, words: str) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as raised:
         outputs(OWN, "six", wanted)  # type: ignore[arg-type]
+    assert "--" not in str(raised.value)  # the library's user has no options of a command
 
 
 def test_stems_that_are_never_heard_apart_are_never_made_apart() -> None:

@@ -73,6 +73,13 @@ def test_a_card_that_lost_a_stem_since_is_refused(card: Path) -> None:
         loading.load("mine")
 
 
+def test_a_card_is_kept_whatever_is_told_on_it(card: Path) -> None:
+    card.write_text(card.read_text().replace("vocals = 3.0", "vocals = nan\nmade = 2026-01-02"))
+    foreign.add(card)
+    assert str(catalog.trained("mine").scores["test"]["made"]) == "2026-01-02"
+    assert np.isnan(catalog.trained("mine").scores["test"]["vocals"])
+
+
 def test_it_does_not_hide_the_bundled_model(card: Path) -> None:
     with pytest.raises(NameKept, match="--name"):
         foreign.add(card, name=catalog.BUNDLED)

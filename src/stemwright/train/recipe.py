@@ -96,7 +96,7 @@ def load_recipe(name: str | Path) -> Recipe:
         raise BadRecipe(path=name, reason=f"there is none; give the path of a .toml file, or one of: {known}")
     try:
         return _parsed(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise BadRecipe(path=path, reason=str(error).rstrip(".")) from error
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwright.errors import BadConfig, ForeignError, UnknownArchitecture, UnreadableCheckpoint
-from stemwright.zoo import archive, fitting, mdx_nets, recognition, renaming, training_config
+from stemwright.zoo import archive, catalog, fitting, mdx_nets, recognition, renaming, training_config
 
 _ROFORMER = re.compile(
     r"bands\.\d+\.(norm\.gamma|linear\.(weight|bias))|(time|band)_angles|norm\.gamma"
@@ -170,7 +170,7 @@ def _stems(
     written = [kwargs.get("sources")] if isinstance(kwargs, dict) else []
     written += list(args[:1]) if isinstance(args, list | tuple) else []
     for names in (*written, said):
-        if isinstance(names, list | tuple) and len(names) == found.stems and all(map(is_name, names)):
+        if isinstance(names, list | tuple) and len(names) == found.stems and all(map(catalog.is_stem, names)):
             return numbered(names), ()
     known = {1: ("vocals",), 2: ("vocals", "other"), 4: DEMUCS_STEMS[:4], 6: DEMUCS_STEMS}
     return known.get(found.stems) or tuple(f"stem-{i + 1}" for i in range(found.stems)), ("stems",)
@@ -188,11 +188,6 @@ def numbered(names: Sequence[str]) -> tuple[str, ...]:
         free = next(each for each in tries if each.casefold() not in given)
         given[free.casefold()] = free
     return tuple(given.values())
-
-
-def is_name(name: object) -> bool:
-    """Stems become the names of files: nothing from a checkpoint may lead out of a folder."""
-    return isinstance(name, str) and re.fullmatch(r"\w[\w +&-]{0,39}", name) is not None
 
 
 def main() -> None:

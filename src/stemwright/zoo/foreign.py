@@ -159,7 +159,7 @@ def _given(source: Path, stems: tuple[str, ...], *, outputs: int) -> list[str]:
     names = [stem.strip() for stem in stems]
     refused = partial(errors.BadStems, stems=", ".join(names), path=source)
     for name in names:
-        if not converting.is_name(name):
+        if not catalog.is_stem(name):
             raise refused(reason=f"{name!r} cannot be a file's name, which it becomes")
     if len(names) != outputs:
         raise refused(reason=f"it has {outputs} outputs, not {len(names)}")

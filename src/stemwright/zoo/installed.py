@@ -72,7 +72,7 @@ def find(name: str) -> Installed | None:
         return None
     try:
         return Installed(name, card.parent, _checked(tomllib.loads(card.read_text("utf-8"))))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadCard(path=card, reason=error) from error
 
 
@@ -188,6 +188,8 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(each) for each in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + " }"
+    if not isinstance(value, str | bool):
+        return str(value)  # numbers, those that JSON has not among them, and dates
     text = json.dumps(value, ensure_ascii=False).replace(
         "\x7f", "\\u007f"
     )  # which TOML wants escaped and JSON does not

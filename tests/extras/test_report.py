@@ -5,13 +5,17 @@ import io
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from stemwright.audio.tags import Tags
+from stemwright.extras import page
 from stemwright.extras.colours import rgb
 from stemwright.extras.pictures import COLUMNS, ROWS, portrait
 from stemwright.outputs import label
@@ -52,6 +56,14 @@ def test_it_is_well_formed_and_asks_for_nothing(text: str) -> None:
     assert "url(" not in text
     assert "<script" not in text
     assert "default-src 'none'" in text
+
+
+def test_a_name_does_not_turn_what_is_around_it() -> None:
+    tags = Tags({"title": "Live \u202e\u2066<b>", "artist": "שלום \u202dX"})
+    song: Any = SimpleNamespace(tags=tags, title="")
+    head = "".join(islice(page._page(song), 5))  # the rest is of the stems
+    assert "<title>Live &lt;b&gt;: stems</title>" in head
+    assert '<h1>Live &lt;b&gt;</h1><p class="artist">שלום X</p>' in head
 
 
 def test_it_tells_every_stem_its_level_and_what_made_it(text: str, made: Any) -> None:

@@ -16,6 +16,8 @@ from stemwright.outputs import label
 
 _TICKS = 5
 _FLOOR_DBFS = -60.0
+_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+"""Characters that turn the direction of what follows them, beyond the name that they are in."""
 
 
 def write_report(song: Material, path: Path) -> None:
@@ -25,8 +27,8 @@ def write_report(song: Material, path: Path) -> None:
 
 
 def _page(song: Material) -> Iterator[str]:
-    name = escape(song.tags.title or song.title or "A song")
-    artist = escape(song.tags.artist or "")
+    name = _shown(song.tags.title or song.title or "A song")
+    artist = _shown(song.tags.artist or "")
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -34,9 +36,9 @@ def _page(song: Material) -> Iterator[str]:
     yield f"<title>{name}: stems</title>\n<style>{_style()}</style>\n</head>\n<body>\n<header>"
     yield f"<h1>{name}</h1>" + (f'<p class="artist">{artist}</p>' if artist else "") + "\n</header>\n<main>"
     yield '<section aria-labelledby="song"><h2 id="song">The song</h2><dl>'
-    yield from (f"<div><dt>{term}</dt><dd>{escape(text)}</dd></div>" for term, text in _facts(song))
+    yield from (f"<div><dt>{term}</dt><dd>{_shown(text)}</dd></div>" for term, text in _facts(song))
     yield "</dl>"
-    yield from (f'<p class="note">{escape(note[:1].upper() + note[1:])}.</p>' for note in song.files.warnings)
+    yield from (f'<p class="note">{_shown(note[:1].upper() + note[1:])}.</p>' for note in song.files.warnings)
     yield "</section>"
     yield from _levels(song)
     yield from _stems(song)
@@ -98,6 +100,15 @@ def _stems(song: Material) -> Iterator[str]:
 def _axis(seconds: float) -> str:
     places = (seconds * tick / (_TICKS - 1) for tick in range(_TICKS))
     return "".join(f"<span>{clock(place, exactly=seconds < 20)}</span>" for place in places)
+
+
+def _shown(text: str) -> str:
+    """Text of a song's or a model's for the page: no tag in it is one, and it reads in its letters' own direction.
+
+    >>> _shown("<b>Gnos \u202egnos")
+    '&lt;b&gt;Gnos gnos'
+    """
+    return escape(text.translate(_TURNS))
 
 
 def _chip(name: str) -> str:

@@ -16,6 +16,7 @@ from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Spectrum, Stft
 from stemwright.engine.threads import Threads, after_fork, awaited, cores
+from stemwright.engine.width import widened
 from stemwright.engine.wiener import Columns, Sums, Wiener
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class SpectralMaskSeparator:
     def analysed(self, mix: Samples) -> Analysed:
         """Mix [batch, 2, segment] → its spectrum and the masks of all stems."""
         spectrum = self._stft.forward(mix)
-        return self._graph(spectrum.view(np.float32).reshape(*spectrum.shape, 2)), spectrum
+        heard = widened(spectrum)
+        return self._graph(heard.view(np.float32).reshape(*heard.shape, 2)), spectrum
 
     def synthesised(self, analysed: Analysed) -> Samples:
         """Masks and spectrum → stems [batch, stems, 2, segment]."""

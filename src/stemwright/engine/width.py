@@ -1,0 +1,45 @@
+"""What a net that was taught wide mixes hears of a narrow or mono one. See docs/decisions/0050."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from stemwright.audio.signal import Samples
+from stemwright.engine.spectrum import Spectrum
+
+USUAL = 0.1
+"""The side's power for each of the middle's in usual music, the highs lifted as the net lifts them."""
+MOST = 10.0
+"""How much louder the side is made at most: what is below may be a codec's noise."""
+TINY = 1e-20
+
+
+def widened(spectrum: Spectrum) -> Spectrum:
+    """Mixes [batch, 2, frames, bins] as wide as usual music; those that are, as they are.
+
+    The side is made louder, and what that cannot give, in mono all, is the middle a quarter of a turn away: both
+    channels stay equally loud, and no place of the spectrum differs from others that did not before.
+    """
+    middle, side = (spectrum[:, 0] + spectrum[:, 1]) / 2, (spectrum[:, 0] - spectrum[:, 1]) / 2
+    found = _power(side) / (_power(middle) + TINY)
+    if np.all(found >= USUAL):
+        return spectrum
+    louder = np.clip(np.sqrt(USUAL / (found + TINY)), 1, MOST)
+    turned = np.sqrt(np.maximum(USUAL - louder**2 * found, 0))
+    side = side * louder[:, None, None] + middle * (1j * turned[:, None, None])
+    heard = np.stack([middle + side, middle - side], axis=1).astype(np.complex64)
+    narrow = (found < USUAL)[:, None, None, None]
+    return np.where(narrow, heard, spectrum)
+
+
+def _power(spectrum: Spectrum) -> Samples:
+    """Of each mix [batch, frames, bins]: highs are fainter than lows, and count as much."""
+    power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1, dtype=np.float64)
+    return power @ _lift(power.shape[-1])
+
+
+@lru_cache(maxsize=8)
+def _lift(bins: int) -> Samples:
+    return np.arange(bins, dtype=np.float64) ** 1.5

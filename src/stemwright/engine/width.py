@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stemwright.audio.signal import Samples
 from stemwright.engine.spectrum import Spectrum
 
+Powers = NDArray[np.float64]
 USUAL = 0.1
 """The side's power for each of the middle's in usual music, the highs lifted as the net lifts them."""
 MOST = 10.0
@@ -34,12 +35,12 @@ def widened(spectrum: Spectrum) -> Spectrum:
     return np.where(narrow, heard, spectrum)
 
 
-def _power(spectrum: Spectrum) -> Samples:
+def _power(spectrum: Spectrum) -> Powers:
     """Of each mix [batch, frames, bins]: highs are fainter than lows, and count as much."""
     power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1, dtype=np.float64)
-    return power @ _lift(power.shape[-1])
+    return power @ _lift(spectrum.shape[-1])
 
 
 @lru_cache(maxsize=8)
-def _lift(bins: int) -> Samples:
+def _lift(bins: int) -> Powers:
     return np.arange(bins, dtype=np.float64) ** 1.5

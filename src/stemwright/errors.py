@@ -839,6 +839,11 @@ class UnequalStems(StemwrightError):
     end."""
 
 
+class PartsMissing(StemwrightError):
+    """The stems of {name} are not all of it: {mix} has {percent} % of its power from what is in none of them. Add the
+    others, or take {mix} away to measure the mix of these alone."""
+
+
 class SilentSong(StemwrightError):
     """{name} is silent: there is nothing to measure."""
 

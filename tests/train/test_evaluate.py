@@ -15,6 +15,7 @@ from stemwright.errors import (
     NoReferences,
     NothingMeasured,
     NotMeasurable,
+    PartsMissing,
     ShortSong,
     SilentSong,
     SpoiledAnswer,
@@ -52,9 +53,13 @@ def write_stems(folder: Path, *, seconds: dict[str, float], rate: int = RATE, le
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, length) in enumerate(seconds.items()):
         noise = np.random.default_rng(seed).standard_normal((2, int(length * rate))).astype(np.float32)
-        with open_stem(folder / f"{name}.wav", rate=rate, format="wav") as writer:
-            writer.write(noise * np.float32(level))
+        write_sound(folder / f"{name}.wav", noise * np.float32(level), rate)
     return folder
+
+
+def write_sound(path: Path, sound: np.ndarray, rate: int = RATE) -> None:
+    with open_stem(path, rate=rate, format="wav") as writer:
+        writer.write(sound)
 
 
 def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
@@ -71,8 +76,8 @@ def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
 
 
 def test_the_musdb_layout(tmp_path: Path) -> None:
-    names = ("mixture", "vocals", "drums", "bass", "other")
-    write_stems(tmp_path / "a song", seconds=dict.fromkeys(names, 1.0))
+    folder = write_stems(tmp_path / "a song", seconds=dict.fromkeys(("vocals", "drums", "bass", "other"), 1.0))
+    write_sound(folder / "mixture.wav", next(references(tmp_path)).mix)
     (song,) = references(tmp_path)
     assert song.sums["other"] == ("guitar", "keyboard", "strings", "brass", "woodwinds", "synth", "fx")
     assert song.sums["drums"] == ("drums", "percussion")
@@ -221,6 +226,17 @@ def test_stems_of_different_rates_are_refused(tmp_path: Path) -> None:
     write_stems(tmp_path, seconds={"drums": 1.0}, rate=48000)
     with pytest.raises(UnequalStems, match="sample rates"):
         list(references(tmp_path))
+
+
+def test_stems_that_are_not_all_of_the_mix_beside_them_are_refused(tmp_path: Path) -> None:
+    stems = write_stems(tmp_path, seconds={"vocals": 1.5, "drums": 1.5, "bass": 1.5})
+    (song,) = references(stems)
+    write_sound(stems / "Mixture.wav", np.tanh(0.5 * song.mix))
+    assert len(list(references(stems))) == 1
+    (stems / "drums.wav").unlink()
+    (stems / "bass.wav").unlink()
+    with pytest.raises(PartsMissing, match=r"Mixture\.wav"):
+        list(references(stems))
 
 
 def test_silence_and_nothing_are_refused(tmp_path: Path) -> None:

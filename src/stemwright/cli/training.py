@@ -56,7 +56,7 @@ def compose(
     made = dataset.compose(
         folder, songs, seconds, split=split, seed=seed, workers=workers, on_song=lambda song: _told.print(song["id"])
     )
-    _told.print(f"{made} songs rendered into {folder}")
+    _told.print(f"{made} songs rendered into {folder}" + (f", {songs - made} were there" if made < songs else ""))
 
 
 @train.command

@@ -14,7 +14,7 @@ import numpy as np
 from stemwright.audio.container import open_container
 from stemwright.audio.decode import open_song
 from stemwright.audio.signal import Samples
-from stemwright.errors import NoReferences, ShortSong, SilentSong, UnequalStems, UnknownTitle
+from stemwright.errors import NoReferences, PartsMissing, ShortSong, SilentSong, UnequalStems, UnknownTitle
 from stemwright.train.songs import RATE, Song, complete_songs
 from stemwright.train.titles import Sum, told
 
@@ -22,6 +22,7 @@ SOUNDS = {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".aif", ".ai
 SLACK_SECONDS = 0.06  # an encoder's padding; a longer difference is a mistake
 AUDIBLE = 1e-4
 MIXES = {"mix", "mixture", "master"}
+MOST_MISSING = 0.4  # of a mix's power; mastering makes less of a difference
 
 
 Sounds = dict[str, tuple[Samples, int]]
@@ -76,13 +77,17 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
 
 def _is_stem(path: Path) -> bool:
     """Whether it is the sound of one stem; copies that macOS leaves (`._vocals.wav`) and hidden files are none."""
-    is_sound = path.suffix.lower() in SOUNDS and not path.name.startswith(".")
-    return is_sound and path.stem.lower() not in MIXES and path.is_file()
+    return _is_sound(path) and path.stem.lower() not in MIXES
+
+
+def _is_sound(path: Path) -> bool:
+    return path.suffix.lower() in SOUNDS and not path.name.startswith(".") and path.is_file()
 
 
 def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
     paths = {path.stem: path for path in sorted(folder.iterdir()) if _is_stem(path)}
-    return Waiting(_name(root, folder), tuple(paths), partial(_files, _name(root, folder), paths, mapping))
+    mix = next((path for path in sorted(folder.iterdir()) if _is_sound(path) and path not in paths.values()), None)
+    return Waiting(_name(root, folder), tuple(paths), partial(_files, _name(root, folder), paths, mapping, mix))
 
 
 def _native(root: Path, path: Path, mapping: Mapping[str, str]) -> Waiting:
@@ -102,9 +107,23 @@ def _composed(song: Song) -> Reference:
     return _finished(song.folder.name, stems, {stem: (stem,) for stem in stems})
 
 
-def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str]) -> Reference:
+def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str], mix: Path | None) -> Reference:
     told(list(paths), mapping)  # a name that tells nothing is told before minutes of decoding
-    return _reference(name, {title: _whole(path) for title, path in paths.items()}, mapping)
+    found = _reference(name, {title: _whole(path) for title, path in paths.items()}, mapping)
+    if mix:
+        _refuse_partial(found, mix)
+    return found
+
+
+def _refuse_partial(found: Reference, path: Path) -> None:
+    """Two stems of five, beside the mix of all, would be measured as if they were the song."""
+    mix, summed = _whole(path)[0], found.mix
+    shortest = min(mix.shape[1], summed.shape[1])
+    mix, summed = mix[:, :shortest], summed[:, :shortest]
+    gain = np.vdot(summed, mix) / np.vdot(summed, summed)
+    missing = np.sum((mix - gain * summed) ** 2) / max(np.sum(mix**2), AUDIBLE)
+    if missing > MOST_MISSING:
+        raise PartsMissing(name=found.name, mix=path.name, percent=round(100 * float(missing)))
 
 
 def _reference(name: str, sounds: Sounds, mapping: Mapping[str, str]) -> Reference:

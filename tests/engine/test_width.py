@@ -6,7 +6,7 @@ from toys import noise
 
 from stemwright.audio.decode import open_song
 from stemwright.engine.spectrum import Stft
-from stemwright.engine.width import MOST, USUAL, widened
+from stemwright.engine.width import MOST, TURNED, USUAL, widened
 from stemwright.zoo.loading import load
 
 STFT = Stft(512, 128)
@@ -28,12 +28,12 @@ def test_a_mix_of_usual_width_is_heard_as_it_is() -> None:
     assert widened(spectrum) is spectrum
 
 
-@pytest.mark.parametrize("level", [0.0, 1e-3, 0.1, 0.3])
-def test_a_narrow_mix_is_heard_as_wide_as_usual_and_its_channels_as_loud(level: float) -> None:
+@pytest.mark.parametrize(("level", "wide"), [(0.0, TURNED), (1e-3, TURNED), (0.1, USUAL), (0.3, USUAL)])
+def test_a_narrow_mix_is_heard_wider_and_its_channels_as_loud(level: float, wide: float) -> None:
     heard = widened(with_side(level))
     left, right = np.mean(np.abs(heard) ** 2, axis=(0, 2, 3))
     assert heard.dtype == np.complex64
-    assert side_db(heard) == pytest.approx(10 * np.log10(USUAL), abs=0.5)
+    assert side_db(heard) == pytest.approx(10 * np.log10(wide), abs=0.5)
     assert 10 * np.log10(left / right) == pytest.approx(0, abs=0.5)
 
 

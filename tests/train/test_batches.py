@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stemwright.nets.bandsplit import STEMS
+from stemwright.train import batches
 from stemwright.train.batches import Drawer, Sizes
 from stemwright.train.songs import complete_songs
 from tests.train.examples import write_data, write_song
@@ -49,7 +50,10 @@ def test_examples_come_from_seed_and_step_alone(tmp_path: Path) -> None:
                for a, b in zip(other, drawers[0].batch(1, 5), strict=True))  # fmt: skip
 
 
-def test_what_has_no_formants_is_played_at_another_speed_more_often(tmp_path: Path) -> None:
+def test_what_has_no_formants_is_played_at_another_speed_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "NARROW_SHARE", 0.0)  # what is narrowed is between whole numbers, too
     for stem in ("vocals", "guitar", "drums", "bass"):
         write_song(tmp_path / stem, {stem: 0.1})
     drawer = Drawer(complete_songs(tmp_path), Sizes(1, 2))
@@ -60,6 +64,20 @@ def test_what_has_no_formants_is_played_at_another_speed_more_often(tmp_path: Pa
             recorded.setdefault(STEMS[part.stem], []).append(bool((sixteen_bits == np.round(sixteen_bits)).all()))
     share = {stem: float(np.mean(found)) for stem, found in recorded.items()}
     assert max(share["drums"], share["bass"]) < min(share["vocals"], share["guitar"]) - 0.1
+
+
+def test_some_mixes_are_mono_some_narrow_and_most_as_wide_as_they_were_in_all_their_stems(tmp_path: Path) -> None:
+    for n, stem in enumerate(("vocals", "drums")):
+        write_song(tmp_path / stem, {stem: 0.1}, seed=n)
+    drawer = Drawer(complete_songs(tmp_path), Sizes(1, 4))
+    sides = []
+    for step in range(300):
+        parts = drawer.batch(1, step)[0].parts
+        own = [float(np.std(part.samples[0] - part.samples[1]) / np.std(part.samples.sum(0))) for part in parts]
+        assert np.ptp(np.log(np.maximum(own, 1e-6))) < 0.3  # they are as wide as each other
+        sides.append(own[0])
+    mono, narrowed = (float(np.mean(np.array(sides) < below)) for below in (1e-4, 0.85))
+    assert 0.05 < mono < 0.15 < narrowed < 0.35
 
 
 def test_no_example_holds_anything_but_numbers(tmp_path: Path) -> None:

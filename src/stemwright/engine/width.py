@@ -1,4 +1,4 @@
-"""What a net that was taught wide mixes hears of a narrow or mono one. See docs/decisions/0050."""
+"""What a net that was taught wide mixes above all hears of a narrow or mono one. See docs/decisions/0050."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ USUAL = 0.1
 """The side's power for each of the middle's in usual music, the highs lifted as the net lifts them."""
 MOST = 10.0
 """How much louder the side is made at most: what is below may be a codec's noise."""
+TURNED = 0.01
+"""As USUAL, where there is no side to make louder: half way from the mono that the net was taught to usual music."""
 TINY = 1e-20
 
 
 def widened(spectrum: Spectrum) -> Spectrum:
-    """Mixes [batch, 2, frames, bins] as wide as usual music; those that are, as they are.
+    """Mixes [batch, 2, frames, bins] as wide as usual music, or near it; those that are, as they are.
 
-    The side is made louder, and what that cannot give, in mono all, is the middle a quarter of a turn away: both
-    channels stay equally loud, and no place of the spectrum differs from others that did not before.
+    The side is made louder; where there is next to none, the middle a quarter of a turn away is added: both channels
+    stay equally loud, and no place of the spectrum differs from others that did not before.
     """
     middle, side = (spectrum[:, 0] + spectrum[:, 1]) / 2, (spectrum[:, 0] - spectrum[:, 1]) / 2
     found = _power(side) / (_power(middle) + TINY)
     if np.all(found >= USUAL):
         return spectrum
     louder = np.clip(np.sqrt(USUAL / (found + TINY)), 1, MOST)
-    turned = np.sqrt(np.maximum(USUAL - louder**2 * found, 0))
+    turned = np.sqrt(np.maximum(TURNED - louder**2 * found, 0))
     side = side * louder[:, None, None] + middle * (1j * turned[:, None, None])
     heard = np.stack([middle + side, middle - side], axis=1).astype(np.complex64)
     narrow = (found < USUAL)[:, None, None, None]

@@ -21,6 +21,8 @@ TRIES = 4
 SPEED_OCTAVES, AS_RECORDED_SHARE = 4 / 12, 0.8
 RESIZED, RESIZED_AS_RECORDED_SHARE = ("drums", "percussion", "bass"), 0.5
 DRIVEN_SHARE = 0.1
+# Composed songs are wide, those that people have are mono and narrow as well (decision 0050).
+NARROW_SHARE, MONO_SHARE, FAINTEST_SIDE_DB = 0.25, 0.4, 30.0
 # How often a stem is in a mix made of stems of many songs: about as often as in music, the rare ones lifted.
 REMIX_SHARE = {
     "vocals": 0.7, "backing_vocals": 0.4, "drums": 0.75, "bass": 0.75, "guitar": 0.5, "keyboard": 0.5,
@@ -123,10 +125,10 @@ class Drawer:
 
     def _augmented(self, rng: Generator, stems: dict[str, Samples], *, coherent: bool) -> Example:
         spread_db = 2.5 if coherent else 4.0
-        whole = _mastering(rng, self.sizes.n_fft)
+        whole, side = _mastering(rng, self.sizes.n_fft), _side(rng)
         parts = []
         for stem, samples in stems.items():
-            turned = samples[::-1] if rng.random() < 0.4 else samples
+            turned = _narrowed(samples[::-1] if rng.random() < 0.4 else samples, side)
             if rng.random() < DRIVEN_SHARE:
                 turned = _driven(rng, turned)
             gain = 10 ** (rng.normal(0, spread_db) / 20) * (1 if rng.random() < 0.5 else -1)
@@ -161,6 +163,21 @@ def smooth_curve(rng: Generator, n_fft: int, spread_db: float) -> NDArray[np.flo
 def _speed(rng: Generator, as_recorded: float) -> float:
     """How fast a recording is played: as it is, or up to SPEED_OCTAVES up or down."""
     return 1.0 if rng.random() < as_recorded else float(2 ** rng.uniform(-SPEED_OCTAVES, SPEED_OCTAVES))
+
+
+def _side(rng: Generator) -> float:
+    """How loud the side of a mix is left: as it is, fainter, or not at all."""
+    if rng.random() >= NARROW_SHARE:
+        return 1.0
+    return 0.0 if rng.random() < MONO_SHARE else float(10 ** (-rng.uniform(0, FAINTEST_SIDE_DB) / 20))
+
+
+def _narrowed(samples: Samples, side: float) -> Samples:
+    """The samples [2, n] with their side, half of what the channels differ by, at `side` of its level."""
+    if side == 1.0:
+        return samples
+    middle = samples.mean(axis=0, keepdims=True)
+    return (middle + np.float32(side) * (samples - middle)).astype(np.float32)
 
 
 def _driven(rng: Generator, samples: Samples) -> Samples:

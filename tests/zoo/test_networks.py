@@ -301,7 +301,7 @@ def test_an_htdemucs_with_a_yaml_is_run_as_its_trainers_run_it(tmp_path: Path) -
 
 def test_the_bundled_model_has_no_upstream() -> None:
     with pytest.raises(errors.UnknownProfile, match="twelve has no profile 'upstream'"):
-        profiles.running("upstream", "twelve", lambda: [SONG])
+        profiles.refuse("upstream", "twelve")
 
 
 def test_segments_side_by_side_give_what_they_give_alone(tmp_path: Path) -> None:

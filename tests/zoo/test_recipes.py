@@ -241,7 +241,7 @@ def test_a_recipe_that_does_not_fit_its_model_is_refused(models: Path) -> None:
 
 def test_a_recipe_has_no_upstream_and_its_name_is_its_own(tmp_path: Path) -> None:
     with pytest.raises(errors.UnknownProfile, match="four has no profile"):
-        profiles.running("upstream", "four", lambda: [SONG])
+        profiles.refuse("upstream", "four")
     (tmp_path / "four.ckpt").write_bytes(b"")
     with pytest.raises(errors.NameTaken, match="four"):
         foreign.add(tmp_path / "four.ckpt")

@@ -113,8 +113,10 @@ def separate_to(
     The options are those of `separate`; `format` (mp3), `bits`, `bitrate_kbps` and `dither`: see `Sound.of`; `names`,
     `silent` and `also`: see `Wish`. `mix` writes the song too; `listen` gets every file's blocks.
     """
-    wish, how = Wish.of(**options), {"mix": mix, "listen": listen, "limits": limits}
-    return fulfil(wish, source, folder, on_progress=on_progress, cancelled=cancelled, **how)
+    return fulfil(
+        Wish.of(**options), source, folder,
+        mix=mix, listen=listen, limits=limits, on_progress=on_progress, cancelled=cancelled,
+    )  # fmt: skip
 
 
 def fulfil(  # noqa: PLR0913  all but three are keywords, and each stands for itself

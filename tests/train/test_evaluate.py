@@ -239,6 +239,14 @@ def test_stems_that_are_not_all_of_the_mix_beside_them_are_refused(tmp_path: Pat
         list(references(stems))
 
 
+def test_a_stem_in_two_formats_is_no_mix(tmp_path: Path) -> None:
+    write_stems(tmp_path, seconds={"vocals": 1.5, "drums": 1.5})
+    (song,) = references(tmp_path)
+    with open_stem(tmp_path / "drums.flac", rate=RATE, format="flac") as writer:
+        writer.write(song.stems["drums"])
+    assert set(next(references(tmp_path)).stems) == {"vocals", "drums"}
+
+
 def test_silence_and_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NoReferences):
         list(references(tmp_path / "nowhere"))

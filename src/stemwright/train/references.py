@@ -76,17 +76,22 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
 
 
 def _is_stem(path: Path) -> bool:
-    """Whether it is the sound of one stem; copies that macOS leaves (`._vocals.wav`) and hidden files are none."""
-    return _is_sound(path) and path.stem.lower() not in MIXES
+    return _is_sound(path) and not _is_mix(path)
+
+
+def _is_mix(path: Path) -> bool:
+    return path.stem.lower() in MIXES
 
 
 def _is_sound(path: Path) -> bool:
+    """Whether it is one's own; copies that macOS leaves (`._vocals.wav`) and hidden files are none."""
     return path.suffix.lower() in SOUNDS and not path.name.startswith(".") and path.is_file()
 
 
 def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
-    paths = {path.stem: path for path in sorted(folder.iterdir()) if _is_stem(path)}
-    mix = next((path for path in sorted(folder.iterdir()) if _is_sound(path) and path not in paths.values()), None)
+    sounds = [path for path in sorted(folder.iterdir()) if _is_sound(path)]
+    paths = {path.stem: path for path in sounds if not _is_mix(path)}
+    mix = next(filter(_is_mix, sounds), None)
     return Waiting(_name(root, folder), tuple(paths), partial(_files, _name(root, folder), paths, mapping, mix))
 
 

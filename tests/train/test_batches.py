@@ -66,7 +66,10 @@ def test_what_has_no_formants_is_played_at_another_speed_more_often(
     assert max(share["drums"], share["bass"]) < min(share["vocals"], share["guitar"]) - 0.1
 
 
-def test_some_mixes_are_mono_some_narrow_and_most_as_wide_as_they_were_in_all_their_stems(tmp_path: Path) -> None:
+def test_some_mixes_are_mono_some_narrow_and_most_as_wide_as_they_were_in_all_their_stems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MOVED_SHARE", 0.0)
     for n, stem in enumerate(("vocals", "drums")):
         write_song(tmp_path / stem, {stem: 0.1}, seed=n)
     drawer = Drawer(complete_songs(tmp_path), Sizes(1, 4))
@@ -87,3 +90,18 @@ def test_no_example_holds_anything_but_numbers(tmp_path: Path) -> None:
             assert part.samples.shape == (2, drawer.sizes.samples)
             assert np.isfinite(part.samples).all()
             assert np.isfinite(part.gains).all()
+
+
+def test_in_some_mixes_every_stem_stands_at_a_place_of_its_own(tmp_path: Path) -> None:
+    for n, stem in enumerate(("vocals", "drums")):
+        write_song(tmp_path / stem, {stem: 0.1}, seed=n)
+    drawer = Drawer(complete_songs(tmp_path), Sizes(1, 4))
+    places = []
+    for step in range(300):
+        powers = [np.mean(part.samples**2, axis=1) for part in drawer.batch(1, step)[0].parts]
+        places.append([float((left - right) / (left + right)) for left, right in powers])
+    assert all(abs(place) <= 1 for mix in places for place in mix)
+    moved = [mix for mix in places if max(map(abs, mix)) > 0.15]
+    assert 0.1 < len(moved) / len(places) < 0.35
+    assert max(np.ptp(mix) for mix in moved) > 0.3
+    assert abs(float(np.mean([place for mix in places for place in mix]))) < 0.05

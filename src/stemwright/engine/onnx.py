@@ -13,6 +13,7 @@ from weakref import WeakSet
 import numpy as np
 
 from stemwright.audio.signal import Samples
+from stemwright.engine.channels import matched
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Spectrum, Stft
 from stemwright.engine.threads import Threads, after_fork, awaited, cores
@@ -129,7 +130,7 @@ class SpectralMaskSeparator:
     def analysed(self, mix: Samples) -> Analysed:
         """Mix [batch, 2, segment] → its spectrum and the masks of all stems."""
         spectrum = self._stft.forward(mix)
-        heard = widened(spectrum)
+        heard = widened(matched(spectrum, self.rate))
         return self._graph(heard.view(np.float32).reshape(*heard.shape, 2)), spectrum
 
     def synthesised(self, analysed: Analysed) -> Samples:

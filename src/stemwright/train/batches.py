@@ -23,6 +23,8 @@ RESIZED, RESIZED_AS_RECORDED_SHARE = ("drums", "percussion", "bass"), 0.5
 DRIVEN_SHARE = 0.1
 # Composed songs are wide, those that people have are mono and narrow as well (decision 0050).
 NARROW_SHARE, MONO_SHARE, FAINTEST_SIDE_DB = 0.25, 0.4, 30.0
+# Composed voices stand in the middle to a hundredth, those that people have do not (decision 0052).
+MOVED_SHARE, FARTHEST = 0.3, 0.5
 # How often a stem is in a mix made of stems of many songs: about as often as in music, the rare ones lifted.
 REMIX_SHARE = {
     "vocals": 0.7, "backing_vocals": 0.4, "drums": 0.75, "bass": 0.75, "guitar": 0.5, "keyboard": 0.5,
@@ -126,9 +128,12 @@ class Drawer:
     def _augmented(self, rng: Generator, stems: dict[str, Samples], *, coherent: bool) -> Example:
         spread_db = 2.5 if coherent else 4.0
         whole, side = _mastering(rng, self.sizes.n_fft), _side(rng)
+        spread = rng.uniform(0, FARTHEST) if rng.random() < MOVED_SHARE else 0.0
         parts = []
         for stem, samples in stems.items():
             turned = _narrowed(samples[::-1] if rng.random() < 0.4 else samples, side)
+            if spread:
+                turned = _moved(turned, float(rng.normal(0, spread)))
             if rng.random() < DRIVEN_SHARE:
                 turned = _driven(rng, turned)
             gain = 10 ** (rng.normal(0, spread_db) / 20) * (1 if rng.random() < 0.5 else -1)
@@ -178,6 +183,12 @@ def _narrowed(samples: Samples, side: float) -> Samples:
         return samples
     middle = samples.mean(axis=0, keepdims=True)
     return (middle + np.float32(side) * (samples - middle)).astype(np.float32)
+
+
+def _moved(samples: Samples, place: float) -> Samples:
+    """The samples [2, n] with their channels at other levels: at 0 as they were, at −1 and 1 one of them alone."""
+    place = np.clip(place, -0.99, 0.99)
+    return samples * np.sqrt(np.array([[1 - place], [1 + place]], np.float32))
 
 
 def _driven(rng: Generator, samples: Samples) -> Samples:

@@ -14,7 +14,7 @@ from upstream_files import tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import catalog, foreign, networks, profiles, published, recipes, trees  # noqa: E402
+from stemwright.zoo import catalog, foreign, names, networks, profiles, published, recipes, trees  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(50_000).numpy()[0]
@@ -249,11 +249,11 @@ def test_a_recipe_has_no_upstream_and_its_name_is_its_own(tmp_path: Path) -> Non
 
 def test_a_name_stands_for_what_is_here_of_it() -> None:
     with pytest.raises(errors.NotInstalled, match="karaoke"):
-        recipes.parts("karaoke")
+        names.parts("karaoke")
     install("htdemucs-ft-drums", "htdemucs", ("drums", "bass", "other", "vocals"))
     install("kim-mel-vocals", "roformer", ("vocals",))
-    assert recipes.parts("htdemucs-ft") == ("htdemucs-ft-drums",)
-    assert recipes.parts("karaoke") == recipes.parts("kim-mel-vocals") == ("kim-mel-vocals",)
+    assert names.parts("htdemucs-ft") == ("htdemucs-ft-drums",)
+    assert names.parts("karaoke") == names.parts("kim-mel-vocals") == ("kim-mel-vocals",)
 
 
 def test_the_guide_s_recipe_is_one(models: Path) -> None:

@@ -16,7 +16,10 @@ from stemwright.audio.naming import Claims, safe
 from stemwright.audio.parts import settle, sweep
 from stemwright.errors import CannotRead
 from stemwright.wish import Wish
-from stemwright.zoo import catalog, installed, recipes
+from stemwright.zoo import installed
+from stemwright.zoo.catalog import Card
+from stemwright.zoo.names import known
+from stemwright.zoo.recipes import Recipe
 
 NAME = ".stemwright.jsonl"
 
@@ -172,11 +175,11 @@ def digest_of(song: Path) -> str:
 
 def _weights(model: str) -> list[Any]:
     """What else than its name makes a model what it is: the checksum of its weights, or a recipe's tree of models."""
-    if recipes.is_recipe(model):
-        split = recipes.recipe(model).split
-        return [repr(split), *map(_weights, split.models)]
-    if model in catalog.names():
-        return [catalog.card(model).sha256]
+    match known(model):
+        case Recipe(split=split):
+            return [repr(split), *map(_weights, split.models)]
+        case Card(sha256=sha256):
+            return [sha256]
     found = installed.find(model)
     return [found.facts.get("sha256") if found else None]
 

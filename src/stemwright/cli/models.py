@@ -19,6 +19,7 @@ from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, installed, published, recipes
 from stemwright.zoo.installed import Installed
+from stemwright.zoo.names import known, parts
 
 if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
@@ -89,14 +90,15 @@ def show(name: str, /, *, json: Flag = False) -> None:
     json
         Print it as one JSON object.
     """
-    if name in catalog.names():
-        facts = _facts(catalog.card(name))
-    elif recipes.is_recipe(name):
-        facts = _recipe(recipes.recipe(name))
-    elif name not in published.names() and (model := installed.find(name)):
-        facts = _installed(model)
-    else:
-        facts = _published(published.published(name))
+    match known(name):
+        case recipes.Recipe() as recipe:
+            facts = _recipe(recipe)
+        case catalog.Card(home=catalog.WEIGHTS) as card:
+            facts = _facts(card)
+        case published.Published() as card:
+            facts = _published(card)
+        case _:
+            facts = _installed(published.members(name)[0])
     if json:
         _print_json(facts)
         return
@@ -181,7 +183,7 @@ def remove(name: str, /) -> None:
     name
         The model; or a recipe: what can be fetched for it, which other recipes may need too.
     """
-    for part in recipes.parts(name, or_half=True):
+    for part in parts(name, or_half=True):
         _say(f"{part} removed, {_size(installed.remove(part))} freed")
 
 
@@ -194,7 +196,7 @@ def verify(*names: str) -> int:
     names
         The models, and recipes: what is here of them; all by default.
     """
-    found = dict.fromkeys(part for name in names for part in recipes.parts(name)) if names else installed.names()
+    found = dict.fromkeys(part for name in names for part in parts(name)) if names else installed.names()
     wrong: list[StemwrightError] = []
     for name in found:
         try:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from stemwright.audio.signal import Samples
 from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.whole import Tree
-from stemwright.zoo import loading, machine, recipes, trees
+from stemwright.zoo import loading, machine, trees
 from stemwright.zoo.halving import Ran
+from stemwright.zoo.names import known
+from stemwright.zoo.recipes import Recipe
 from stemwright.zoo.wanted import Gains, Wanted, outputs, quarters
 
 QUARTER = "a quarter: "
@@ -82,9 +84,10 @@ def choose(model: str, wanted: Wanted, *, precision: str = "auto", with_quarters
 
 def _makers(model: str, made: Mapping[str, Gains]) -> dict[str, str]:
     """For each output the models that its stems come from, joined by +."""
-    if not recipes.is_recipe(model):
+    recipe = known(model)
+    if not isinstance(recipe, Recipe):
         return dict.fromkeys(made, model)
-    origins = recipes.recipe(model).origins
+    origins = recipe.origins
     return {
         name: " + ".join(dict.fromkeys(maker for leaf in heard for maker, _ in origins[leaf]))
         for name, heard in made.items()

@@ -28,8 +28,8 @@ from stemwright.errors import (
     UnreadableCheckpoint,
 )
 from stemwright.zoo import catalog, foreign, installed, recipes, training_config
+from stemwright.zoo.names import needs
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
-from stemwright.zoo.published import names as published_names
 
 if TYPE_CHECKING:
     import httpx2
@@ -154,16 +154,9 @@ def _side_by_side(work: Callable[[str], T], names: Sequence[str], at_once: int) 
 
 def expanded(names: Sequence[str]) -> tuple[str, ...]:
     """The public models that these models and recipes ask for, each once; raises BadRecipe, UnknownModel."""
-    return tuple(dict.fromkeys(model for name in names for model in _needed(name)))
-
-
-def _needed(name: str) -> tuple[str, ...]:
-    """None for what is here without having been published: the bundled model, and what was taken in."""
-    if recipes.is_recipe(name):
-        return tuple(card.name for card in recipes.recipe(name).needs)
-    if name in catalog.names() or (name in installed.names() and name not in published_names()):
-        return ()
-    return (published(name).name,)
+    here = {*catalog.names(), *installed.names(), *recipes.names()}
+    cards = (card for name in names for card in (needs(name) if name in here else (published(name),)))
+    return tuple(dict.fromkeys(card.name for card in cards))
 
 
 def _allowed(card: Published, settings: Settings, *, accepted: bool) -> None:

@@ -11,8 +11,10 @@ from stemwright.engine.onnx import MaskLayout, SpectralMaskSeparator, open_graph
 from stemwright.engine.separator import Separator
 from stemwright.engine.spectrum import Stft
 from stemwright.engine.threads import after_fork
-from stemwright.errors import BadCard, UnknownModel
-from stemwright.zoo import catalog, installed, machine, networks, recipes
+from stemwright.errors import BadCard
+from stemwright.zoo import catalog, installed, machine, networks
+from stemwright.zoo.names import known
+from stemwright.zoo.recipes import Origins, Recipe
 
 
 def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
@@ -21,7 +23,7 @@ def load(name: str = catalog.BUNDLED, precision: str = "auto") -> Separator:
     Raises UnknownModel, UnknownPrecision, NotPulled, BadCard or BadWeights.
     """
     machine.precision(precision)
-    card = catalog.ours(_named(name))
+    card = catalog.ours(name)
     return _kept(name, precision, (card.sha256,) if card else networks.identity(name, precision))
 
 
@@ -67,21 +69,15 @@ def offered(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     Raises as `load` does; a recipe's models need not be here.
     """
-    if recipes.is_recipe(_named(name)):
-        makers = recipes.recipe(name).origins
-        return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
-    card = catalog.ours(name)
-    return (card.stems, card.experimental) if card else (networks.offered(name), ())
+    match known(name):
+        case Recipe(origins=makers):
+            return tuple(makers), tuple(leaf for leaf, origins in makers.items() if _doubtful(origins))
+        case catalog.Card(stems=stems, experimental=experimental):
+            return stems, experimental
+    return networks.offered(name), ()
 
 
-def _named(name: str) -> str:
-    """The same name; raises UnknownModel for what is none, such as None."""
-    if not isinstance(name, str):
-        raise UnknownModel(model=name)
-    return name
-
-
-def _doubtful(origins: recipes.Origins) -> bool:
+def _doubtful(origins: Origins) -> bool:
     """Whether all that a stem is summed from is experimental in the model that gives it."""
     cards = [(catalog.ours(model), members) for model, members in origins]
     return all(card is not None and set(members) <= set(card.experimental) for card, members in cards)

@@ -12,8 +12,10 @@ from stemwright.engine.run import run
 from stemwright.engine.separator import Separator
 from stemwright.engine.whole import Passing, Tree
 from stemwright.errors import UnknownProfile
-from stemwright.zoo import catalog, installed, machine, recipes
-from stemwright.zoo.published import names, published
+from stemwright.zoo import catalog, installed, machine
+from stemwright.zoo.names import known
+from stemwright.zoo.published import members
+from stemwright.zoo.recipes import Recipe, Split
 
 Once = Callable[[Separator, Iterable[Samples], int], Generator[Samples]]
 Run = Callable[[Separator | Tree, Iterable[Samples], int, Passing], Generator[Samples]]
@@ -29,14 +31,15 @@ def refuse(profile: str, model: str) -> None:
     """Raises UnknownProfile for a profile that there is not, or that the model does not have; BadCard."""
     if profile == "consistent":
         return
-    if profile != "upstream" or recipes.is_recipe(model) or catalog.ours(model):
+    if profile != "upstream" or isinstance(known(model), Recipe | catalog.Card):
         raise UnknownProfile(profile=profile, model=model)
 
 
 def running(profile: str, model: str, song: Blocks) -> Run:
     """The function (separator, blocks, rate, passing) → stems; `song` may be read once before, to measure."""
-    if recipes.is_recipe(model):
-        model = getattr(recipes.recipe(model).lone, "model", None) or model
+    match known(model):
+        case Recipe(lone=Split(model=str(one))):
+            model = one
     once = consistent(model, song) if profile == "consistent" else _upstream(model, song)
 
     def run_it(
@@ -59,19 +62,13 @@ def consistent(model: str, song: Blocks) -> Once:
 
 
 def _upstream(model: str, song: Blocks) -> Once:
-    facts = _facts(model)
+    facts = members(model)[0].facts
     manner, unbiased = _manner(facts)
     once = partial(manners.as_upstream, manner=manner, overlap=facts.get("overlap"))
     if unbiased is None:
         return lambda separator, blocks, _: once(separator, blocks)
     scale = manners.measured(song(), unbiased=unbiased)
     return lambda separator, blocks, _: scale.up(once(separator, scale.down(blocks)))
-
-
-def _facts(model: str) -> dict[str, Any]:
-    member = published(model).members[0] if model in names() and published(model).members else model
-    found = installed.find(member)
-    return found.facts if found else {}
 
 
 def _manner(facts: dict[str, Any]) -> tuple[manners.Manner, bool | None]:

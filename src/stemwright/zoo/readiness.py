@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from stemwright.errors import ExtraMissing, StemwrightError
-from stemwright.zoo import catalog, recipes
-from stemwright.zoo.published import ALLOWED, Published, members, policy, published
-from stemwright.zoo.published import names as published_names
+from stemwright.zoo import catalog
+from stemwright.zoo.names import known, needs
+from stemwright.zoo.published import ALLOWED, Published, members, policy
+from stemwright.zoo.recipes import Recipe
 
 
 def obstacles(names: Iterable[str]) -> dict[str, StemwrightError]:
@@ -22,17 +23,16 @@ def obstacles(names: Iterable[str]) -> dict[str, StemwrightError]:
 
 def not_allowed(names: Iterable[str]) -> list[Published]:
     """The cards of public models among these, and in these recipes, whose licence the policy does not allow."""
-    cards = {card.name: card for name in names for card in _cards(name)}
+    cards = {card.name: card for name in names for card in needs(name)}
     return [card for card in cards.values() if card.licence_class not in ALLOWED[policy()]]
 
 
 def needs_torch(name: str) -> bool:
     """Whether PyTorch runs this model, or one of this recipe's; raises what keeps it from running."""
-    if recipes.is_recipe(name):
-        recipes.recipe(name).check()
-        models = recipes.recipe(name).split.models
-    else:
-        models = (name,)
+    models, recipe = (name,), known(name)
+    if isinstance(recipe, Recipe):
+        recipe.check()
+        models = recipe.split.models
     parts = [part for model in models if model not in catalog.names() for part in members(model)]
     return any(part.facts["architecture"] not in ("mdx", catalog.TRAINED) for part in parts)
 
@@ -44,9 +44,3 @@ def _obstacle(name: str) -> StemwrightError | None:
     except StemwrightError as error:
         return error
     return None
-
-
-def _cards(name: str) -> tuple[Published, ...]:
-    if recipes.is_recipe(name):
-        return recipes.recipe(name).needs
-    return (published(name),) if name in published_names() else ()

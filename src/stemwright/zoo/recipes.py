@@ -18,7 +18,7 @@ from typing import Any
 
 from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
-from stemwright.errors import BadCard, BadRecipe, NotInstalled, RecipeIncomplete, UnknownModel
+from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, installed
 from stemwright.zoo.published import ALLOWED, Published, consent, here, published, total
 from stemwright.zoo.published import names as published_names
@@ -169,19 +169,6 @@ def listing(
         and each.licence_class in ALLOWED[policy]
         and not (only_here and each.missing())
     ]
-
-
-def parts(name: str, *, or_half: bool = False) -> tuple[str, ...]:
-    """Models on this machine that a name stands for: itself, members of a bag, what a recipe had fetched.
-
-    `or_half` adds those of which a part has been fetched. Raises NotInstalled where there is none, BadRecipe.
-    """
-    cards = recipe(name).needs if is_recipe(name) else [published(name)] if name in published_names() else []
-    wanted = dict.fromkeys([name, *(member for card in cards for member in card.members or (card.name,))])
-    here = installed.names()
-    if found := tuple(each for each in wanted if each in here or (or_half and installed.is_half(each))):
-        return found
-    raise NotInstalled(model=name)
 
 
 def _sound() -> Iterator[Recipe]:

@@ -11,9 +11,10 @@ from stemwright.engine.separator import Groups, Separator
 from stemwright.engine.whole import Blocks, Cascade, Model, Node, Tree
 from stemwright.engine.wrappers import grouped
 from stemwright.errors import BadRecipe, UnknownStem
-from stemwright.zoo import loading, profiles, recipes
+from stemwright.zoo import loading, profiles
 from stemwright.zoo.halving import Ran, for_song
-from stemwright.zoo.recipes import Split
+from stemwright.zoo.names import known
+from stemwright.zoo.recipes import Recipe, Split
 
 NOT_HEARD = "not heard"
 """What a member of a blend gives besides the blend's stems."""
@@ -41,9 +42,9 @@ def separator(name: str, groups: Groups, *, precision: str = "auto", ran: Ran | 
     A recipe of one model streams as the model itself. Raises what `loading.load` does, RecipeIncomplete and BadRecipe.
     """
     opening = _Opening(precision, [] if ran is None else ran)
-    if not recipes.is_recipe(name):
+    recipe = known(name)
+    if not isinstance(recipe, Recipe):
         return grouped(opening.kept(name), groups)
-    recipe = recipes.recipe(name)
     recipe.check()
     try:
         return _lone(recipe.lone, groups, opening) if recipe.lone else _tree(recipe.split, groups, opening)

@@ -194,6 +194,11 @@ class NoVoices(StemwrightError):
     """There is no voice of {split} in {folder}. Build the voice library first: `stemwright train voices`."""
 
 
+class VoicesUnfinished(StemwrightError):
+    """The voice library in {folder} is not whole: what builds it was stopped, or goes on. `stemwright train voices`
+    completes it; with fewer voices the songs would be others."""
+
+
 # ---- engine, zoo ----------------------------------------------------------------------------------------------------
 
 
@@ -287,18 +292,18 @@ class ConversionStopped(ForeignError):
 
 
 class NameTaken(ForeignError):
-    """There is a model named {model!r} already. Choose another with --name, or remove it: stemwright models remove
+    """There is a model named {model!r} already. Choose another name, or remove it: stemwright models remove
     {model}."""
 
 
 class NameKept(NameTaken):
-    """{model!r} is the name of a model or recipe that Stemwright knows, or of its recipes' folder. Choose another with
-    --name."""
+    """{model!r} is the name of a model or recipe that Stemwright knows, or of its recipes' folder. Choose another
+    name."""
 
 
 class BadName(ForeignError):
     """{model!r} cannot be a model's name: it may have letters, digits and . + - _ and begins with none of . + -. Choose
-    another with --name."""
+    another name."""
 
 
 class FetchError(StemwrightError):
@@ -315,7 +320,7 @@ class UnknownUse(FetchError, Misuse):
 
 class NothingAllowed(FetchError):
     """No public model for the use {use!r} that can be fetched has a licence that the policy {policy!r} allows. Give
-    another policy with --licences."""
+    another policy."""
 
 
 class Offline(FetchError):

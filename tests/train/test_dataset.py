@@ -126,6 +126,17 @@ def test_whole_songs_are_kept(tmp_path):
     assert dataset.compose(tmp_path, 1, 1.0) == 0
 
 
+def test_songs_of_another_length_are_kept_and_told_of(tmp_path, capsys):
+    for seed, facts in enumerate([{"seconds": 20.0}, {"seconds": 30.0}, {}]):
+        folder = tmp_path / "train" / dataset.song_id(seed)
+        folder.mkdir(parents=True)
+        (folder / "song.json").write_text(json.dumps(facts))
+    assert run(["train", "compose", str(tmp_path), "--songs", "3", "--seconds", "30"]) == 0
+    assert "1 songs there are NOT of 30 s, such as song-000000000 of 20 s: they were kept" in capsys.readouterr().err
+    assert run(["train", "compose", str(tmp_path), "--songs", "3", "--seconds", "20"]) == 0
+    assert "song-000000001 of 30 s" in capsys.readouterr().err
+
+
 @needs_sounds
 @pytest.mark.parametrize("source", [s for s in sources.SOURCES if "kit" in s.kind], ids=lambda s: s.name)
 def test_every_kit_has_its_recordings(source):

@@ -125,7 +125,7 @@ def test_a_run_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     plan = plan_of(RECIPE, tmp_path)
     with pytest.raises(NoRun, match="tiny"):
         ship(RECIPE, plan, tmp_path / "shipped")
-    with pytest.raises(NoSuchDevice, match="--device"):
+    with pytest.raises(NoSuchDevice, match="the device to train on is"):
         make(RECIPE, tmp_path, Course(device="tpu"), on_row=print)
     Trainer(replace(RECIPE, seed=4), CPU).save(plan.run / "checkpoint.safetensors")
     before = sorted(tmp_path.rglob("*"))

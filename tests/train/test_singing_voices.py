@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemwright.errors import SpeechMissing
-from stemwright.train import voices
+from stemwright.errors import NoVoices, SpeechMissing, VoicesUnfinished
+from stemwright.train import dataset, voices
 from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
 from stemwright.train.vocoder import BANDS
 from tests.train.singers import build_library, speaker
@@ -38,6 +38,21 @@ def test_missing_recordings_are_reported_and_nothing_is_written(tmp_path: Path) 
     report = list(voices.build(tmp_path, speakers=[speaker("gone", "train", f"{tmp_path}/*.ogg")], workers=1))
     assert "the-tests" in report[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_library_whose_building_was_stopped_is_not_sung_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_TRAIN_CACHE", str(tmp_path))
+    lost = [speaker(name, "train", f"{tmp_path}/*.ogg") for name in "ab"]
+    building = voices.build(tmp_path / "voices", speakers=lost, workers=1)
+    next(building)
+    building.close()
+    monkeypatch.setattr("stemwright.train.sources.refuse_missing", lambda split: None)
+    with pytest.raises(VoicesUnfinished, match="`stemwright train voices` completes it"):
+        dataset.compose(tmp_path / "data", 1, 1.0)
+    assert not (tmp_path / "data").exists()
+    list(voices.build(tmp_path / "voices", speakers=lost, workers=1))
+    with pytest.raises(NoVoices):
+        dataset.compose(tmp_path / "data", 1, 1.0)
 
 
 def test_no_speaker_is_in_both_splits_and_every_one_has_a_licence() -> None:

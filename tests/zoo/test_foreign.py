@@ -148,6 +148,14 @@ def test_a_net_that_is_not_whole_is_refused_when_it_is_taken_in(case: str, tmp_p
     assert installed.names() == []
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
+def test_weights_that_are_no_floats_are_refused_when_they_are_taken_in(dtype: torch.dtype, tmp_path: Path) -> None:
+    whole = {name: tensor.to(dtype) for name, tensor in state("BS-RoFormer").items()}
+    with pytest.raises(errors.UnreadableCheckpoint, match="a net's are floats"):
+        foreign.add(saved(tmp_path / "a.ckpt", whole))
+    assert installed.names() == []
+
+
 def test_names_that_ask_for_a_million_heads_build_nothing(tmp_path: Path) -> None:
     heads = {f"mask_estimators.{i}.to_freqs.0.0.0.bias": torch.zeros(1) for i in range(2, 9000)}
     with pytest.raises(
@@ -336,6 +344,14 @@ def test_what_demucs_wrote_beside_its_weights_is_believed(tmp_path: Path) -> Non
     assert "segment" not in model.facts["assumed"]
 
 
+@pytest.mark.parametrize("seconds", [1e-9, Fraction(1, 44100), 0.01])
+def test_a_segment_of_demucs_that_no_net_can_hear_is_refused_without_a_yaml(seconds: Any, tmp_path: Path) -> None:
+    made = {"klass": Fraction, "args": (), "kwargs": {"segment": seconds}, "state": state("HTDemucs")}
+    with pytest.raises(errors.UnreadableCheckpoint, match="is shorter than a frame"):
+        foreign.add(saved(tmp_path / "a.th", made))
+    assert installed.names() == []
+
+
 @pytest.mark.parametrize("name", ["../../evil", "a/b", "a\\b", ".hidden", "", "nul\0"])
 def test_a_stem_never_leads_out_of_its_folder(name: str, tmp_path: Path) -> None:
     made = {"state": state("HTDemucs"), "kwargs": {"sources": [name, "x", "y", "z"]}}
@@ -416,7 +432,7 @@ def test_a_files_name_becomes_a_models_and_one_that_cannot_be_is_said_at_once(tm
     assert (added.model.name, added.model.facts["stems"]) == ("kim-vocal-2", ["vocals", "other"])
     (tmp_path / "empty.ckpt").write_bytes(b"")
     for name in ("../up", "a b", "-x", ".x"):
-        with pytest.raises(errors.BadName, match="--name"):
+        with pytest.raises(errors.BadName, match="Choose another name"):
             foreign.add(tmp_path / "empty.ckpt", name=name)
 
 

@@ -81,7 +81,7 @@ def test_a_card_is_kept_whatever_is_told_on_it(card: Path) -> None:
 
 
 def test_it_does_not_hide_the_bundled_model(card: Path) -> None:
-    with pytest.raises(NameKept, match="--name"):
+    with pytest.raises(NameKept, match="Choose another name"):
         foreign.add(card, name=catalog.BUNDLED)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json as jsons
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
-from rich.text import Text
 
+from stemwright.cli import cards
 from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, installed, published, recipes
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from stemwright.zoo.fetch import Fetched, OnFetched
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
-
-_UNTOLD = ("mask_bins", "stft", "home")
-"""Facts of a card that nobody wants to read, such as the edges of 592 mask columns."""
 
 Flag = Annotated[bool, Parameter(negative=())]
 AtOnce = Annotated[int, Parameter(validator=validators.Number(gte=1))]
@@ -70,11 +65,10 @@ def list_models(
     for error in recipes.broken():
         _complain(error)
     if json:
-        cards = [*map(_facts, ours), *map(_published, others), *map(_installed, own)]
-        _print_json({"recipes": [_recipe(recipe) for recipe in trees], "models": cards})
+        _print_json({"recipes": [*map(cards.facts, trees)], "models": [*map(cards.facts, [*ours, *others, *own])]})
         return
-    _tell_recipes(trees)
-    _tell_models(ours, others, own, published.measure(others, stem) if sort == "score" else None)
+    cards.print_recipes(trees)
+    cards.print_models(ours, others, own, published.measure(others, stem) if sort == "score" else None)
     if not (trees or ours or others or own):
         _say("There is none of these. `stemwright models list` shows all.")
 
@@ -90,22 +84,11 @@ def show(name: str, /, *, json: Flag = False) -> None:
     json
         Print it as one JSON object.
     """
-    match known(name):
-        case recipes.Recipe() as recipe:
-            facts = _recipe(recipe)
-        case catalog.Card(home=catalog.WEIGHTS) as card:
-            facts = _facts(card)
-        case published.Published() as card:
-            facts = _published(card)
-        case _:
-            facts = _installed(published.members(name)[0])
+    facts = cards.facts(known(name))
     if json:
         _print_json(facts)
-        return
-    table = Table("", Column(overflow="fold"), box=None, show_header=False)
-    for field, value in facts.items():
-        table.add_row(field, Text("\n".join(map(plain, _told(value).split("\n")))))
-    _print_table(table, width=120)
+    else:
+        cards.print_facts(facts)
 
 
 @models.command
@@ -170,7 +153,7 @@ def add(file: Path, /, *, config: Path | None = None, name: str | None = None, s
 
     added = foreign.add(file, name=name, config=config, stems=tuple(filter(None, (stems or "").split(","))))
     facts = added.model.facts
-    _say(f"{added.model.name}: {facts['architecture']}, stems {_told(facts['stems'])}")
+    _say(f"{added.model.name}: {facts['architecture']}, stems {cards.told(facts['stems'])}")
     _tell_notes(facts)
 
 
@@ -184,7 +167,7 @@ def remove(name: str, /) -> None:
         The model; or a recipe: what can be fetched for it, which other recipes may need too.
     """
     for part in parts(name, or_half=True):
-        _say(f"{part} removed, {_size(installed.remove(part))} freed")
+        _say(f"{part} removed, {cards.size(installed.remove(part))} freed")
 
 
 @models.command
@@ -251,15 +234,6 @@ def _ended(done: dict[str, Any]) -> int:
     return 1 if any(isinstance(came, Exception) for came in done.values()) else 0
 
 
-def _row(card: published.Published) -> tuple[str, ...]:
-    here = "yes" if published.here(card) else ""
-    return card.name, card.use, _stems(card.stems), card.family, _size(card.bytes), card.licence, here
-
-
-def _decibels(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
 def _say(text: object, *, error: bool = False) -> None:
     Console(stderr=error, highlight=False).print(plain(str(text)), markup=False, soft_wrap=True)
 
@@ -276,70 +250,6 @@ def _complain(error: Exception) -> None:
     _say(" ".join(str(error).split()), error=True)
 
 
-def _tell_recipes(trees: list[recipes.Recipe]) -> None:
-    models = Column("models", overflow="fold")
-    table = Table(Column("recipe", no_wrap=True), "stems", models, "size", "licences", "here", box=None)
-    for tree in trees:
-        known = sum(card.bytes or 0 for card in tree.needs)
-        size = ("> " if known and tree.bytes is None else "") + _size(known) if tree.needs else "–"
-        here = "" if tree.missing() else "yes"
-        of = ("\n" if _is_watched() else ", ").join(tree.split.models)
-        table.add_row(tree.name, str(len(tree.split.leaves)), of, size, tree.licence_class, here)
-    if trees:
-        _print_table(table)
-
-
-def _tell_models(
-    ours: Sequence[catalog.Card],
-    others: Sequence[published.Published],
-    own: Sequence[Installed],
-    measure: tuple[str, str] | None,
-) -> None:
-    """The bundled, the published and the taken-in models, with the scores in one measure where there is one."""
-    told = [f"{measure[1]}, dB ({measure[0]})"] if measure else []
-    name, (stems, family) = Column("model", no_wrap=True), (Column(of, overflow="fold") for of in ("stems", "family"))
-    table = Table(name, "use", stems, family, "size", "licence", "here", *told, box=None)
-    for card in ours:
-        table.add_row(card.name, "all", str(len(card.stems)), card.architecture, "bundled", card.licence, "yes")
-    for card in others:
-        table.add_row(*_row(card), *([_decibels(published.score(card, measure))] if measure else []))
-    for model in own:
-        made = plain(_stems(tuple(model.facts["stems"]))), plain(model.facts["architecture"])
-        table.add_row(
-            model.name, "", *made, _size(_bytes(model)), plain(str(model.facts.get("licence", "unknown"))), "yes"
-        )
-    if table.row_count:
-        _print_table(table)
-
-
-def _print_table(table: Table, width: int = 1000) -> None:
-    """As wide as the terminal; `width` where there is none: so wide that a row is a line and nothing is cut off."""
-    Console(highlight=False, width=None if _is_watched() else width).print(table)
-
-
-def _is_watched() -> bool:
-    return Console().is_terminal
-
-
-def _recipe(recipe: recipes.Recipe) -> dict[str, Any]:
-    """A recipe as plain values: what it is for, which model makes which stem, and what has to be fetched for it."""
-    made = {
-        leaf: " + ".join(f"{model} ({', '.join(members)})" for model, members in origins)
-        for leaf, origins in recipe.origins.items()
-    }
-    models = [
-        {
-            "name": card.name,
-            "size": _size(card.bytes),
-            "licence": card.licence,
-            "here": "here" if published.here(card) else "to be fetched",
-        }
-        for card in recipe.needs
-    ]
-    facts = {"name": recipe.name, "about": recipe.about, "use": recipe.use, "stems": made, "models": models}
-    return facts | {"bytes": recipe.bytes, "licence_class": recipe.licence_class, "here": not recipe.missing()}
-
-
 def _taken_in(stem: str | None) -> Iterator[Installed]:
     """Models on this machine that are of no published card, with a stem; what is wrong with others is told."""
     for name in sorted({*installed.names()} - {*published.names()}):
@@ -350,65 +260,6 @@ def _taken_in(stem: str | None) -> Iterator[Installed]:
             continue
         if model and stem in (None, *model.facts["stems"]):
             yield model
-
-
-def _installed(model: Installed) -> dict[str, Any]:
-    """A card's facts and what there is to know of a model that was taken in; how it was read is told in words."""
-    facts = {
-        key: value
-        for key, value in model.facts.items()
-        if key not in ("assumed", "contradictions", "left_out", *_UNTOLD)
-    }
-    return {"licence": "unknown", **facts, "bytes": _bytes(model), "here": True, **_here(model)}
-
-
-def _bytes(model: Installed) -> int | None:
-    return model.weights.stat().st_size if model.weights.is_file() else None
-
-
-def _here(model: Installed) -> dict[str, Any]:
-    """Of a model on this machine: how its files were read, and the least that half precision kept of it, in dB."""
-    from stemwright.zoo import foreign, halving
-
-    read = {"read": list(notes)} if (notes := foreign.notes(model.facts)) else {}
-    return {"folder": str(model.folder), **read, "proved": halving.proofs(model)}
-
-
-def _published(card: published.Published) -> dict[str, Any]:
-    """A card's facts, and what there is to know of a model that is here."""
-    model = installed.find(card.name)
-    of_some = ("md5_tail", "members", "notes", "normalised")
-    facts = {key: value for key, value in asdict(card).items() if value not in (None, "", ()) or key not in of_some}
-    facts |= asdict(card.measured) | {
-        "bytes": card.bytes,
-        "here": published.here(card),
-        "folder": None,
-    }
-    return facts | (_here(model) if model else {})
-
-
-def _facts(card: catalog.Card) -> dict[str, Any]:
-    """What a person may want to know of a card."""
-    facts = {field: value for field, value in asdict(card).items() if field not in _UNTOLD}
-    return facts | {"segment_seconds": round(card.segment_seconds, 3)}
-
-
-def _stems(stems: tuple[str, ...]) -> str:
-    return ", ".join(stems) if len(stems) <= 3 else str(len(stems))
-
-
-def _size(count: int | None) -> str:
-    return f"{count / 1e6:.0f} MB" if count else "unknown"
-
-
-def _told(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "unknown", True: "yes", False: "no"}[value]
-    if isinstance(value, dict):
-        return "\n".join(f"{key}: {_told(part)}" for key, part in value.items()) or "–"
-    if isinstance(value, list | tuple) and any(isinstance(part, dict) for part in value):
-        return "\n".join(" ".join(f"{part[key]}" for key in part) for part in value)
-    return ", ".join(map(str, value)) or "–" if isinstance(value, list | tuple) else str(value)
 
 
 def _print_json(value: object) -> None:

@@ -43,7 +43,7 @@ def compose(
     songs
         How many songs the split shall have.
     seconds
-        How long each one is.
+        How long each one is; songs of another length that are there are kept, and told of.
     split
         train, val or test: no song, voice or sound font is in two of them.
     seed
@@ -57,6 +57,12 @@ def compose(
         folder, songs, seconds, split=split, seed=seed, workers=workers, on_song=lambda song: _told.print(song["id"])
     )
     _told.print(f"{made} songs rendered into {folder}" + (f", {songs - made} were there" if made < songs else ""))
+    if others := dataset.lasting_otherwise(folder / split, seconds):
+        example = next(iter(others))
+        _told.print(
+            f"{len(others)} songs there are NOT of {seconds:g} s, such as {example} of {others[example]:g} s: "
+            "they were kept. Delete their folders and compose again where they shall be as long as the others."
+        )
 
 
 @train.command
@@ -91,10 +97,12 @@ def song(
 
     with _needing_extra():
         from stemwright.train import sources
+        from stemwright.train import voices as library
         from stemwright.train.references import SOUNDS
         from stemwright.train.song import RATE, render_song
     sound = Sound.of(format, dither=False)
     sources.refuse_missing("test")
+    library.refuse_unfinished()
     folder.mkdir(parents=True, exist_ok=True)
     if there := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SOUNDS):
         raise FolderHasSounds(folder=folder, example=there[0])

@@ -11,6 +11,7 @@ from stemwright.audio.parts import open_part, publish, settle, write_error
 from stemwright.train import sources, voices
 from stemwright.train.processes import processes
 from stemwright.train.song import Rendered, render_song
+from stemwright.train.songs import Song
 
 # Far apart, so that no song of one split is ever a song of another.
 FIRST_SEED = {"train": 0, "val": 500_000_000, "test": 800_000_000}
@@ -22,13 +23,15 @@ def compose(
 ) -> int:  # fmt: skip
     """Renders songs `seed` to `seed + songs - 1` of a split into `folder`; whole ones are kept, halves done anew.
 
-    Returns how many were rendered. Raises SoundSourceMissing, with all that are missing, and NoVoices before the first.
+    Returns how many were rendered. Raises SoundSourceMissing, with all that are missing, VoicesUnfinished and NoVoices
+    before the first.
     """
     root = Path(folder) / split
     wanted = [FIRST_SEED[split] + seed + i for i in range(songs)]
     missing = [s for s in wanted if not (root / song_id(s) / "song.json").exists()]
     if missing:
         sources.refuse_missing(split)
+        voices.refuse_unfinished()
         voices.voice_names(split)
     root.mkdir(parents=True, exist_ok=True)
     if workers > 1:
@@ -39,6 +42,12 @@ def compose(
         for s in missing:
             _report(_render_into((root, s, seconds, split)), on_song)
     return len(missing)
+
+
+def lasting_otherwise(folder: Path | str, seconds: float) -> dict[str, float]:
+    """Whole songs of a split's folder that are of another length, in seconds; one that does not say its own is none."""
+    songs = {path.parent.name: Song(path.parent, ()).read_facts() for path in sorted(Path(folder).glob("*/song.json"))}
+    return {name: facts["seconds"] for name, facts in songs.items() if facts.get("seconds", seconds) != seconds}
 
 
 def song_id(seed: int) -> str:

@@ -48,10 +48,10 @@ def make(
     Returns the folder with graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe, BadStart and RunBusy
     before hours of composing, and what composing, training and measuring raise.
     """
-    from stemwright.train.dataset import compose
+    from stemwright.train.dataset import compose, lasting_otherwise
 
     plan, songs = plan_of(recipe, folder, course), recipe.songs
-    machine.refuse(course.device, "--device")
+    machine.refuse(course.device, "the device to train on")
     if plan.checkpoint.exists():
         checkpoints.facts_of(plan.checkpoint, recipe=recipe.fingerprint)
     elif plan.start is not None:
@@ -61,6 +61,8 @@ def make(
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
             count, told = getattr(songs, split), partial(_told, on_step, split)
             compose(folder, count, seconds, split=split, workers=course.workers, on_song=told)
+            if others := lasting_otherwise(folder / split, seconds):
+                on_step(f"{split}: {len(others)} songs are not of the recipe's {seconds:g} s; they are kept")
         begun_at = _step_of(plan)
         run(recipe, plan, on_row)
         if _step_of(plan) == begun_at:

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 
-from stemwright.errors import ExtraMissing, NoVoices, SpeechMissing
+from stemwright.errors import ExtraMissing, NoVoices, SpeechMissing, VoicesUnfinished
 from stemwright.train.processes import processes
 from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
 from stemwright.train.vocoder import BAND_HZ, HOP, RATE
@@ -30,6 +30,8 @@ NOISE_HZ = np.array([0, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 7000, 800
 _FRAME_MS = 1000 * HOP / RATE
 _LONGEST_SECONDS = 7.0
 _FEWEST_SYLLABLES = 8
+_BUILDING = "building"
+"""Lies among the voices until every one is built that can be."""
 
 
 @dataclass(frozen=True)
@@ -239,12 +241,20 @@ def _build_one(speaker: Speaker, folder: Path) -> str:
 def build(folder: Path, *, speakers: Sequence[Speaker] | None = None, workers: int = 2) -> Iterator[str]:
     """Builds every voice that is not there yet; tells of each when it is done, or which package it needs."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _BUILDING).touch()
     wanted = every_speaker() if speakers is None else list(speakers)
     if workers < 2:
         yield from (_build_one(speaker, folder) for speaker in wanted)
-        return
-    with processes(workers) as pool:
-        yield from pool.map(_build_one, wanted, [folder] * len(wanted))
+    else:
+        with processes(workers) as pool:
+            yield from pool.map(_build_one, wanted, [folder] * len(wanted))
+    (folder / _BUILDING).unlink(missing_ok=True)
+
+
+def refuse_unfinished() -> None:
+    """Raises VoicesUnfinished where the library was begun and is not whole: a seed would be another song."""
+    if (library_folder() / _BUILDING).exists():
+        raise VoicesUnfinished(folder=library_folder())
 
 
 @lru_cache(maxsize=256)

@@ -44,14 +44,15 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         raise UnknownArchitecture(
             reason=f"it is a variant of {found.architecture} with {len(left)} tensors like {left[0]}"
         )
+    _refuse_whole_numbers({theirs: tensors[theirs].dtype for theirs in table})
     said = training_config.stated(config, found.architecture, found.kind)
     sizes, contradictions = _agreed(found, said)
     rate = _rate(checkpoint.facts) or said.rate or 44100
     told = _told(found.architecture, checkpoint.facts, rate)
     sizes |= told
-    segment = sizes.get("segment") or said.segment or found.segment
-    if config and (misfit := fitting.misfit(found.architecture, sizes, segment)):
-        raise BadConfig(path=config, reason=misfit)
+    segment = sizes.get("segment", said.segment or found.segment)
+    if (config or told) and (misfit := fitting.misfit(found.architecture, sizes, segment)):
+        raise BadConfig(path=config, reason=misfit) if config else UnreadableCheckpoint(reason=misfit)
     archive.write(out, {ours: tensors[theirs] for theirs, ours in table.items()}, {"format": "pt"})
     stems, others_assumed = _stems(found, said.stems, checkpoint.facts)
     stated = {*told, *said.sizes, *(["segment"] if said.segment else [])}
@@ -82,6 +83,13 @@ def _own(tensors: Mapping[str, archive.Tensor]) -> tuple[dict[str, archive.Tenso
     strangers = [name for name in tensors if not name.startswith((first, *others))]
     copies = [f"the net: it is there as {first or '(no name)'} and as {other}" for other in others[:3]]
     return {name.removeprefix(first): tensors[name] for name in taken}, copies, strangers[:50]
+
+
+def _refuse_whole_numbers(dtypes: Mapping[str, str]) -> None:
+    """Raises UnreadableCheckpoint for weights that are no floats: a net cannot run with them; its counters may be."""
+    for name, dtype in dtypes.items():
+        if dtype not in archive.FLOATS and not name.endswith("num_batches_tracked"):
+            raise UnreadableCheckpoint(reason=f"its weights in {name} are {dtype}, and a net's are floats")
 
 
 def is_graph(source: Path) -> bool:

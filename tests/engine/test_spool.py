@@ -43,6 +43,19 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
     spool.close()
 
 
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_does_not_come_back_as_silence(nonsense: float, tmp_path: Path) -> None:
+    block = noise(3 * PIECE)
+    block[1, PIECE + 7] = nonsense
+    spool = Spool(tmp_path)
+    spool.write(block)
+    first, second, third = spool.blocks()
+    assert np.isnan(second).all()
+    assert np.isfinite(first).all()
+    assert np.isfinite(third).all()
+    spool.close()
+
+
 def test_nothing_can_be_seen_in_the_folder(tmp_path: Path) -> None:
     with spools(tmp_path, ["a", "b"]) as waiting:
         waiting["a"].write(noise(10))

@@ -6,6 +6,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from math import isfinite, nan
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ class Spool:
                     self._file.write(_HEADER.pack(piece.shape[1], 1.0) + piece.astype("<f4").tobytes())
                     continue
                 scale = max(float(piece.max()), -float(piece.min())) / 32767
+                if not isfinite(scale):  # what is no number must not come back as silence: all of the piece is none
+                    self._file.write(_HEADER.pack(piece.shape[1], nan) + bytes(piece.size * 2))
+                    continue
                 scale = scale if scale > _TINY else 1.0  # below it a float is no longer what it was divided by
                 self._file.write(_HEADER.pack(piece.shape[1], scale))
                 self._file.write(np.rint(piece / np.float32(scale)).astype("<i2").tobytes())

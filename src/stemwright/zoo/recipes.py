@@ -8,11 +8,13 @@ and `rest` names what is in none of them.
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +218,17 @@ def _read(path: Path, _changed: tuple[tuple[Path, int], ...], within: tuple[str,
         facts = tomllib.loads(path.read_text("utf-8"))
         about, use, split = facts.pop("about", ""), facts.pop("use", ""), facts.pop("split")
         _refuse_strangers(facts)
-        return Recipe(path.stem, about, use, _whole(split, chain))
+        return Recipe(path.stem, _text("about", about), _text("use", use), _whole(split, chain))
     except KeyError as error:
         raise BadRecipe(path=path, reason=f"{error} is missing") from error
     except (OSError, TypeError, ValueError, AttributeError, RecursionError, UnknownModel) as error:
         raise BadRecipe(path=path, reason=str(error).rstrip(".")) from error
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{name} is {value!r}, and no text")
 
 
 def _whole(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
@@ -238,7 +246,9 @@ def _split(facts: dict[str, Any], chain: tuple[str, ...]) -> Split:
     for stem, each in then.items():
         split = _grafted(split, stem, each)
     taken = [*split.leaves, *(stem for stem, each in split.then.items() if stem not in each.leaves)]
-    if len(set(taken)) < len(taken):
+    if odd := [stem for stem in taken if not catalog.is_stem(stem)]:
+        raise ValueError(f"{odd[0]!r} cannot be a stem's name")
+    if len(set(map(str.casefold, taken))) < len(taken):
         raise ValueError(f"a stem has the name of another: {', '.join(split.leaves)}")
     return split
 
@@ -265,6 +275,9 @@ def _by_model(facts: dict[str, Any]) -> Split:
         raise ValueError("a model or a stem is not a name")
     if not all(isinstance(each, list) for each in lists.values()):
         raise ValueError("stems are not lists")
+    takers = Counter(member for members in sums.values() for member in members)
+    if twice := [member for member, count in takers.items() if count > 1]:  # it would be heard twice
+        raise ValueError(f"{', '.join(twice)} of {model} is taken more than once")
     if not sums and model in catalog.names():
         sums = {stem: (stem,) for stem in catalog.card(model).stems}
     if not sums or rest in sums:
@@ -291,7 +304,7 @@ def _manner(facts: dict[str, Any]) -> dict[str, Any]:
     shifts, weights = facts.pop("shifts", 1), facts.pop("weights", {})
     if not (isinstance(shifts, int) and 1 <= shifts <= 20):
         raise ValueError("shifts is not a number from 1 to 20")
-    if not all(isinstance(weight, int | float) and weight > 0 for weight in weights.values()):
+    if not all(isinstance(weight, int | float) and 0 < weight < inf for weight in weights.values()):
         raise ValueError("weights are not positive numbers")
     return {"shifts": shifts, "weights": weights}
 

@@ -794,11 +794,13 @@ class NotDone(StemwrightError):
 
 
 class NoSongs(StemwrightError):
-    """{folder} has no complete song ({half} half rendered). Render some first: stemwright train compose."""
+    """{folder} has no complete song ({half} half rendered). Render some
+    (stemwright train compose) or take your own (stemwright train take) first."""
 
 
 class SpoiledSong(StemwrightError):
-    """The song file {path} cannot be used: {reason}. Delete its folder and render it again."""
+    """The song file {path} cannot be used: {reason}. Delete its folder and render or take it
+    again."""
 
 
 class OtherRecipe(StemwrightError):
@@ -846,15 +848,28 @@ class UnequalStems(StemwrightError):
 
 class PartsMissing(StemwrightError):
     """The stems of {name} are not all of it: {mix} has {percent} % of its power from what is in none of them. Add the
-    others, or take {mix} away to measure the mix of these alone."""
+    others, or take {mix} away to go by the mix of these alone."""
 
 
 class SilentSong(StemwrightError):
-    """{name} is silent: there is nothing to measure."""
+    """{name} is silent: there is nothing to hear in it."""
 
 
 class ShortSong(StemwrightError):
-    """{name} lasts {seconds} s: what is measured are whole seconds. Give a longer stretch of it."""
+    """{name} lasts {seconds} s: it takes a second at least. Give a longer stretch of it."""
+
+
+class StemsTooCoarse(StemwrightError):
+    """{name} cannot be learned from: its {title} is {stems}. A file of several stems teaches something where it is all
+    vocals, all drums, or what is left beside vocals, drums and bass. Give its parts, or say otherwise with --stem."""
+
+
+class TakenElsewhere(StemwrightError):
+    """{name} is in {folder} already: what is trained on is not measured on. Delete it there to take it here."""
+
+
+class NotForTaking(StemwrightError):
+    """{folder} is a data set already. Copy the folders of its songs, which say where their sounds are from."""
 
 
 class UnknownTitle(Misuse):

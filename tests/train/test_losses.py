@@ -11,7 +11,7 @@ from stemwright.train.losses import FusedLoss, separation_loss, zone_loss
 from stemwright.train.progress import zone_features
 from stemwright.train.songs import complete_songs
 from stemwright.train.targets import TargetMaker, Targets
-from tests.train.examples import SMALL, write_data
+from tests.train.examples import SMALL, write_data, write_song
 
 SIZES = Sizes(2, 6)
 
@@ -24,8 +24,36 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Example], Tar
     return examples, out
 
 
-def test_fused_gradient_equals_torch(filled: tuple[list[Example], Targets]) -> None:
-    targets = {name: torch.from_numpy(array) for name, array in vars(filled[1]).items()}
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Example], Targets]:
+    """Of a song whose voices are one, and whose drums and guitar are told from the rest."""
+    folder = tmp_path_factory.mktemp("coarse")
+    write_song(folder / "a", {"all_vocals": 0.1, "drums": 0.1, "percussion": 0.05, "guitar": 0.1, "rest": 0.1})
+    drawer, out = Drawer(complete_songs(folder), SIZES), Targets.empty(SIZES, SMALL)
+    steps = (drawer.batch(1, step) for step in range(100))
+    examples = next(batch for batch in steps if all(len(example.parts) == 5 for example in batch))
+    TargetMaker(SIZES, SMALL).fill(examples, out)
+    return examples, out
+
+
+def test_of_a_sum_its_family_alone_is_taught(coarse: tuple[list[Example], Targets]) -> None:
+    known = coarse[1].source_weight[0] > 0
+    assert [stem for stem in STEMS if known[STEMS.index(stem)]] == ["drums", "bass", "guitar", "percussion"]
+    assert known[len(STEMS) :].all()
+    targets = {name: torch.from_numpy(array) for name, array in vars(coarse[1]).items()}
+    zone = SMALL.zones[0]
+    logits = torch.randn(zone.bands, 2, SIZES.frames, 2, LOGITS, zone.columns, requires_grad=True)
+    (gradient,) = torch.autograd.grad(FusedLoss.apply(logits, 0, targets), logits)
+    size = gradient.abs().amax((0, 1, 2, 3, 5))
+    voices, drums = size[4:6], size[6:8]  # in the order of FAMILIES: their four logits, then those of their stems
+    assert voices.max() < 1e-6 * size.max()
+    assert min(drums.min(), size[:4].min()) > 1e-3 * size.max()
+
+
+@pytest.mark.parametrize("kind", ["filled", "coarse"])
+def test_fused_gradient_equals_torch(kind: str, request: pytest.FixtureRequest) -> None:
+    made: tuple[list[Example], Targets] = request.getfixturevalue(kind)
+    targets = {name: torch.from_numpy(array) for name, array in vars(made[1]).items()}
     torch.manual_seed(0)
     first = 0
     for zone in SMALL.zones:

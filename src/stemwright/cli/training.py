@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsons
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +14,12 @@ from rich.console import Console
 
 from stemwright.errors import ExtraMissing, FolderHasSounds, NobodyPlays
 
-train = App(name="train", help="Make training songs and train the model (needs `stemwright[train]`).")
+train = App(name="train", help="Make training songs or take your own, and train the model (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gte=1, lte=3600))]
+Split = Literal["train", "val", "test"]
+Stems = Annotated[list[str] | None, Parameter(negative=())]
 # Seeds of the splits lie so far apart.
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=200_000_000))]
 
@@ -30,7 +33,7 @@ def compose(
     *,
     songs: Count = 8,
     seconds: Seconds = 30.0,
-    split: Literal["train", "val", "test"] = "train",
+    split: Split = "train",
     seed: Seed = 0,
     workers: Count = 1,
 ) -> None:
@@ -63,6 +66,38 @@ def compose(
             f"{len(others)} songs there are NOT of {seconds:g} s, such as {example} of {others[example]:g} s: "
             "they were kept. Delete their folders and compose again where they shall be as long as the others."
         )
+
+
+@train.command
+def take(
+    folder: Path,
+    data: Path,
+    /,
+    *,
+    split: Split = "train",
+    stem: Stems = None,
+) -> int:
+    """Take songs whose stems you have into a data set, to train on them beside composed ones or alone.
+
+    Parameters
+    ----------
+    folder
+        Folders of stems, one for each song (MUSDB18 too), or `.stem.mp4` files; it is only read.
+    data
+        Where the data set is, or will be; what is there already is kept.
+    split
+        train, val or test: a song is in one of them only.
+    stem
+        What a file holds whose name does not tell, as in `--stem "Take 3=guitar"`; may be repeated.
+    """
+    with _needing_extra():
+        from stemwright.train import taking, titles
+    told = {"on_song": partial(_told.print, markup=False), "on_problem": lambda e: _told.print(str(e), markup=False)}
+    done = taking.take(folder, data, split=split, mapping=dict(titles.parsed(entry) for entry in stem or []), **told)
+    there = f", {done.kept} were there" if done.kept else ""
+    left_out = f", {done.left_out} left out" if done.left_out else ""
+    _told.print(f"{done.taken} songs taken into {data / split}{there}{left_out}", markup=False)
+    return 1 if done.left_out else 0
 
 
 @train.command
@@ -206,7 +241,7 @@ def evaluate(
     /,
     *,
     model: str = "twelve",
-    stem: Annotated[list[str] | None, Parameter(negative=())] = None,
+    stem: Stems = None,
     limit: Count | None = None,
     out: Path | None = None,
     json: Flag = False,

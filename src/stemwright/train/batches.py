@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stemwright.engine.spectrum import Stft
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train.songs import RATE, Samples, Song
+from stemwright.train.songs import PARTS, RATE, Samples, Song
 
 AUDIBLE = 2e-3  # root mean square below which a stretch counts as silent
 TRIES = 4
@@ -31,15 +31,21 @@ REMIX_SHARE = {
     "strings": 0.38, "brass": 0.35, "woodwinds": 0.35, "percussion": 0.38, "synth": 0.42, "fx": 0.3,
 }  # fmt: skip
 Generator = np.random.Generator
+Sounding = dict[str, tuple[Samples, tuple[int, ...]]]
+"""Samples [2, n] by part, each with the stems that it may hold untold."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One stem of an example: samples [2, n] and the gain of every STFT bin."""
+    """One stem of an example, or a sum of some: samples [2, n] and the gain of every STFT bin.
+
+    `stem` is its place in PARTS, `untold` are the stems that a sum may hold: of these nothing is known by themselves.
+    """
 
     stem: int
     samples: Samples
     gains: NDArray[np.float32]
+    untold: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,9 @@ class Drawer:
 
     def __init__(self, songs: Sequence[Song], sizes: Sizes) -> None:
         self.songs, self.sizes = list(songs), sizes
-        self.having = {stem: [song for song in songs if stem in song.stems] for stem in STEMS}
-        rarity = {stem: 1 / max(len(having), 1) for stem, having in self.having.items()}
-        weights = np.array([sum(rarity[stem] for stem in song.stems) for song in songs])
+        self.having = {stem: [song for song in songs if song.part_for(stem)] for stem in STEMS}
+        self.had = [stem for stem, having in self.having.items() if having]
+        weights = np.array([sum(1 / len(self.having[s]) for s in self.had if song.part_for(s)) for song in songs])
         self.chances = weights / weights.sum()
 
     def batch(self, seed: int, step: int) -> list[Example]:
@@ -86,13 +92,16 @@ class Drawer:
             stems = self._stems(rng, kind)
             if stems:
                 return self._augmented(rng, stems, coherent=kind == 0)
-        return self._augmented(rng, self._remix(rng, ["drums", "vocals"]), coherent=False)
+        usual = [stem for stem in ("drums", "vocals") if stem in self.had] or self.had[:2]
+        return self._augmented(rng, self._solos(rng, usual), coherent=False)
 
-    def _stems(self, rng: Generator, kind: int) -> dict[str, Samples]:
+    def _stems(self, rng: Generator, kind: int) -> Sounding:
         if kind == 2:
             return self._remix(rng, [stem for stem in STEMS if rng.random() < REMIX_SHARE[stem]])
         if kind == 3:
-            return self._remix(rng, list(rng.choice(STEMS, rng.integers(1, 3), replace=False)))
+            return self._remix(
+                rng, list(rng.choice(self.had, min(len(self.had), int(rng.integers(1, 3))), replace=False))
+            )
         stems = self._song(rng)
         if kind == 1 and stems:
             others = [stem for stem in STEMS if stem not in stems]
@@ -101,36 +110,42 @@ class Drawer:
             stems = {stem: stems[stem] for stem in kept} | self._remix(rng, list(added))
         return stems
 
-    def _song(self, rng: Generator) -> dict[str, Samples]:
+    def _song(self, rng: Generator) -> Sounding:
         song = self.songs[rng.choice(len(self.songs), p=self.chances)]
         start = int(rng.integers(max(1, song.samples - self.sizes.samples)))
         kept = [stem for stem in song.stems if rng.random() > 0.08]
         speed = _speed(rng, AS_RECORDED_SHARE)
-        stems = {stem: song.stretch(stem, start, self.sizes.samples, speed=speed) for stem in kept}
-        return {stem: samples for stem, samples in stems.items() if _audible(samples)}
+        stems = {part: song.stretch(part, start, self.sizes.samples, speed=speed) for part in kept}
+        return {part: (samples, untold(song, part)) for part, samples in stems.items() if _audible(samples)}
 
-    def _remix(self, rng: Generator, wanted: list[str]) -> dict[str, Samples]:
-        found = {stem: self._solo(rng, stem) for stem in wanted if self.having[stem]}
-        return {stem: samples for stem, samples in found.items() if _audible(samples)}
+    def _remix(self, rng: Generator, wanted: list[str]) -> Sounding:
+        return {part: found for part, found in self._solos(rng, wanted).items() if _audible(found[0])}
 
-    def _solo(self, rng: Generator, stem: str) -> Samples:
-        """A stretch where the stem sounds, if a few tries find one."""
-        length, as_recorded = self.sizes.samples, RESIZED_AS_RECORDED_SHARE if stem in RESIZED else AS_RECORDED_SHARE
-        samples = np.zeros((2, length), np.float32)
-        for _ in range(TRIES):
-            song = self.having[stem][rng.integers(len(self.having[stem]))]
-            start = int(rng.integers(max(1, song.samples - length)))
-            samples = song.stretch(stem, start, length, speed=_speed(rng, as_recorded))
-            if _audible(samples):
+    def _solos(self, rng: Generator, wanted: list[str]) -> Sounding:
+        found = [self._solo(rng, stem) for stem in wanted if stem in self.had]
+        return {part: (samples, untold(song, part)) for song, part, samples in found}
+
+    def _solo(self, rng: Generator, stem: str) -> tuple[Song, str, Samples]:
+        """A stretch where the stem sounds, if a few tries find one, with the song and the part that it is of."""
+        found = self._drawn(rng, stem)
+        for _ in range(TRIES - 1):
+            if _audible(found[2]):
                 break
-        return samples
+            found = self._drawn(rng, stem)
+        return found
 
-    def _augmented(self, rng: Generator, stems: dict[str, Samples], *, coherent: bool) -> Example:
+    def _drawn(self, rng: Generator, stem: str) -> tuple[Song, str, Samples]:
+        length, as_recorded = self.sizes.samples, RESIZED_AS_RECORDED_SHARE if stem in RESIZED else AS_RECORDED_SHARE
+        song = self.having[stem][rng.integers(len(self.having[stem]))]
+        start, part = int(rng.integers(max(1, song.samples - length))), song.part_for(stem) or stem
+        return song, part, song.stretch(part, start, length, speed=_speed(rng, as_recorded))
+
+    def _augmented(self, rng: Generator, stems: Sounding, *, coherent: bool) -> Example:
         spread_db = 2.5 if coherent else 4.0
         whole, side = _mastering(rng, self.sizes.n_fft), _side(rng)
         spread = rng.uniform(0, FARTHEST) if rng.random() < MOVED_SHARE else 0.0
         parts = []
-        for stem, samples in stems.items():
+        for part, (samples, untold_stems) in stems.items():
             turned = _narrowed(samples[::-1] if rng.random() < 0.4 else samples, side)
             if spread:
                 turned = _moved(turned, float(rng.normal(0, spread)))
@@ -140,15 +155,16 @@ class Drawer:
             # Strangers come at any level: bring them to a common one before their own gain.
             level = 1.0 if coherent else 0.08 / max(float(np.sqrt(np.mean(samples**2))), 1e-3)
             curve = smooth_curve(rng, self.sizes.n_fft, 2.5) if rng.random() < 0.6 else 1.0
-            parts.append(Part(STEMS.index(stem), turned, (whole * curve * gain * level).astype(np.float32)))
+            gains = (whole * curve * gain * level).astype(np.float32)
+            parts.append(Part(PARTS.index(part), turned, gains, untold_stems))
         return Example(tuple(parts), self._compression(rng, stems))
 
-    def _compression(self, rng: Generator, stems: dict[str, Samples]) -> NDArray[np.float32]:
+    def _compression(self, rng: Generator, stems: Sounding) -> NDArray[np.float32]:
         """Gain per frame of a bus compressor that follows the mix (the masks that separate it stay the same)."""
         frames, hop = self.sizes.frames, self.sizes.hop
         if rng.random() > 0.35:
             return np.ones(frames, np.float32)
-        mono = sum(samples.sum(0) for samples in stems.values())
+        mono = sum(samples.sum(0) for samples, _ in stems.values())
         assert isinstance(mono, np.ndarray)
         steps = mono[: mono.size // hop * hop].reshape(-1, hop)
         level_db = 10 * np.log10(np.mean(steps**2, -1) + 1e-8)[:frames]
@@ -156,6 +172,11 @@ class Drawer:
         gain_db = -over_db * (1 - 1 / rng.uniform(1.5, 6))
         smooth = np.convolve(np.pad(gain_db, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
         return 10 ** (np.pad(smooth, (0, frames - smooth.size), mode="edge") / 20).astype(np.float32)
+
+
+def untold(song: Song, part: str) -> tuple[int, ...]:
+    """The places in STEMS of what a part of a song may hold untold."""
+    return tuple(STEMS.index(stem) for stem in song.untold(part))
 
 
 def smooth_curve(rng: Generator, n_fft: int, spread_db: float) -> NDArray[np.float64]:

@@ -76,7 +76,7 @@ def save_song(folder: Path, song: Rendered) -> dict:
         folder.mkdir(parents=True)
         for stem, sound in song.stems.items():
             with (folder / f"{stem}.npy").open("wb") as file:
-                np.save(file, np.round(sound * 32767).astype(np.int16))
+                np.save(file, np.round(sound * 32767).astype(np.int16, order="C"))
                 settle(file)  # a song that says it is whole is whole after a power loss too
         with open_part(folder / "song.json") as file:
             file.write((json.dumps(known, indent=1) + "\n").encode())

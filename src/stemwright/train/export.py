@@ -15,12 +15,18 @@ USEFUL_DB = 1.5  # a stem whose median 1-s SDR on unseen sounds is below this is
 # Longer than the training's examples: the LSTM gains by context; the overlap of about a second hides the edges.
 SEGMENT_FRAMES, HOP_FRAMES = 173, 150
 
+GIVEN = "trained on songs that its user gave; made_by says on what else"
+NOT_CLEARED = "not cleared: who passes it on answers for the songs that its user gave"
+
 Scores = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from: what a reader of the card needs to make them again."""
+    """Where weights come from: what a reader of the card needs to make them again.
+
+    Of the `songs`, `given` are its user's; the others were composed.
+    """
 
     recipe: str
     commit: str
@@ -28,6 +34,7 @@ class Provenance:
     hours: float = 0.0
     audio_hours: float = 0.0
     songs: int = 0
+    given: int = 0
     notes: str = ""
     heard: Sequence[str] = ()
     licence: str = "MIT"
@@ -55,8 +62,8 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "format": "onnx",
         "weights": weights,
         "sha256": sha256,
-        "licence": made_by.licence,
-        "source": "trained by this project on music it synthesizes; see docs/decisions",
+        "licence": _licence(made_by),
+        "source": GIVEN if made_by.given else "trained by this project on music it synthesizes; see docs/decisions",
         "rate": c.rate,
         "stems": list(STEMS),
         "experimental": weak,
@@ -65,12 +72,18 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "mask_bins": list(c.first_bins),  # the first STFT bin of every column of the masks
     }
     stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "sine", "center": True, "pad": "constant"}
-    known = ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "heard", "notes")
+    known = ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "given", "heard", "notes")
     made = {key: getattr(made_by, key) for key in known}
     tables: dict[str, Mapping[str, object]] = {"stft": stft, "made_by": made}
     tables |= {f"scores.{split}": values for split, values in made_by.scores.items()}
     blocks = [_lines(facts), *(f"[{title}]\n{_lines(table)}" for title, table in tables.items())]
     return "\n\n".join(blocks) + "\n"
+
+
+def _licence(made_by: Provenance) -> str:
+    """That of what was composed holds for the weights only where nothing else taught them."""
+    is_said = not made_by.given or made_by.licence.startswith(NOT_CLEARED)
+    return made_by.licence if is_said else f"{NOT_CLEARED}; all else {made_by.licence}"
 
 
 def _lines(table: Mapping[str, object]) -> str:

@@ -133,7 +133,8 @@ def _power(x, first, last):
 def loss_and_gradient(e, first, goals, tree, sums):
     """Replaces exponentials of logits [bands, batch, frames, 2, logits, columns] by the loss's gradient; sums the loss.
 
-    goals: centre, spread, weight, share; tree: a stem's family and member logit, a family's source.
+    goals: centre, spread, weight, share (0 for a stem that nobody told from its family); tree: a stem's family and
+    member logit, a family's source.
     """
     centre, spread, weight, share = goals
     family, target = tree[0], tree[2]
@@ -255,7 +256,12 @@ def _add_cross_entropy(x, goal, share, tree, scratch):
     for f in range(families):
         _clear(shares[f])
     for s in range(stems):
-        _power_ratio(goal[s], goal[share.size + s], ratio[s], total)
+        is_told = _is_told_apart(family[s], family, share)
+        known = s if is_told else target[family[s]]
+        _power_ratio(goal[known], goal[share.size + known], ratio[s])
+        if not is_told:  # split as the net does, the family's share says nothing of who is in it
+            _multiply(ratio[s], own[s], ratio[s])
+        _add(ratio[s], total)
     for s in range(stems):
         _divide(ratio[s], total, ratio[s])
         _add(ratio[s], shares[family[s]])
@@ -265,6 +271,15 @@ def _add_cross_entropy(x, goal, share, tree, scratch):
         _subtract_log(ratio[s], own[s], outer[family[s]], bulk, loss)
         if member[s] >= 0:
             _add_class_gradient(bulk, own[s], shares[family[s]], ratio[s], x[member[s]])
+
+
+@_jit
+def _is_told_apart(f, family, share):
+    """Whether all stems of a family have targets of their own."""
+    for s in range(family.size):  # noqa: SIM110 - numba compiles no generators
+        if family[s] == f and share[s] == 0:
+            return False
+    return True
 
 
 @_jit
@@ -350,11 +365,10 @@ def _add_scaled(a, scale, out):
 
 
 @_jit
-def _power_ratio(centre, spread, ratio, total):
-    """Power of a stem over that of the mix, from its parabola; adds it to the total."""
+def _power_ratio(centre, spread, ratio):
+    """Power of a source over that of the mix, from its parabola."""
     for p in range(ratio.size):
         ratio[p] = max(centre[p] * centre[p] + spread[p] - np.float32(SOFTNESS), np.float32(0)) + np.float32(1e-6)
-        total[p] += ratio[p]
 
 
 @_jit

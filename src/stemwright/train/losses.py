@@ -2,7 +2,8 @@
 
 Per column and source a Charbonnier distance W·(√((m − centre)² + spread) − ½), W ~ |X|, spread ≥ ¼ (see targets).
 Scaling its corner by |X| keeps the gradient alive for masks near zero, where a plain L1 pushes every uncertain stem to
-silence. Beside it the cross entropy of the stems' shares of the power, which tells like instruments apart.
+silence. Beside it the cross entropy of the stems' shares of the power, which tells like instruments apart. A family
+that is known as a sum alone is taught as one: its own distance and its share of the power, nothing of who is in it.
 """
 
 from __future__ import annotations
@@ -56,11 +57,27 @@ def zone_loss(logits: Tensor, first: int, targets: dict[str, Tensor]) -> Tensor:
     distance = ((both - centre).square() + spread).sqrt() - 0.5
     share = targets["source_weight"] * source_shares(logits.device)
     weight = targets["weight"][..., part]
-    power = (centre.square() + spread - SOFTNESS)[:, :, :, : len(STEMS)].clamp(min=0) + 1e-6
+    power = (centre.square() + spread - SOFTNESS).clamp(min=0) + 1e-6
+    power = _told_apart(power, masks.permute(1, 2, 3, 4, 0, 5).flatten(4).detach(), targets["source_weight"])
     ratio = power / power.sum(3, keepdim=True)
     surprise = -(ratio * (both[:, :, :, : len(STEMS)] + 1e-9).log()).sum(3)
     bulk = CLASS_SHARE * torch.einsum("btck,b->", weight * surprise, share[:, : len(STEMS)].mean(1))
     return torch.einsum("btcsk,btck,bs->", distance, weight, share) + bulk
+
+
+def _told_apart(power: Tensor, masks: Tensor, weight: Tensor) -> Tensor:
+    """Powers of the stems [batch, frames, 2, stems, columns]; that of a family known as a sum split as the masks are.
+
+    The gradient inside such a family is none.
+    """
+    split = []
+    for i, family in enumerate(FAMILIES):
+        members = [STEMS.index(stem) for stem in family]
+        shares = masks[:, :, :, members] / masks[:, :, :, members].sum(3, keepdim=True)
+        known = (weight[:, members] > 0).all(1)[:, None, None, None, None]
+        split += [torch.where(known, power[:, :, :, members], shares * power[:, :, :, [int(_TREE[2][i])]])]
+    order = [STEMS.index(stem) for family in FAMILIES for stem in family]
+    return torch.cat(split, 3)[:, :, :, np.argsort(order).tolist()]
 
 
 def source_shares(device: torch.device | str = "cpu") -> Tensor:

@@ -23,7 +23,7 @@ from stemwright.train.graph import read_weights
 from stemwright.train.loop import Plan, Row, Trainer, run
 from stemwright.train.recipe import Recipe
 from stemwright.train.report import Report, write
-from stemwright.train.songs import complete_songs
+from stemwright.train.songs import SPLITS, complete_songs, count_taken
 from stemwright.zoo import catalog, installed, loading, machine
 
 Step = Callable[[str], None]
@@ -43,10 +43,11 @@ class Course:
 def make(
     recipe: Recipe, folder: Path, course: Course, *, on_row: Callable[[Row], None], on_step: Step = lambda _: None
 ) -> Path:
-    """Composes the songs, trains, measures and exports into `folder`; every part goes on where a kill left it.
+    """Composes, trains, measures and exports into `folder`; every part goes on where a kill left it.
 
-    Returns the folder with graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe, BadStart and RunBusy
-    before hours of composing, and what composing, training and measuring raise.
+    Songs that were taken count among those that the recipe wants; only the others are composed. Returns the folder with
+    graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe, BadStart and RunBusy before hours of composing,
+    and what composing, training and measuring raise.
     """
     from stemwright.train.dataset import compose, lasting_otherwise
 
@@ -57,9 +58,10 @@ def make(
     elif plan.start is not None:
         read_weights(BandSplit(recipe.net), plan.start.weights_path)
     with _alone(plan.run):
-        for split in ("train", "val", "test"):
+        for split in SPLITS:
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
-            count, told = getattr(songs, split), partial(_told, on_step, split)
+            count = max(0, getattr(songs, split) - count_taken(folder / split))
+            told = partial(_told, on_step, split)
             compose(folder, count, seconds, split=split, workers=course.workers, on_song=told)
             if others := lasting_otherwise(folder / split, seconds):
                 on_step(f"{split}: {len(others)} songs are not of the recipe's {seconds:g} s; they are kept")
@@ -132,6 +134,7 @@ def _made(trainer: Trainer, plan: Plan) -> dict[str, Any]:
         "hours": trainer.seconds / 3600,
         "audio_hours": trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600,
         "songs": len(complete_songs(plan.data / "train")),
+        "given": count_taken(plan.data / "train"),
     }
     facts: dict[str, Any] = {"recipe": recipe.name, "commit": _commit()}
     facts |= {name: round(count + before.get(name, 0), 2) for name, count in counted.items()}

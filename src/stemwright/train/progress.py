@@ -15,8 +15,8 @@ from torch import Tensor
 
 from stemwright.errors import NoSongs
 from stemwright.nets.bandsplit import STEMS, BandSplit, two_level_softmax
-from stemwright.train.batches import Example, Part, Sizes, spectra
-from stemwright.train.songs import Song, complete_songs
+from stemwright.train.batches import Example, Part, Sizes, spectra, untold
+from stemwright.train.songs import PARTS, Song, complete_songs
 from stemwright.train.targets import TargetMaker, Targets
 
 SECONDS_FRAMES = 22  # about one second
@@ -33,7 +33,13 @@ class Item:
     """A stretch of a song: the net's features, and per stem and column centre, rest and the mix's power."""
 
     features: Tensor  # [1, frames, columns, VIEWS]
-    spectra: dict[str, NDArray[np.complex64]]  # per sounding stem [2, frames, bins]
+    spectra: dict[str, NDArray[np.complex64]]  # per sounding part [2, frames, bins]
+    holds: dict[str, tuple[str, ...]]  # the stems that each of these is the sum of
+
+    def true(self, members: Sequence[str]) -> list[NDArray[np.complex64]]:
+        """The parts whose sum is that of these stems; none where one of them holds other stems too."""
+        own = [part for part, stems in self.holds.items() if {*stems} & {*members}]
+        return [self.spectra[part] for part in own] if all({*self.holds[part]} <= {*members} for part in own) else []
 
 
 def items(folder: Path, sizes: Sizes, config: Any, *, limit: int) -> list[Item]:
@@ -48,10 +54,14 @@ def items(folder: Path, sizes: Sizes, config: Any, *, limit: int) -> list[Item]:
 def _item(song: Song, sizes: Sizes, config: Any) -> Item:
     start = max(0, (song.samples - sizes.samples) // 2)
     flat = np.ones(sizes.n_fft // 2 + 1, np.float32)
-    parts = tuple(Part(STEMS.index(stem), song.stretch(stem, start, sizes.samples), flat) for stem in song.stems)
+    parts = tuple(
+        Part(PARTS.index(part), song.stretch(part, start, sizes.samples), flat, untold(song, part))
+        for part in song.stems
+    )
     out = Targets.empty(sizes, config)
     TargetMaker(sizes, config).fill([Example(parts, np.ones(sizes.frames, np.float32))], out)
-    return Item(torch.from_numpy(out.features), dict(zip(song.stems, spectra(parts, sizes), strict=True)))
+    sounds = dict(zip(song.stems, spectra(parts, sizes), strict=True))
+    return Item(torch.from_numpy(out.features), sounds, song.holds)
 
 
 def zone_features(features: Tensor, net: BandSplit) -> list[Tensor]:
@@ -77,15 +87,16 @@ def measure(net: BandSplit, stretches: Sequence[Item], device: torch.device) -> 
         mix = np.asarray(sum(item.spectra.values()))[..., :-1]
         estimates: dict[str, Any] = dict(zip(STEMS, masks[0].cpu().numpy(), strict=True))
         for name, members in VIEWS_OF_STEMS.items():
-            true = [item.spectra[stem] for stem in members if stem in item.spectra]
-            if true:
+            if true := item.true(members):
                 mask = np.repeat(sum(estimates[stem] for stem in members), edges, -1)
                 ratios.setdefault(name, []).append(_ratios(sum(true), mix * mask))
         power = np.add.reduceat(np.abs(mix) ** 2, net.config.first_bins, -1)
-        absent = [estimates[stem] for stem in STEMS if stem not in item.spectra]
+        present = {stem for stems in item.holds.values() for stem in stems}
+        absent = [estimates[stem] for stem in STEMS if stem not in present]
         leaks = [10 * np.log10((mask**2 * power).sum() / (power.sum() + 1e-9) + 1e-9) for mask in absent]
         ratios.setdefault("leakage", []).append(np.array(leaks, np.float32))
-    return {name: round(float(np.median(np.concatenate(found))), 2) for name, found in ratios.items()}
+    values = {name: np.concatenate(found) for name, found in ratios.items()}
+    return {name: round(float(np.median(found)), 2) for name, found in values.items() if found.size}
 
 
 def _ratios(true: Any, estimate: NDArray[np.complex64]) -> Powers:

@@ -15,7 +15,7 @@ from stemwright.audio.container import open_container
 from stemwright.audio.decode import open_song
 from stemwright.audio.signal import Samples
 from stemwright.errors import NoReferences, PartsMissing, ShortSong, SilentSong, UnequalStems, UnknownTitle
-from stemwright.train.songs import RATE, Song, complete_songs
+from stemwright.train.songs import RATE, SUMS, Song, complete_songs
 from stemwright.train.titles import Sum, told
 
 SOUNDS = {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".aif", ".aiff"}
@@ -46,9 +46,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A song that has not been read yet; `read` raises what is wrong with it."""
+    """A song that has not been read yet; `read` raises what is wrong with it. `files` are all that it is read from."""
 
     name: str
+    files: tuple[Path, ...]
     titles: tuple[str, ...]
     read: Callable[[], Reference]
 
@@ -60,7 +61,7 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
     UnknownTitle where it names no file.
     """
     if any(folder.glob("*/song.json")):
-        return [Waiting(song.folder.name, song.stems, partial(_composed, song)) for song in complete_songs(folder)]
+        return [Waiting(song.folder.name, (), song.stems, partial(_composed, song)) for song in complete_songs(folder)]
     mapping = mapping or {}
     files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.exists() else []
     found = [_native(folder, path, mapping) for path in files if path.name.lower().endswith(".stem.mp4")]
@@ -92,14 +93,15 @@ def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
     sounds = [path for path in sorted(folder.iterdir()) if _is_sound(path)]
     paths = {path.stem: path for path in sounds if not _is_mix(path)}
     mix = next(filter(_is_mix, sounds), None)
-    return Waiting(_name(root, folder), tuple(paths), partial(_files, _name(root, folder), paths, mapping, mix))
+    read = partial(_files, _name(root, folder), paths, mapping, mix)
+    return Waiting(_name(root, folder), tuple(sounds), tuple(paths), read)
 
 
 def _native(root: Path, path: Path, mapping: Mapping[str, str]) -> Waiting:
     name, said = _name(root, path)[: -len(".stem.mp4")], _titles(path)
     titles = [title if title not in said[:i] else f"{title} {i + 1}" for i, title in enumerate(said)]
     mapping = {**mapping, **{own: mapping[title] for own, title in zip(titles, said, strict=True) if title in mapping}}
-    return Waiting(name, tuple(titles), lambda: _reference(name, _tracks(path, titles), mapping))
+    return Waiting(name, (path,), tuple(titles), lambda: _reference(name, _tracks(path, titles), mapping))
 
 
 def _name(root: Path, path: Path) -> str:
@@ -108,8 +110,9 @@ def _name(root: Path, path: Path) -> str:
 
 
 def _composed(song: Song) -> Reference:
-    stems = {stem: song.stretch(stem, 0, song.samples) for stem in song.stems}
-    return _finished(song.folder.name, stems, {stem: (stem,) for stem in stems})
+    titles = {part: part.replace("_", " ") if part in SUMS else part for part in song.stems}
+    stems = {titles[part]: song.stretch(part, 0, song.samples) for part in song.stems}
+    return _finished(song.folder.name, stems, {titles[part]: held for part, held in song.holds.items()})
 
 
 def _files(name: str, paths: Mapping[str, Path], mapping: Mapping[str, str], mix: Path | None) -> Reference:

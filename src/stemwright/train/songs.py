@@ -1,4 +1,4 @@
-"""A composed data set on disk: which songs are complete, and any stretch of their stems."""
+"""A data set on disk, composed or taken: which songs are complete, and any stretch of their stems."""
 
 from __future__ import annotations
 
@@ -12,19 +12,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.errors import NoSongs, SpoiledSong
-from stemwright.nets.bandsplit import STEMS
+from stemwright.nets.bandsplit import FAMILIES, STEMS
 from stemwright.train.kernels import play_at_speed
 
 Samples = NDArray[np.float32]
 RATE = 44100
+SPLITS = ("train", "val", "test")
+SUMS: dict[str, tuple[str, ...]] = dict(
+    zip(("all_vocals", "all_drums", "rest"), (family for family in FAMILIES if len(family) > 1), strict=True)
+)
+"""Families in one array, as far as nobody told their stems apart: real songs often know no more."""
+TAKEN = "taken"
+"""What the folder names of songs that somebody gave begin with."""
+PARTS = (*STEMS, *SUMS)
+"""What a song may have an array of."""
 
 
 @dataclass(frozen=True)
 class Song:
-    """A folder with one int16 [samples, 2] array per sounding stem; `song.json` is written last."""
+    """A folder with one int16 [samples, 2] array per sounding part of PARTS; `song.json` is written last."""
 
     folder: Path
     stems: tuple[str, ...]
+
+    def untold(self, part: str) -> tuple[str, ...]:
+        """The stems that a part may hold unheard of; none for one that is a stem itself."""
+        return tuple(stem for stem in SUMS.get(part, ()) if stem not in self.stems)
+
+    @property
+    def holds(self) -> dict[str, tuple[str, ...]]:
+        """The stems that every part is the sum of."""
+        return {part: self.untold(part) or (part,) for part in self.stems}
+
+    def part_for(self, stem: str) -> str | None:
+        """The part that is heard where a mix wants a stem: a family that is one sum stands in for its first stem."""
+        own = next((part for part, family in SUMS.items() if family[0] == stem), stem)
+        return next((part for part in (stem, own) if part in self.stems), None)
 
     @cached_property
     def samples(self) -> int:
@@ -32,7 +55,7 @@ class Song:
         return min(len(array) for array in self._arrays.values())
 
     def stretch(self, stem: str, start: int, length: int, *, speed: float = 1.0) -> Samples:
-        """Samples [2, length] of a stem from `start`, played at a speed as a tape is; zeros beyond its end."""
+        """Samples [2, length] of a part from `start`, played at a speed as a tape is; zeros beyond its end."""
         out = np.zeros((2, length), np.float32)
         if speed == 1:
             taken = self._arrays[stem][start : start + length]
@@ -76,5 +99,10 @@ def complete_songs(folder: Path) -> list[Song]:
     return songs
 
 
+def count_taken(folder: Path) -> int:
+    """How many complete songs of a folder somebody gave; the others were composed."""
+    return sum(1 for _ in folder.glob(f"{TAKEN}-*/song.json"))
+
+
 def _song(path: Path) -> Song:
-    return Song(path.parent, tuple(stem for stem in STEMS if (path.parent / f"{stem}.npy").exists()))
+    return Song(path.parent, tuple(part for part in PARTS if (path.parent / f"{part}.npy").exists()))

@@ -31,7 +31,7 @@ class Targets:
     centre: NDArray[np.int16]  # [batch, frames, 2, SOURCES, columns]
     spread: NDArray[np.int16]  # [batch, frames, 2, SOURCES, columns]
     weight: NDArray[np.float32]  # [batch, frames, 2, columns]
-    source_weight: NDArray[np.float32]  # [batch, SOURCES]
+    source_weight: NDArray[np.float32]  # [batch, SOURCES]; 0 for a stem that nobody told from its family
 
     @staticmethod
     def shapes(sizes: Sizes, config: BandSplitConfig) -> dict[str, tuple[tuple[int, ...], type]]:
@@ -70,11 +70,14 @@ class TargetMaker:
             levels = self._fill_one(example, out, i)
             mix_level = levels[-1]
             scale = np.where(levels[:-1] > 0, 1.0, ABSENT_WEIGHT) / (levels[:-1] + MIX_FLOOR * mix_level + 1e-9)
+            for part in example.parts:
+                scale[list(part.untold)] = 0  # its family alone is known; the loss takes a weight of 0 for that
             out.source_weight[i] = scale
 
     def _fill_one(self, example: Example, out: Targets, i: int) -> NDArray[np.float64]:
-        stems = np.array([part.stem for part in example.parts], np.int64)
-        families = np.array([_shared_family(STEMS[stem]) for stem in stems], np.int64)
+        places = [part.stem for part in example.parts]
+        stems = np.array([place if place < len(STEMS) else -1 for place in places], np.int64)
+        families = np.array([_shared_family(place) for place in places], np.int64)
         parts = spectra(example.parts, self.sizes)
         gains = np.stack([part.gains for part in example.parts])
         mix, power = mix_parts(parts, gains, example.frame_gains)
@@ -90,7 +93,9 @@ class TargetMaker:
         return levels / (self.sizes.frames * len(self.emphasis))
 
 
-def _shared_family(stem: str) -> int:
-    """The place of a stem's family among the SOURCES, or −1."""
-    family = family_of(stem)
+def _shared_family(place: int) -> int:
+    """The place of a part's family among the SOURCES, or −1; a part that is a sum has the place of its family."""
+    if place >= len(STEMS):
+        return place
+    family = family_of(STEMS[place])
     return len(STEMS) + SHARED_FAMILIES.index(family) if family in SHARED_FAMILIES else -1

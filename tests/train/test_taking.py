@@ -142,9 +142,9 @@ def test_taking_again_keeps_what_is_there_and_renews_what_has_changed(tmp_path: 
 
 
 def test_a_song_is_not_trained_on_and_measured_too(tmp_path: Path) -> None:
-    give(tmp_path / "mine", *MUSDB)
+    give(tmp_path / "mine" / "test" / "a", *MUSDB)
     heard = list[StemwrightError]()
-    take(tmp_path / "mine", tmp_path / "data", split="test")
+    take(tmp_path / "mine" / "test", tmp_path / "data", split="test")
     assert take(tmp_path / "mine", tmp_path / "data", on_problem=heard.append) == Taken(left_out=1)
     assert "test already" in str(heard[0])
     assert not (tmp_path / "data" / "train").exists()

@@ -19,6 +19,7 @@ from stemwright.train.songs import RATE, SUMS, Song, complete_songs
 from stemwright.train.titles import Sum, told
 
 SOUNDS = {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".aif", ".aiff"}
+NATIVE = ".stem.mp4"
 SLACK_SECONDS = 0.06  # an encoder's padding; a longer difference is a mistake
 AUDIBLE = 1e-4
 MIXES = {"mix", "mixture", "master"}
@@ -64,7 +65,7 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
         return [Waiting(song.folder.name, (), song.stems, partial(_composed, song)) for song in complete_songs(folder)]
     mapping = mapping or {}
     files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.exists() else []
-    found = [_native(folder, path, mapping) for path in files if path.name.lower().endswith(".stem.mp4")]
+    found = [_native(folder, path, mapping) for path in files if path.name.lower().endswith(NATIVE)]
     parents = dict.fromkeys(path.parent for path in files if _is_stem(path))
     found += [_folder(folder, parent, mapping) for parent in parents if folder.is_dir()]
     if not found:
@@ -98,7 +99,7 @@ def _folder(root: Path, folder: Path, mapping: Mapping[str, str]) -> Waiting:
 
 
 def _native(root: Path, path: Path, mapping: Mapping[str, str]) -> Waiting:
-    name, said = _name(root, path)[: -len(".stem.mp4")], _titles(path)
+    name, said = _name(root, path)[: -len(NATIVE)], _titles(path)
     titles = [title if title not in said[:i] else f"{title} {i + 1}" for i, title in enumerate(said)]
     mapping = {**mapping, **{own: mapping[title] for own, title in zip(titles, said, strict=True) if title in mapping}}
     return Waiting(name, (path,), tuple(titles), lambda: _reference(name, _tracks(path, titles), mapping))

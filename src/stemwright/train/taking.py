@@ -15,7 +15,7 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.errors import NotForTaking, SilentSong, SpoiledSong, StemsTooCoarse, StemwrightError, TakenElsewhere
 from stemwright.train.dataset import save_song
-from stemwright.train.references import Reference, Waiting, waiting
+from stemwright.train.references import NATIVE, Reference, Waiting, waiting
 from stemwright.train.song import Rendered
 from stemwright.train.songs import PARTS, RATE, SPLITS, SUMS, TAKEN, Song
 
@@ -70,10 +70,10 @@ def take(
 
 
 def song_id(song: Waiting) -> str:
-    """The folder name of a song: for people its name, and for the rest where it lies."""
+    """The folder name of a song: what it is called and, from whichever folder it is taken, where it lies."""
     first = song.files[0].resolve()
-    home = first if len(song.files) == 1 else first.parent
-    readable = re.sub(r"[^\w]+", "-", song.name, flags=re.ASCII).strip("-")[-60:].lower()
+    home = first if first.name.lower().endswith(NATIVE) else first.parent
+    readable = re.sub(r"\W+", "-", home.name.split(".")[0], flags=re.ASCII).strip("-")[:60].lower()
     return f"{TAKEN}-{readable or 'song'}-{hashlib.sha256(bytes(home)).hexdigest()[:8]}"
 
 

@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.cli import run
-from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
+from stemwright.server import accounts, credits, fleet, tasks, tracks, turns, workflows
 from stemwright.server import settings as settings_module
 from stemwright.server.settings import Settings, unknown
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import callbacks as callback_rows
+from stemwright.server.store.tables import stems as stem_rows
+from stemwright.server.store.tables import tasks as task_rows
 
 from .conftest import NOW
 
@@ -207,6 +209,23 @@ def test_a_song_that_is_gone_cannot_be_asked_for_again(call: Call, task: tasks.T
     with database.transaction() as tx:
         tx.execute(sa.text("UPDATE tracks SET gone = 1"))
     assert "Upload it once more" in call("tasks", "retry", task.id, status=1)
+
+
+def test_a_stem_whose_time_is_over_cannot_be_asked_for_again(
+    call: Call, asked: tasks.Submission, database: Database
+) -> None:
+    """It was made into a task of its own: a retry would be charged, and fail once its turn came."""
+    stem = tasks.Stem("s", 0, "vocals", "Vocals", "s_Vocals.mp3", "mp3", 9, 1.0, False, False, None)
+    with database.transaction() as tx:
+        first = tasks.submit(tx, asked, now=NOW)
+        tx.execute(sa.insert(stem_rows).values(task_id=first.id, **vars(stem)))
+        source = tracks.Track("a", "t", asked.account_id, stem.blob, 9, NOW)
+        again = tasks.submit(tx, replace(asked, track=source), now=NOW)
+    call("tasks", "cancel", again.id)
+    assert call("tasks", "retry", again.id, "--json")["retries"] == again.id
+    with database.transaction() as tx:
+        tx.execute(sa.update(task_rows).where(task_rows.c.id == first.id).values(expires=NOW))
+    assert "Upload it once more" in call("tasks", "retry", again.id, status=1)
 
 
 @pytest.mark.parametrize(

@@ -239,10 +239,11 @@ def again(tx: sa.Connection, task_id: str, *, free: bool = False, now: int) -> T
             old.audio_id, old.music_id, old.account_id, "", 0, old.created, music_index=old.music_index
         )
     elif old.audio_url is None:
-        song = tracks.by_blob(tx, old.source) if old.source else None
-        if old.source is None or (song is not None and not song.is_kept(now)):
+        source = old.source or ""
+        of = (by_stem(tx, source) or (tracks.by_blob(tx, source),))[0]
+        if of is None or not of.is_kept(now):
             raise SongGone
-        names = (old.audio_id, old.music_id or "", old.account_id, old.source, 0, old.created)
+        names = (old.audio_id, old.music_id or "", old.account_id, source, 0, old.created)
         track = tracks.Track(*names, music_index=old.music_index)
     return submit(tx, Submission(**same, track=track, cost=0 if free else old.cost), now=now)
 

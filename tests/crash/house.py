@@ -147,7 +147,11 @@ class House:
 
     def said(self) -> str:
         """The end of the log."""
-        return (self.data.parent / "log").read_text()[-4000:]
+        return self.log_text()[-4000:]
+
+    def log_text(self) -> str:
+        """The whole log."""
+        return (self.data.parent / "log").read_text()
 
     def arm(self, point: str) -> None:
         """Lets the process die that comes to this point first: `function before|after`, see faults/."""

@@ -41,9 +41,31 @@ def test_the_database_is_killed_and_comes_back(house: House, database_server: Po
     ended = under_way(house)
     database_server.kill()
     time.sleep(2)
+    refused = house.try_upload()
     database_server.start()
     house.wait_until_told(*ended)
     house.check(*ended)
+    assert (refused.status_code, refused.headers["retry-after"]) == (500, "10")
+    assert "Traceback" not in house.log_text()
+
+
+@FLEET
+def test_the_database_takes_no_writes_for_a_while(house: House, database_server: PostgreSQL) -> None:
+    """As one whose server became a standby, or whose provider closed it: connections from then stay so for good."""
+    ended = under_way(house)
+    closed, name = "default_transaction_read_only", house.database.url.database
+    database_server.execute(f"ALTER DATABASE {name} SET {closed} = on")
+    database_server.cut(house.database.url.render_as_string(hide_password=False))
+    refused = house.try_upload()
+    told = house.client.get(f"{house.url}/readyz").json()
+    time.sleep(4)
+    database_server.execute(f"ALTER DATABASE {name} RESET {closed}")
+    house.wait_until_told(*ended)
+    house.check(*ended)
+    house.wait_for(lambda: house.client.get(f"{house.url}/readyz").json()["status"] == "ready", 30)
+    assert (refused.status_code, refused.headers["retry-after"]) == (500, "10")
+    assert (told["status"], told["database"]) == ("degraded", "read-only")
+    assert "Traceback" not in house.log_text()
 
 
 @FLEET

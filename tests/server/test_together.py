@@ -1,6 +1,7 @@
 """Writers that wait for each other share a commit, and nothing else."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,9 +10,11 @@ import sqlalchemy as sa
 from stemwright.errors import OutOfCredits
 from stemwright.server import accounts, credits, tasks
 from stemwright.server.store import database as module
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import AWAY, Database
 
 from .conftest import NOW
+
+FLEET = pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
 
 
 def test_what_goes_wrong_with_one_leaves_the_others_alone(database: Database, asked: tasks.Submission) -> None:
@@ -68,7 +71,7 @@ def test_those_who_wait_are_served_together(tmp_path) -> None:
     database.dispose()
 
 
-@pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
+@FLEET
 def test_an_idle_connection_that_is_gone_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def session() -> int:
         with database.read() as tx:
@@ -81,3 +84,15 @@ def test_an_idle_connection_that_is_gone_is_replaced(database: Database, monkeyp
         assert tx.exec_driver_sql(f"SELECT pg_terminate_backend({before}, 60000)").scalar_one()
     other.dispose()
     assert session() != before
+
+
+@FLEET
+def test_a_transaction_that_stood_still_for_too_long_may_succeed_later(database: Database) -> None:
+    """Its process was frozen: PostgreSQL ends it, and that is no fault of the task's."""
+
+    def stand_still(tx: sa.Connection) -> None:
+        tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
+        time.sleep(0.2)
+
+    with pytest.raises(AWAY):
+        database.together(stand_still)

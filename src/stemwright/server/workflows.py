@@ -24,7 +24,7 @@ from stemwright.server.clock import now_ms
 from stemwright.server.doorbell import Doorbell
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import Database, Outages
 from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import callbacks, workers
 from stemwright.server.store.tables import tasks as task_rows
@@ -170,6 +170,7 @@ def launch(shop: Workshop) -> None:
     library = logging.getLogger("dbos")
     library.handlers.clear()  # its lines look like ours, and come once
     library.propagate = True
+    library.addFilter(Outages(shop.database))
     for name, workflow in (("separation", _separation), ("callback", _callback)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
     chores = DBOS.workflow(name="chores")(_bound(_chores, shop))

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from stemwright import errors
-from stemwright.server.http.errors import Meaning, meaning, message, retry_after, status
+from stemwright.server.http.errors import meaning, message, retry_after, status
 
 _JSON = "application/json;charset=UTF-8"
 
@@ -64,8 +64,7 @@ def failure(
     code = meaning(fault).code(dialect)
     body = {**more, "code": code, "msg": message(fault), "data": None, "requestId": request_id}
     sent = dict(headers or {})
-    seconds = retry_after(fault)
-    if seconds is not None and meaning(fault) in (Meaning.RATE_LIMITED, Meaning.TOO_FREQUENT, Meaning.MAINTENANCE):
+    if (seconds := retry_after(fault)) is not None:
         sent["Retry-After"] = str(seconds)
     if isinstance(fault, errors.InvalidKey):
         sent["WWW-Authenticate"] = "Bearer"

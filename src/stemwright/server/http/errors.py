@@ -7,6 +7,7 @@ from enum import Enum
 from http import HTTPStatus
 
 from stemwright import errors
+from stemwright.server.store.database import outage
 
 
 class Meaning(Enum):
@@ -118,7 +119,8 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     ),
 }
 
-_RETRY_SECONDS = {Meaning.RATE_LIMITED: 10, Meaning.TOO_FREQUENT: 1, Meaning.MAINTENANCE: 60, Meaning.CONFLICT: 1}
+_RETRY_SECONDS = {Meaning.RATE_LIMITED: 10, Meaning.TOO_FREQUENT: 1, Meaning.MAINTENANCE: 60}
+_OUTAGE_SECONDS = 10
 # Codes that HTTP does not have, or that mean something else there.
 _NEAREST = {455: 503, 430: 429, 405: 429}
 _ALWAYS_SENT = {429, 500, 503}
@@ -145,4 +147,4 @@ def retry_after(fault: Exception) -> int | None:
     """Seconds until it makes sense to try again; None when waiting does not help."""
     if isinstance(fault, errors.RateLimited):
         return int(str(fault.fields["retry_after"]))
-    return _RETRY_SECONDS.get(meaning(fault))
+    return _OUTAGE_SECONDS if outage(fault) else _RETRY_SECONDS.get(meaning(fault))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import select
+import sys
 import threading
 import time
 from collections import deque
@@ -24,8 +26,10 @@ T = TypeVar("T")
 # A server or a network that vanished is noticed within half a minute: nobody waits for it until the system gives up.
 _ALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _LASTING = {"options": "-c idle_in_transaction_session_timeout=30s", **_ALIVE, "tcp_user_timeout": 30_000}
-# What is raised when the database does not answer, is full or restarts: the same work may succeed later.
-AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+# What is raised when the database does not answer, is full, takes no writes, restarts: the same work may succeed later.
+AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+READ_ONLY = "25006"  # PostgreSQL's code for a write where none is taken
+TOLD_SECONDS = 60.0  # in which a library says the same of an outage once
 TRUSTED_SECONDS = 5.0  # after its last use a connection is tested before the next one: it may be gone
 
 
@@ -60,6 +64,7 @@ class Database:
         else:
             event.listen(self.engine, "checkout", self._test)
             event.listen(self.engine, "checkin", _note_use)
+            _leave_read_only(self.engine.dialect)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -127,6 +132,26 @@ class Database:
         self.engine.dispose()
 
 
+def is_read_only(tx: sa.Connection) -> bool:
+    """Whether this server takes no writes: it is a standby, or was closed to them, mostly as its disk is full. Whoever
+    asks again asks by a new connection."""
+    if tx.dialect.name != "postgresql" or tx.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "off":
+        return False
+    tx.connection.invalidate(soft=True)
+    return True
+
+
+def _leave_read_only(dialect: sa.Dialect) -> None:
+    """A connection that takes no writes counts as lost: it may stay so for good, and a new one find the server that
+    has become the first."""
+    is_disconnect = dialect.is_disconnect
+
+    def is_lost(error: Any, *where: Any) -> bool:
+        return getattr(error, "sqlstate", None) == READ_ONLY or is_disconnect(error, *where)
+
+    dialect.is_disconnect = is_lost  # type: ignore[method-assign]
+
+
 def _was_spoken_to(connection: Any) -> bool:
     """Whether the server has said something to a connection at rest: mostly that it ends it. Asks nobody."""
     waiting = select.poll()
@@ -170,13 +195,37 @@ class _Waiting(Generic[T]):
 def outage(fault: BaseException) -> str:
     """What the database or the disk said in one line, where it is the machine that lacks something; empty else."""
     away = isinstance(fault, (*AWAY, BlobsAway)) or (isinstance(fault, OSError) and is_full(fault))
-    return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0] if away else ""
+    return _in_a_line(fault) if away else ""
+
+
+def _in_a_line(fault: BaseException) -> str:
+    return str(getattr(fault, "orig", None) or fault).strip().partition("\n")[0]
 
 
 def tell(log: logging.Logger, level: int, what: str, fault: BaseException, **about: str) -> None:
     """Logs what went wrong: an outage in the same line, all else with its traceback; `about` as in `logs.FIELDS`."""
     said = outage(fault)
     log.log(level, "%s%s", what, said and f": {said}", exc_info=None if said else fault, extra=about)
+
+
+class Outages(logging.Filter):
+    """What a library logs of an outage that it rides out: a line a minute of each kind, no traceback for each try."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._away = (*AWAY, database.engine.dialect.loaded_dbapi.OperationalError)
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shortens the line; false where its like has just been said."""
+        fault = sys.exc_info()[1]
+        if not isinstance(fault, self._away):
+            return True
+        what, now = record.getMessage().partition(": ")[0], time.monotonic()
+        record.msg, record.args, record.exc_info = f"{what}: {_in_a_line(fault)}", (), None
+        is_new = now - self._told.get(what, -math.inf) > TOLD_SECONDS
+        self._told |= {what: now} if is_new else {}
+        return is_new
 
 
 def driver_url(url: str) -> sa.URL:

@@ -10,6 +10,7 @@ from stemwright.server import fleet, maintenance, metrics
 from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Call
+from stemwright.server.store.database import is_read_only
 
 FIGURES_MS = 1000
 CHECK_MS, CHECK_SECONDS = 5000, 1.0
@@ -22,18 +23,20 @@ def live(_call: Call) -> Answer:
 
 
 def ready(call: Call) -> Answer:
-    """`GET /readyz`: what works. 503 only without the database: all else can wait, and so can the tasks."""
+    """`GET /readyz`: what works. 503 only without the database: all else can wait, and so can the tasks. One that takes
+    no writes still lets everybody have their files."""
     storage = "ok" if _storage_answers(call) else "unavailable"
     told: dict[str, Any] = {"status": "unavailable", "database": "unavailable", "storage": storage, "workers": 0}
     told |= {"slots": 0, "maintenance": False}
     try:
         with call.api.database.read() as tx:
             slots = fleet.slots(tx, dead_after_ms=_dead_after_ms(call), now=fleet.clock(tx))
-            told |= {"database": "ok", "workers": len(slots), "slots": sum(slots.values())}
+            told |= {"workers": len(slots), "slots": sum(slots.values())}
+            told["database"] = "read-only" if is_read_only(tx) else "ok"
             told["maintenance"] = maintenance.since(tx) is not None
     except SQLAlchemyError:
         return answers.plain(told, status_code=503)
-    told["status"] = "ready" if told["workers"] and storage == "ok" else "degraded"
+    told["status"] = "ready" if told["workers"] and told["database"] == storage == "ok" else "degraded"
     return answers.plain(told)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.house import House, Receiver
+from stemwright.server import arrivals, tasks
+from stemwright.server.clock import now_ms
+from tests.crash.house import DAY_MS, House, Receiver
 from tests.servers import Deployment, PostgreSQL
 
 from .conftest import ALONE, FLEET, opened
@@ -166,6 +168,35 @@ def test_the_clock_jumps(house: House, jump: int) -> None:
     house.wait_until_told(*ended)
     house.set_clock(0)
     house.check(*ended)
+
+
+def test_a_clock_that_is_days_ahead_deletes_nothing_and_holds_nothing_up(
+    hook: Receiver, deployment: Deployment, tmp_path: Path
+) -> None:
+    """The database's own clock is right; the callback is put off in the wrong time, and due once that is over."""
+    hook.answer = lambda number: 503 if number == 1 else 200
+    with opened(hook, deployment, tmp_path, workers=1, callback_delays_seconds="0,5,5") as house:
+        song = house.upload()
+        house.set_clock(5 * DAY_MS / 1000)
+        with house.database.transaction() as tx:
+            arrivals.announce(tx, ["left over"], task_id="0" * 32, now=now_ms() - 2 * DAY_MS)
+        house.wait_for(lambda: not left_over(house), 60)  # everything was looked through
+        told = house.submit()
+        house.wait_for(lambda: any(callback.attempts for callback in deliveries(house, told)))
+        house.set_clock(0)
+        ended = [told, house.create(**song)]
+        house.wait_until_told(*ended)
+        house.check(*ended)
+
+
+def left_over(house: House) -> list[str]:
+    with house.database.read() as tx:
+        return arrivals.of_task(tx, "0" * 32)
+
+
+def deliveries(house: House, task_id: str) -> list[tasks.Delivery]:
+    with house.database.read() as tx:
+        return [found] if (found := tasks.delivery(tx, task_id)) else []
 
 
 @ALONE

@@ -300,8 +300,8 @@ def held_by_ended(database: Database) -> list[str]:
 
 def _table(tx: sa.Connection, name: str) -> sa.TableClause:
     """One of DBOS's own."""
-    columns = (sa.column(each) for each in ("workflow_uuid", "status", "application_version", "executor_id"))
-    return sa.table(name, *columns, schema=None if tx.dialect.name == "sqlite" else "dbos")
+    names = ("workflow_uuid", "status", "application_version", "executor_id", "delay_until_epoch_ms")
+    return sa.table(name, *map(sa.column, names), schema=None if tx.dialect.name == "sqlite" else "dbos")
 
 
 def take_up(shop: Workshop, strays: set[str]) -> set[str]:
@@ -360,7 +360,9 @@ def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
 def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
     from dbos import DBOS
 
-    retention.purge(shop.database, shop.blobs, shop.settings, now=now_ms())
+    with shop.database.read() as tx:
+        now = min(now_ms(), fleet.clock(tx))  # what a machine deletes whose clock is ahead is gone for good
+    retention.purge(shop.database, shop.blobs, shop.settings, now=now)
     _rescue(shop)
     # What asks DBOS for workflows is a step: outside of one, a workflow records every answer, and these cannot be.
     DBOS.run_step({"name": "forget"}, _forget_old)
@@ -373,10 +375,13 @@ def _rescue(shop: Workshop) -> None:
     now = now_ms()
     with shop.database.transaction() as tx:
         separation = sa.literal("separation-").concat(task_rows.c.id)
-        lost = _unseen(tx, separation, task_rows.c.completed.is_(None), task_rows.c.released < now - PATIENT_MS)
+        latest = now + PATIENT_MS  # what is later than it can be is from before the clock was set back
+        delayed = latest + int(max(shop.settings.callback_delays_seconds, default=0) * 1000)
+        old = [~each.between(now - PATIENT_MS, latest) for each in (task_rows.c.released, callbacks.c.created)]
+        lost = _unseen(tx, delayed, separation, task_rows.c.completed.is_(None), old[0])
         number = sa.cast(callbacks.c.attempts + 1, sa.String)
         message = callbacks.c.id.concat(".").concat(number)
-        lost += _unseen(tx, message, callbacks.c.state == "pending", callbacks.c.created < now - PATIENT_MS)
+        lost += _unseen(tx, delayed, message, callbacks.c.state == "pending", old[1])
         late = [task for task in tasks.released_before(tx, now - retention.DAY_MS) if f"separation-{task}" in lost]
         again = [each for each in lost if each.removeprefix("separation-") not in late]
         _begin_anew(tx, again)
@@ -388,12 +393,13 @@ def _rescue(shop: Workshop) -> None:
         running.tidy(shop, task_id)
 
 
-def _unseen(tx: sa.Connection, workflow_id: sa.ColumnElement[str], *where: sa.ColumnElement[bool]) -> list[str]:
-    """Names of the workflows that there should be for these rows, and are not: ended, failed or gone."""
+def _unseen(
+    tx: sa.Connection, delayed: int, workflow_id: sa.ColumnElement[str], *where: sa.ColumnElement[bool]
+) -> list[str]:
+    """Names of the workflows that there should be for these rows, and are not: ended, failed, gone or `delayed`."""
     rows = _table(tx, "workflow_status")
-    alive = sa.exists().where(
-        rows.c.workflow_uuid == workflow_id, rows.c.status.in_(("ENQUEUED", "PENDING", "DELAYED"))
-    )
+    waits = sa.and_(rows.c.status == "DELAYED", rows.c.delay_until_epoch_ms <= delayed)
+    alive = sa.exists().where(rows.c.workflow_uuid == workflow_id, sa.or_(_UNFINISHED, waits))
     return list(tx.execute(sa.select(workflow_id).where(*where, ~alive).limit(1000)).scalars())
 
 

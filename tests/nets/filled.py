@@ -59,11 +59,16 @@ def filled(config: object) -> nn.Module:
 
 
 def tones(samples: int, batch: int = 1) -> Tensor:
-    """[batch, 2, samples] with something in every band: tones, a sweep and clicks."""
+    """[batch, 2, samples] with something in every band at all times: tones, a sweep, clicks and noise.
+
+    A band of silence would be an FFT's rounding, which a net that norms every band makes as loud as the others: the
+    answer would hang on the processor.
+    """
     time = torch.arange(samples, dtype=torch.float64) / 44100
     sweep = torch.sin(2 * math.pi * (20 * time + 11000 * time**2))
     left = 0.3 * torch.sin(2 * math.pi * 220 * time) + 0.2 * sweep
     right = 0.3 * torch.sin(2 * math.pi * 1760 * time) - 0.1 * sweep
     right[::4410] += 0.5
-    both = torch.stack([left, right])
+    noise = torch.frac(torch.sin(torch.arange(2 * samples, dtype=torch.float64) * 12.9898) * 43758.5453).view(2, -1)
+    both = torch.stack([left, right]) + 0.05 * noise
     return torch.stack([both * (1 - 0.3 * index) for index in range(batch)]).float()

@@ -13,7 +13,7 @@ REACH = 48
 FINENESS = 4
 """Steps of a sample in which lateness is found."""
 COHERENT, CLEARLY = 0.1, 1.2
-"""How much of one channel must be in the other, and how far their best time must stand out of none, to be believed."""
+"""How much of one channel must be in the other, and how far what is found must stand out of no difference at all."""
 MISSING_DB = 30
 """A channel fainter than the other by more says nothing: the other is heard in its place."""
 LEVEL_DB = 1.0
@@ -89,5 +89,7 @@ def _level(left: Spectrum, right: Spectrum, low: int, high: int) -> float:
     in_phase = (left * right.conj()).real > 0.95 * both
     levels = 10 * np.log10((powers[1][in_phase] + TINY) / (powers[0][in_phase] + TINY))
     found, _ = np.histogram(levels, LEVELS, weights=both[in_phase])
-    level = float(LEVELS[np.argmax(np.convolve(found, NEAR, mode="same"))]) + STEP_DB / 2
-    return level if abs(level) >= LEVEL_DB and found.any() else 0.0
+    likely = np.convolve(found, NEAR, mode="same")
+    best, none = int(np.argmax(likely)), slice(len(likely) // 2 - 1, len(likely) // 2 + 1)
+    level = float(LEVELS[best]) + STEP_DB / 2
+    return level if abs(level) >= LEVEL_DB and likely[best] > CLEARLY * likely[none].mean() else 0.0

@@ -50,7 +50,7 @@ def test_a_measurement_that_makes_no_sense(
 
 @pytest.mark.parametrize("format", ["wav", "flac"])
 def test_a_song_is_not_written_among_others(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from stemwright.train import sources
+    from stemwright.train.instruments import sources
 
     if not all(Path(source.path).exists() for source in sources.SOURCES):
         pytest.skip("the sound packages are not installed: make train-system")
@@ -64,8 +64,8 @@ def test_no_voice_at_all_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pyworld", reason="needs stemwright[voices]")
-    from stemwright.train import voices
-    from stemwright.train.speakers import Speaker
+    from stemwright.train.singing import voices
+    from stemwright.train.singing.speakers import Speaker
 
     mute = Speaker("none", "flite", "en", "CMU", "flite", "train", 1, ("no-such-program-here", "{file}", "{wav}"))
     monkeypatch.setattr(voices, "every_speaker", lambda: [mute])

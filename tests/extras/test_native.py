@@ -13,7 +13,7 @@ import soxr
 
 import stemwright
 from stemwright.errors import NotFourParts
-from stemwright.train.references import waiting
+from stemwright.train.measuring.references import waiting
 from tests.audio.sounds import RATE, lag
 from tests.extras.conftest import beat
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from stemwright.nets.bandsplit import BandSplitConfig
-from stemwright.train.effects import GROUND_HZ
-from stemwright.train.mixing import RATE
-from stemwright.train.recipe import Rates, Recipe, Songs
+from stemwright.train.learning.recipe import Rates, Recipe, Songs
+from stemwright.train.mixing.desk import RATE
+from stemwright.train.mixing.effects import GROUND_HZ
 
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 RECIPE = Recipe(

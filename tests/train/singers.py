@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemwright.train import contour, tract, vocoder
-from stemwright.train.notes import Note
-from stemwright.train.speakers import Speaker
-from stemwright.train.voices import build
+from stemwright.train.composing.notes import Note
+from stemwright.train.singing import contour, tract, vocoder
+from stemwright.train.singing.speakers import Speaker
+from stemwright.train.singing.voices import build
 
 
 def tune(seconds: float, *, pitch: float = 60.0, step: float = 0.4) -> list[Note]:

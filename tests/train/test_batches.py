@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train import batches
-from stemwright.train.batches import Drawer, Sizes
-from stemwright.train.songs import complete_songs
+from stemwright.train.learning import batches
+from stemwright.train.learning.batches import Drawer, Sizes
+from stemwright.train.learning.songs import complete_songs
 from tests.train.examples import write_data, write_song
 
 RATE = 44100

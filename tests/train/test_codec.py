@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stemwright.train import codec
+from stemwright.train.mixing import codec
 
 RATE = 44100
 

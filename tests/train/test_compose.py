@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stemwright.train import genres, parts, rhythm
-from stemwright.train.compose import choose_cast, write_plan
+from stemwright.train.composing import genres, parts, rhythm
+from stemwright.train.composing.plan import choose_cast, write_plan
 
 
 def plan_of(seed: int, seconds: float = 20.0):

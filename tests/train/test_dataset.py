@@ -10,11 +10,13 @@ import pytest
 
 from stemwright.cli import run
 from stemwright.errors import CannotWrite, SoundSourceMissing
-from stemwright.train import dataset, genres, kits, song, sources
+from stemwright.train import dataset, song
+from stemwright.train.composing import genres
+from stemwright.train.instruments import kits, sources
+from stemwright.train.instruments.samples import freepats_file, play_patch
+from stemwright.train.instruments.sources import Source
+from stemwright.train.instruments.studio import Studio
 from stemwright.train.processes import processes
-from stemwright.train.samples import freepats_file, play_patch
-from stemwright.train.sources import Source
-from stemwright.train.studio import Studio
 from tests.train.examples import above_ground_db
 
 HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES)
@@ -147,8 +149,8 @@ def test_every_kit_has_its_recordings(source):
 
 @needs_sounds
 def test_a_patch_sounds_and_a_studio_remembers_its_sources():
-    from stemwright.train.compose import write_plan
-    from stemwright.train.notes import Note
+    from stemwright.train.composing.notes import Note
+    from stemwright.train.composing.plan import write_plan
 
     plan = write_plan(np.random.default_rng(0), 2.0)
     notes, studio = [Note(0.1, 0.5, 60.0, 90.0)], Studio(plan, "train", 44100)
@@ -161,8 +163,8 @@ def test_a_patch_sounds_and_a_studio_remembers_its_sources():
 
 @needs_sounds
 def test_a_recorded_choir_sings_the_chords():
-    from stemwright.train.compose import write_plan
-    from stemwright.train.singers import choir_part
+    from stemwright.train.composing.plan import write_plan
+    from stemwright.train.singing.singers import choir_part
 
     studio = Studio(write_plan(np.random.default_rng(0), 6.0), "train", 6 * 44100)
     part = choir_part(np.random.default_rng(3), studio)

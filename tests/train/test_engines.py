@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from stemwright.train import additive, drumsynth, physical, synths
-from stemwright.train.notes import Note
+from stemwright.train.composing.notes import Note
+from stemwright.train.instruments import additive, drumsynth, physical, synths
 
 RATE = 44100
 NOTES = [Note(0.4 * i, 0.38, pitch, 96.0) for i, pitch in enumerate((57, 62, 69))]

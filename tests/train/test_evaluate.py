@@ -25,10 +25,10 @@ from stemwright.errors import (
     UnknownTitle,
 )
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train import evaluate
 from stemwright.train.making import opened
-from stemwright.train.references import Reference, waiting
-from stemwright.train.report import table, write
+from stemwright.train.measuring import evaluate
+from stemwright.train.measuring.references import Reference, waiting
+from stemwright.train.measuring.report import table, write
 from tests.train.examples import write_data
 
 RATE = 44100
@@ -199,7 +199,9 @@ def test_stem_mp4_by_its_streams(tmp_path: Path) -> None:
 def test_streams_of_one_name_are_one_stem_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_native(tmp_path / "song.stem.mp4")
     (whole,) = references(tmp_path)
-    monkeypatch.setattr("stemwright.train.references._titles", lambda _: ["Drums", "Synth", "Synth", "Master"])
+    monkeypatch.setattr(
+        "stemwright.train.measuring.references._titles", lambda _: ["Drums", "Synth", "Synth", "Master"]
+    )
     (song,) = references(tmp_path, {"Synth": "synth", "Master": "vocals"})
     assert set(song.stems) == {"drums", "synth", "vocals"}
     np.testing.assert_allclose(song.mix, whole.mix, atol=1e-6)
@@ -255,7 +257,7 @@ def test_silence_and_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_match_their_card_are_refused(tmp_path: Path) -> None:
-    package = Path(evaluate.__file__).parents[1]
+    package = Path(evaluate.__file__).parents[2]
     (tmp_path / "twelve.onnx").write_bytes(b"another graph")
     (tmp_path / "twelve.toml").write_text((package / "zoo" / "cards" / "twelve.toml").read_text())
     with pytest.raises(BadWeights, match="sha256"):

@@ -13,8 +13,8 @@ from torch import nn
 
 from stemwright.errors import BadStart
 from stemwright.nets.bandsplit import BandSplit, BandSplitConfig
-from stemwright.train.graph import band_split_graph, read_weights
-from stemwright.train.recipe import load_recipe
+from stemwright.train.learning.graph import band_split_graph, read_weights
+from stemwright.train.learning.recipe import load_recipe
 from stemwright.zoo import catalog
 
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))

@@ -13,16 +13,16 @@ import torch
 
 from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe, SpoiledSong
 from stemwright.nets.bandsplit import BandSplit
-from stemwright.train import checkpoints, progress
-from stemwright.train.export import Provenance, export
-from stemwright.train.loop import Plan, Trainer, run
+from stemwright.train.learning import checkpoints, progress
+from stemwright.train.learning.export import Provenance, export
+from stemwright.train.learning.loop import Plan, Trainer, run
 from stemwright.zoo import catalog, machine
 from tests.train.examples import RECIPE, write_data
 
 CPU = torch.device("cpu")
 CHILD = """
 from pathlib import Path
-from stemwright.train.loop import Plan, run
+from stemwright.train.learning.loop import Plan, run
 from tests.train.examples import RECIPE
 import dataclasses, sys
 if __name__ == "__main__":

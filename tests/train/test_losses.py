@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from stemwright.nets.bandsplit import LOGITS, STEMS, BandSplit
-from stemwright.train.batches import Drawer, Example, Sizes, spectra
-from stemwright.train.kernels import CENTRE_SCALE, SOFTNESS, SPREAD_SCALE
-from stemwright.train.losses import FusedLoss, separation_loss, zone_loss
-from stemwright.train.progress import zone_features
-from stemwright.train.songs import complete_songs
-from stemwright.train.targets import TargetMaker, Targets
+from stemwright.train.learning.batches import Drawer, Example, Sizes, spectra
+from stemwright.train.learning.kernels import CENTRE_SCALE, SOFTNESS, SPREAD_SCALE
+from stemwright.train.learning.losses import FusedLoss, separation_loss, zone_loss
+from stemwright.train.learning.progress import zone_features
+from stemwright.train.learning.songs import complete_songs
+from stemwright.train.learning.targets import TargetMaker, Targets
 from tests.train.examples import SMALL, write_data, write_song
 
 SIZES = Sizes(2, 6)

@@ -12,11 +12,11 @@ import torch
 from stemwright.audio.parts import hold
 from stemwright.errors import BadRecipe, NoReferences, NoRun, NoSuchDevice, OtherRecipe, RunBusy, SpoiledSong
 from stemwright.train import making
-from stemwright.train.export import Provenance, export
-from stemwright.train.loop import Plan, Trainer, run
+from stemwright.train.learning.export import Provenance, export
+from stemwright.train.learning.loop import Plan, Trainer, run
+from stemwright.train.learning.recipe import load_recipe
+from stemwright.train.learning.songs import complete_songs
 from stemwright.train.making import Course, make, opened, plan_of, ship
-from stemwright.train.recipe import load_recipe
-from stemwright.train.songs import complete_songs
 from stemwright.zoo import catalog
 from tests.train.examples import RECIPE, write_data
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stemwright.train import metrics
-from stemwright.train.baselines import Rivals
+from stemwright.train.measuring import metrics
+from stemwright.train.measuring.baselines import Rivals
 
 RATE = 8000
 RNG = np.random.default_rng(0)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from stemwright.train import amps, mixing
-from stemwright.train.effects import ABOVE_GROUND_DB, EFFECTS, ground, insert
+from stemwright.train.mixing import amps, desk
+from stemwright.train.mixing.effects import ABOVE_GROUND_DB, EFFECTS, ground, insert
 from tests.train.examples import above_ground_db
 
-RATE = mixing.RATE
+RATE = desk.RATE
 
 
 def noise(seed: int, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
@@ -17,31 +17,31 @@ def noise(seed: int, seconds: float = 1.0, level: float = 0.1) -> np.ndarray:
 
 def test_the_master_is_one_gain_for_all_stems():
     stems = {"drums": noise(1), "bass": noise(2, level=0.3)}
-    done = mixing.master(stems, loudness_dbfs=-10.0, glue=0.7)
+    done = desk.master(stems, loudness_dbfs=-10.0, glue=0.7)
     gains = [np.abs(done[stem]).max(1) / np.abs(stems[stem]).max(1) for stem in stems]
     assert np.allclose(gains[0], gains[1], rtol=1e-3)
     assert np.abs(done["drums"] + done["bass"]).max() <= 0.98
 
 
 def test_a_level_is_reached_and_silence_stays_silent():
-    assert mixing.loudness_db(mixing.to_level(noise(3), -20.0)) == pytest.approx(-20.0, abs=0.05)
-    assert not mixing.to_level(np.zeros((RATE, 2), np.float32), -20.0).any()
+    assert desk.loudness_db(desk.to_level(noise(3), -20.0)) == pytest.approx(-20.0, abs=0.05)
+    assert not desk.to_level(np.zeros((RATE, 2), np.float32), -20.0).any()
 
 
 def test_a_low_pass_takes_the_highs():
-    spectrum = np.abs(np.fft.rfft(mixing.equalise(noise(4), [mixing.biquad("lowpass", 500.0)])[:, 0]))
+    spectrum = np.abs(np.fft.rfft(desk.equalise(noise(4), [desk.biquad("lowpass", 500.0)])[:, 0]))
     assert spectrum[5000:].mean() < 0.05 * spectrum[:400].mean()
 
 
 def test_a_side_chain_presses_only_where_the_key_is_loud():
     key = noise(5, level=0.5)
     key[RATE // 2 :] = 0
-    pressed = mixing.compress(noise(6), threshold_db=-30, ratio=8, attack_s=0.001, release_s=0.05, key=key)
+    pressed = desk.compress(noise(6), threshold_db=-30, ratio=8, attack_s=0.001, release_s=0.05, key=key)
     assert np.abs(pressed[: RATE // 2]).mean() < 0.5 * np.abs(pressed[-RATE // 5 :]).mean()
 
 
 def test_hard_panning_empties_one_side():
-    placed = mixing.place(noise(7), -1.0, 0.0)
+    placed = desk.place(noise(7), -1.0, 0.0)
     assert np.abs(placed[:, 1]).max() < 1e-6 < np.abs(placed[:, 0]).max()
 
 

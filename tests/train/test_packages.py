@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from stemwright.train import sources, speakers
+from stemwright import train
+from stemwright.train.instruments import sources
+from stemwright.train.singing import speakers
 
-LISTED = set((Path(sources.__file__).parent / "packages.txt").read_text().split())
+LISTED = set((Path(train.__file__).parent / "packages.txt").read_text().split())
 
 
 def test_every_bank_of_sounds_is_installed() -> None:

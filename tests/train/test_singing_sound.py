@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stemwright.train import contour, vocal_effects, vocoder
-from stemwright.train.vocoder import BANDS, RATE, Frames, Throat
+from stemwright.train.singing import contour, vocal_effects, vocoder
+from stemwright.train.singing.vocoder import BANDS, RATE, Frames, Throat
 from tests.train.singers import tune
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from stemwright.errors import NoVoices, SpeechMissing, VoicesUnfinished
-from stemwright.train import dataset, voices
-from stemwright.train.speakers import Speaker, Speech, every_speaker, may_train
-from stemwright.train.vocoder import BANDS
+from stemwright.train import dataset
+from stemwright.train.singing import voices
+from stemwright.train.singing.speakers import Speaker, Speech, every_speaker, may_train
+from stemwright.train.singing.vocoder import BANDS
 from tests.train.singers import build_library, speaker
 
 
@@ -46,7 +47,7 @@ def test_a_library_whose_building_was_stopped_is_not_sung_from(tmp_path: Path, m
     building = voices.build(tmp_path / "voices", speakers=lost, workers=1)
     next(building)
     building.close()
-    monkeypatch.setattr("stemwright.train.sources.refuse_missing", lambda split: None)
+    monkeypatch.setattr("stemwright.train.instruments.sources.refuse_missing", lambda split: None)
     with pytest.raises(VoicesUnfinished, match="`stemwright train voices` completes it"):
         dataset.compose(tmp_path / "data", 1, 1.0)
     assert not (tmp_path / "data").exists()

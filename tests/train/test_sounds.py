@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from stemwright.errors import SoundSourceMissing
-from stemwright.train import basses, drumkits, keys, kits, skins, sonivox, sources, voicing
-from stemwright.train.compose import write_plan
-from stemwright.train.instruments import soundfont
-from stemwright.train.notes import Note
-from stemwright.train.physical import pitch_of
-from stemwright.train.studio import Studio
+from stemwright.train.composing.notes import Note
+from stemwright.train.composing.plan import write_plan
+from stemwright.train.instruments import basses, drumkits, keys, kits, skins, sonivox, sources, voicing
+from stemwright.train.instruments.physical import pitch_of
+from stemwright.train.instruments.soundfonts import soundfont
+from stemwright.train.instruments.studio import Studio
 
 RATE = 44100
 NOTES = [Note(0.05 + 0.6 * i, 0.55, pitch, 96.0) for i, pitch in enumerate((33.0, 40.0, 47.0))]

@@ -13,14 +13,14 @@ from stemwright.audio.encode import Sound, open_stem
 from stemwright.cli import run as run_command
 from stemwright.errors import NotForTaking, StemwrightError
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train import progress
-from stemwright.train.batches import Drawer, Sizes
-from stemwright.train.evaluate import evaluate
-from stemwright.train.export import NOT_CLEARED, Provenance, card_text
-from stemwright.train.loop import Trainer
+from stemwright.train.learning import progress
+from stemwright.train.learning.batches import Drawer, Sizes
+from stemwright.train.learning.export import NOT_CLEARED, Provenance, card_text
+from stemwright.train.learning.loop import Trainer
+from stemwright.train.learning.songs import PARTS, Song, complete_songs
 from stemwright.train.making import Course, make
-from stemwright.train.references import waiting
-from stemwright.train.songs import PARTS, Song, complete_songs
+from stemwright.train.measuring.evaluate import evaluate
+from stemwright.train.measuring.references import waiting
 from stemwright.train.taking import Taken, take
 from stemwright.zoo import catalog
 from tests.train.examples import RECIPE, SMALL, write_data, write_song

@@ -3,7 +3,7 @@
 import pytest
 
 from stemwright.errors import BadOption, UnknownReference
-from stemwright.train.titles import of_model, parsed, told
+from stemwright.train.measuring.titles import of_model, parsed, told
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from tests.train.examples import SMALL
 
     from stemwright.nets.bandsplit import BandSplit
-    from stemwright.train.export import Provenance, export
+    from stemwright.train.learning.export import Provenance, export
 
     monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path / "models"))
     graph, card = tmp_path / "mine.onnx", tmp_path / "mine.toml"

@@ -91,7 +91,8 @@ def take(
         What a file holds whose name does not tell, as in `--stem "Take 3=guitar"`; may be repeated.
     """
     with _needing_extra():
-        from stemwright.train import taking, titles
+        from stemwright.train import taking
+        from stemwright.train.measuring import titles
     told = {"on_song": partial(_told.print, markup=False), "on_problem": lambda e: _told.print(str(e), markup=False)}
     done = taking.take(folder, data, split=split, mapping=dict(titles.parsed(entry) for entry in stem or []), **told)
     there = f", {done.kept} were there" if done.kept else ""
@@ -131,9 +132,9 @@ def song(
     from stemwright.audio.encode import Sound, open_stem
 
     with _needing_extra():
-        from stemwright.train import sources
-        from stemwright.train import voices as library
-        from stemwright.train.references import SOUNDS
+        from stemwright.train.instruments import sources
+        from stemwright.train.measuring.references import SOUNDS
+        from stemwright.train.singing import voices as library
         from stemwright.train.song import RATE, render_song
     sound = Sound.of(format, dither=False)
     sources.refuse_missing("test")
@@ -162,7 +163,7 @@ def voices(folder: Path | None = None, /, *, workers: Count = 1) -> int:
         Processes that build side by side.
     """
     with _needing_extra():
-        from stemwright.train import voices as library
+        from stemwright.train.singing import voices as library
     place = folder or library.library_folder()
     for line in library.build(place, workers=workers):
         _told.print(line, markup=False)
@@ -204,7 +205,7 @@ def run_recipe(
     """
     with _needing_extra():
         from stemwright.train import making
-        from stemwright.train import recipe as recipes
+        from stemwright.train.learning import recipe as recipes
         from stemwright.zoo import catalog
     course = making.Course(device, workers, until, finish_steps, catalog.trained(start) if start else None)
     made = making.make(
@@ -230,7 +231,7 @@ def ship(folder: Path, /, *, recipe: str = "twelve") -> None:
     """
     with _needing_extra():
         from stemwright.train import making
-        from stemwright.train import recipe as recipes
+        from stemwright.train.learning import recipe as recipes
     loaded = recipes.load_recipe(recipe)
     made = making.ship(loaded, making.plan_of(loaded, folder), folder / "shipped", on_step=_told.print)
     _told.print(f"The graph and its card are in {made}")
@@ -264,9 +265,9 @@ def evaluate(
         Print the report as JSON.
     """
     with _needing_extra():
-        from stemwright.train import evaluate as measuring
-        from stemwright.train import report as reports
-        from stemwright.train import titles
+        from stemwright.train.measuring import evaluate as measuring
+        from stemwright.train.measuring import report as reports
+        from stemwright.train.measuring import titles
 
     mapping = dict(titles.parsed(entry) for entry in stem or [])
     if out is not None:

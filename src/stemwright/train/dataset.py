@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from stemwright.audio.parts import open_part, publish, settle, write_error
-from stemwright.train import sources, voices
+from stemwright.train.instruments import sources
+from stemwright.train.learning.songs import Song
 from stemwright.train.processes import processes
+from stemwright.train.singing import voices
 from stemwright.train.song import Rendered, render_song
-from stemwright.train.songs import Song
 
 # Far apart, so that no song of one split is ever a song of another.
 FIRST_SEED = {"train": 0, "val": 500_000_000, "test": 800_000_000}

@@ -17,13 +17,14 @@ from stemwright.audio.parts import hold
 from stemwright.engine.onnx import SpectralMaskSeparator, open_graph
 from stemwright.errors import NoRun, RunBusy
 from stemwright.nets.bandsplit import STEMS, BandSplit
-from stemwright.train import checkpoints, evaluate, progress
-from stemwright.train.export import Provenance, export
-from stemwright.train.graph import read_weights
-from stemwright.train.loop import Plan, Row, Trainer, run
-from stemwright.train.recipe import Recipe
-from stemwright.train.report import Report, write
-from stemwright.train.songs import SPLITS, complete_songs, count_taken
+from stemwright.train.learning import checkpoints, progress
+from stemwright.train.learning.export import Provenance, export
+from stemwright.train.learning.graph import read_weights
+from stemwright.train.learning.loop import Plan, Row, Trainer, run
+from stemwright.train.learning.recipe import Recipe
+from stemwright.train.learning.songs import SPLITS, complete_songs, count_taken
+from stemwright.train.measuring import evaluate
+from stemwright.train.measuring.report import Report, write
 from stemwright.zoo import catalog, installed, loading, machine
 
 Step = Callable[[str], None]

@@ -4,14 +4,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stemwright.train import codec, genres, players, singers
-from stemwright.train.compose import choose_cast, write_plan
-from stemwright.train.effects import ground, insert
-from stemwright.train.effectsounds import fx
-from stemwright.train.genres import STEMS
-from stemwright.train.mixing import Room, build_room, compress, loudness_db, master, place, to_level
-from stemwright.train.sources import facts
-from stemwright.train.studio import RATE, Part, Studio
+from stemwright.train.composing import genres
+from stemwright.train.composing.genres import STEMS
+from stemwright.train.composing.plan import choose_cast, write_plan
+from stemwright.train.instruments import players
+from stemwright.train.instruments.effectsounds import fx
+from stemwright.train.instruments.sources import facts
+from stemwright.train.instruments.studio import RATE, Part, Studio
+from stemwright.train.mixing import codec
+from stemwright.train.mixing.desk import Room, build_room, compress, loudness_db, master, place, to_level
+from stemwright.train.mixing.effects import ground, insert
+from stemwright.train.singing import singers
 
 RECIPE_VERSION = 7
 CODEC_SHARE = 0.15

@@ -15,9 +15,9 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.errors import NotForTaking, SilentSong, SpoiledSong, StemsTooCoarse, StemwrightError, TakenElsewhere
 from stemwright.train.dataset import save_song
-from stemwright.train.references import NATIVE, Reference, Waiting, waiting
+from stemwright.train.learning.songs import PARTS, RATE, SPLITS, SUMS, TAKEN, Song
+from stemwright.train.measuring.references import NATIVE, Reference, Waiting, waiting
 from stemwright.train.song import Rendered
-from stemwright.train.songs import PARTS, RATE, SPLITS, SUMS, TAKEN, Song
 
 PEAK = 0.99  # of the loudest stem: all that 16 bits have room for, and nothing clipped
 ORIGIN = {"name": "songs that its user gave", "licence": "not known here, theirs to clear"}

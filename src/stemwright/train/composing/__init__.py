@@ -1,0 +1,1 @@
+"""The song as it is written: genres, form, harmony, parts and rhythm; no sound yet."""

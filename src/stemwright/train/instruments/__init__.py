@@ -1,0 +1,1 @@
+"""Who plays, on what, and what that sounds like; where every recorded sound comes from."""

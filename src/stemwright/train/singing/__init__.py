@@ -1,0 +1,1 @@
+"""Voices: speech re-sung and voices from first principles, along a melody, with their vocal chain."""

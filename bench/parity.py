@@ -29,8 +29,8 @@ sys.path.append(str(TESTS))
 from filled import CASES, filled, tones  # noqa: E402
 
 from stemwright.engine import manners  # noqa: E402
+from stemwright.zoo.checkpoints.renaming import renamed  # noqa: E402
 from stemwright.zoo.networks import NetSeparator  # noqa: E402
-from stemwright.zoo.renaming import renamed  # noqa: E402
 
 ARCHITECTURES = {"RoFormer": "roformer", "SCNet": "scnet", "TFC": "tfc_tdf", "HTDemucs": "htdemucs"}
 PINNED_SONGS = {"HTDemucs|14700", "HTDemucs|101429", "BS-RoFormer|14700", "SCNet|101429", "TFC-TDF v3|74188"}

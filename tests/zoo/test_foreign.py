@@ -20,7 +20,8 @@ from upstream_files import CASES, architecture, filled, sizes, state, tones  # n
 
 from stemwright import errors  # noqa: E402
 from stemwright.engine.progress import heeding  # noqa: E402
-from stemwright.zoo import converting, foreign, installed, networks, published  # noqa: E402
+from stemwright.zoo import foreign, installed, networks, published  # noqa: E402
+from stemwright.zoo.checkpoints import converting  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -172,7 +172,7 @@ YAML: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", YAML)
 def test_a_hostile_yaml_is_refused_and_nothing_runs(name: str, tmp_path: Path) -> None:
-    from stemwright.zoo import training_config
+    from stemwright.zoo.checkpoints import training_config
 
     text, message = YAML[name]
     (tmp_path / "its.yaml").write_text(text.replace("{canary}", str(tmp_path / "canary")))

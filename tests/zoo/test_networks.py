@@ -23,18 +23,8 @@ from stemwright.engine import manners  # noqa: E402
 from stemwright.engine.separator import batch_of  # noqa: E402
 from stemwright.engine.whole import Passing  # noqa: E402
 from stemwright.nets.precision import Dense  # noqa: E402
-from stemwright.zoo import (  # noqa: E402
-    converting,
-    foreign,
-    halving,
-    installed,
-    loading,
-    machine,
-    mdx_nets,
-    networks,
-    profiles,
-    published,
-)
+from stemwright.zoo import foreign, halving, installed, loading, machine, networks, profiles, published  # noqa: E402
+from stemwright.zoo.checkpoints import converting, mdx_nets  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(60000).numpy()[0]

@@ -16,7 +16,7 @@ sys.path.append(str(NETS))
 
 from filled import CASES, filled, tones  # noqa: E402
 
-from stemwright.zoo.renaming import renamed  # noqa: E402
+from stemwright.zoo.checkpoints.renaming import renamed  # noqa: E402
 
 __all__ = ["CASES", "architecture", "filled", "names", "sizes", "state", "tones"]
 ARCHITECTURES = {"RoFormer": "roformer", "SCNet": "scnet", "TFC": "tfc_tdf", "HTDemucs": "htdemucs"}

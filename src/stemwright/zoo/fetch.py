@@ -27,7 +27,8 @@ from stemwright.errors import (
     Offline,
     UnreadableCheckpoint,
 )
-from stemwright.zoo import catalog, foreign, installed, recipes, training_config
+from stemwright.zoo import catalog, foreign, installed, recipes
+from stemwright.zoo.checkpoints import training_config
 from stemwright.zoo.names import needs
 from stemwright.zoo.published import ALLOWED, Download, Published, policy, published
 

@@ -20,7 +20,8 @@ from typing import Any
 from stemwright import errors
 from stemwright.audio.parts import write_error
 from stemwright.engine.progress import ASK_SECONDS, go_on
-from stemwright.zoo import catalog, converting, fitting, installed, loading, published, recipes
+from stemwright.zoo import catalog, fitting, installed, loading, published, recipes
+from stemwright.zoo.checkpoints import converting
 
 SECONDS = 600
 _ADDING = ".adding-"
@@ -180,7 +181,7 @@ def convert(source: Path, out: Path, *, config: Path | None = None) -> dict[str,
     }
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PYTHON", "PATH", "SYSTEMROOT", "LANG"))}
     with subprocess.Popen(
-        [sys.executable, "-m", "stemwright.zoo.converting"],
+        [sys.executable, "-m", "stemwright.zoo.checkpoints.converting"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

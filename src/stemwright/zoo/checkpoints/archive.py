@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemwright.errors import HostileCheckpoint, UnreadableCheckpoint
-from stemwright.zoo import pickled
+from stemwright.zoo.checkpoints import pickled
 
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 FLOATS = ("F64", "F32", "F16", "BF16")

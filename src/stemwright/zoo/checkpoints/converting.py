@@ -1,4 +1,4 @@
-"""The child process that reads another project's checkpoint: `python -m stemwright.zoo.converting`, JSON in and out.
+"""The child process that reads another project's checkpoint: `python -m` this module, JSON in and out.
 
 It never imports torch and never unpickles. It runs apart so that what a hostile file can still do, to take memory or
 time, ends with the process.
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from stemwright.errors import BadConfig, ForeignError, UnknownArchitecture, UnreadableCheckpoint
-from stemwright.zoo import archive, catalog, fitting, mdx_nets, recognition, renaming, training_config
+from stemwright.zoo import catalog, fitting
+from stemwright.zoo.checkpoints import archive, mdx_nets, recognition, renaming, training_config
 
 _ROFORMER = re.compile(
     r"bands\.\d+\.(norm\.gamma|linear\.(weight|bias))|(time|band)_angles|norm\.gamma"

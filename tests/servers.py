@@ -70,6 +70,21 @@ class PostgreSQL:
         while Path(f"/proc/{postmaster}").exists():
             time.sleep(0.02)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections and says nothing, as one whose machine or disk hangs; then it goes on where it was."""
+        postmaster = self.server.get_pid()
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children")
+        os.kill(postmaster, signal.SIGSTOP)  # first: it makes no new ones then
+        stopped = [int(pid) for pid in children.read_text().split()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in (*stopped, postmaster):
+                os.kill(pid, signal.SIGCONT)
+
     def start(self) -> None:
         """Starts it again once the last of its processes has noticed."""
         for _ in range(100):

@@ -272,6 +272,10 @@ class House:
     def try_upload(self, **script: object) -> httpx2.Response:
         return self.post("/api/file-stream-upload", files={"file": ("song.mp3", json.dumps(script).encode())})
 
+    def look(self) -> httpx2.Response:
+        """Whether it is ready."""
+        return self.client.get(f"{self.url}/readyz")
+
     def create(self, **body: object) -> str:
         body = {"callBackUrl": f"{self.receiver.url}/hook", "type": "split_stem"} | body
         answer = self.client.post(f"{self.url}/api/v1/vocal-removal/generate", json=body).json()

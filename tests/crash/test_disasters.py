@@ -4,9 +4,11 @@ import contextlib
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from stemwright.server import arrivals, tasks
@@ -52,6 +54,33 @@ def test_the_database_is_killed_and_comes_back(house: House, database_server: Po
 
 
 @FLEET
+def test_the_database_hangs_and_goes_on(house: House, database_server: PostgreSQL) -> None:
+    """Nobody waits until it does: it may be never."""
+    ended = under_way(house)
+    with database_server.frozen():
+        (refused, upload_seconds), (told, look_seconds) = timed(house.try_upload), timed(house.look)
+        with ThreadPoolExecutor(100) as crowd:
+            answers = list(crowd.map(lambda _: timed(house.try_upload), range(100)))
+    house.wait_for(lambda: house.look().status_code == 200, 30)
+    ended.append(house.submit())
+    house.wait_until_told(*ended)
+    house.check(*ended)
+    assert (refused.status_code, refused.headers["retry-after"]) == (500, "10")
+    assert (told.status_code, told.json()["database"]) == (503, "unavailable")
+    assert upload_seconds < 25
+    assert look_seconds < 8
+    assert {answer.status_code for answer, _ in answers} == {500}
+    assert max(seconds for _, seconds in answers) < 25
+    assert "Traceback" not in house.log_text()
+
+
+def timed(act: Callable[[], httpx2.Response]) -> tuple[httpx2.Response, float]:
+    """What came of it, and in how many seconds."""
+    began = time.monotonic()
+    return act(), time.monotonic() - began
+
+
+@FLEET
 def test_the_database_takes_no_writes_for_a_while(house: House, database_server: PostgreSQL) -> None:
     """As one whose server became a standby, or whose provider closed it: connections from then stay so for good."""
     ended = under_way(house)
@@ -59,12 +88,12 @@ def test_the_database_takes_no_writes_for_a_while(house: House, database_server:
     database_server.execute(f"ALTER DATABASE {name} SET {closed} = on")
     database_server.cut(house.database.url.render_as_string(hide_password=False))
     refused = house.try_upload()
-    told = house.client.get(f"{house.url}/readyz").json()
+    told = house.look().json()
     time.sleep(4)
     database_server.execute(f"ALTER DATABASE {name} RESET {closed}")
     house.wait_until_told(*ended)
     house.check(*ended)
-    house.wait_for(lambda: house.client.get(f"{house.url}/readyz").json()["status"] == "ready", 30)
+    house.wait_for(lambda: house.look().json()["status"] == "ready", 30)
     assert (refused.status_code, refused.headers["retry-after"]) == (500, "10")
     assert (told["status"], told["database"]) == ("degraded", "read-only")
     assert "Traceback" not in house.log_text()
@@ -90,7 +119,7 @@ def test_the_database_is_dropped_and_restored(house: House, database_server: Pos
     database_server.tool("pg_dump", "--format=custom", f"--file={tmp_path / 'dump'}", plain)
     database_server.drop(house.database.url.render_as_string(hide_password=False))
     refused = house.try_upload()
-    assert house.client.get(f"{house.url}/readyz").status_code == 503
+    assert house.look().status_code == 503
     time.sleep(2)
     database_server.execute(f"CREATE DATABASE {url.database}")
     database_server.tool("pg_restore", f"--dbname={plain}", str(tmp_path / "dump"))
@@ -225,7 +254,7 @@ def test_the_disk_is_full(hook: Receiver, deployment: Deployment, tmp_path: Path
         ballast = disk / "ballast"
         fill(ballast)
         refused = [house.try_upload().status_code for _ in range(3)]
-        told = house.client.get(f"{house.url}/readyz").json()
+        told = house.look().json()
         time.sleep(2)
         ballast.unlink()
         ended.append(house.submit())

@@ -1,6 +1,7 @@
 """Health, figures and the published contract, as served."""
 
 import re
+import threading
 
 import httpx2
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from stemwright.server import fleet, maintenance, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.http import calls
+from stemwright.server.http.routes import health
 from tests.server.http.house import GENERATE, Caller, House
 
 
@@ -39,12 +41,20 @@ def test_degraded_when_the_storage_is_away(serve, monkeypatch: pytest.MonkeyPatc
     assert (answer.status_code, answer.json()["status"], answer.json()["storage"]) == (200, "degraded", "unavailable")
 
 
-def test_while_one_looks_at_the_storage_others_hear_what_was_found_last(serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = serve()
-    monkeypatch.setattr(house.api.blobs, "check", None)
-    with house.api.checking_storage:
-        assert house.anonymous().get("/readyz").json()["storage"] == "ok"
-    assert house.anonymous().get("/readyz").json()["storage"] == "unavailable"
+def test_a_storage_that_hangs_is_looked_at_by_one_and_waited_for_by_nobody(
+    serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, looks, over = serve(), [], threading.Event()
+
+    def hang(_probe: bytes, **_: object) -> None:
+        looks.append(threading.get_ident())
+        over.wait(60)
+
+    monkeypatch.setattr(house.api.blobs, "check", hang)
+    monkeypatch.setattr(health, "MOMENT_SECONDS", 0.1)
+    told = [house.anonymous().get("/readyz").json()["storage"] for _ in range(3)]
+    over.set()
+    assert (told, len(looks)) == (["unavailable"] * 3, 1)
 
 
 def test_it_lives_though_every_thread_is_busy(serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,8 +75,10 @@ def grants(account: str | None = None, /, *, limit: Limit = 50, data: Data = Non
 def audit(*, data: Data = None, as_json: AsJson = False) -> None:
     """Prove that the ledger agrees with itself and with the tasks; exit status 1 when it does not."""
     from stemwright.server import credits as ledger
+    from stemwright.server.store.database import take_time
 
     with view(data) as tx:
+        take_time(tx)
         wrong = ledger.audit(tx)
     if as_json:
         show({"agrees": not wrong, "wrong": wrong})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,6 +21,7 @@ from stemwright.server.http.routes import console, contract, credit, files, heal
 from stemwright.server.http.shield import Shield
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+ASKING = 8  # threads for those who ask whether we are ready
 _SLASHES = re.compile("/{2,}")
 _ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
 _EXPOSED = [
@@ -100,7 +102,6 @@ def _routes(api: Api) -> list[Route]:
         for path, handle in (
             ("/s/{name}", files.download),
             ("/s/{name}/mix", mixes.mix),
-            ("/readyz", health.ready),
             ("/metrics", health.figures),
             ("/openapi.json", contract.openapi),
             ("/docs", contract.docs),
@@ -108,7 +109,9 @@ def _routes(api: Api) -> list[Route]:
         )
     ]
     lives = Endpoint(api, health.live, name="/livez", admit=None, at_once=True)  # though every thread is busy
-    return [Route("/livez", _Methods(api, {"GET": lives})), *keyed, *opened, *_console(api)]
+    is_ready = Endpoint(api, health.Readiness(api), name="/readyz", admit=None, limiter=CapacityLimiter(ASKING))
+    probes = [Route(each.name, _Methods(api, {"GET": each})) for each in (lives, is_ready)]
+    return [*probes, *keyed, *opened, *_console(api)]
 
 
 def _route(

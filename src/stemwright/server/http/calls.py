@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,8 +67,6 @@ class Api:
         self.always_200 = settings.http_status == "always-200"
         self.uploads = settings.data.resolve() / "uploads"  # files still arriving
         self.live = Live(database, clock=self.clock)
-        self.storage_checked: tuple[int, bool] = (0, True)  # when storing was last tried, did it go well
-        self.checking_storage = Lock()
         self.figures_read, self.reading_figures = 0, Lock()  # when the database was last asked for figures
         self.fetch_seats = Seats(8)  # slow sources must not take every thread of the API
 
@@ -167,7 +165,9 @@ Read = Callable[[Call, Receive], Awaitable[None]]
 
 
 class Endpoint:
-    """A route's function as an ASGI application, in a thread; or `at_once`, where it waits for nothing."""
+    """A route's function as an ASGI application, in a thread; or `at_once`, where it waits for nothing.
+
+    `limiter` has threads of its own, for one that answers though all others are busy."""
 
     def __init__(
         self,
@@ -179,6 +179,7 @@ class Endpoint:
         admit: Admit | None = Call.authenticate,
         seats: bool = False,
         at_once: bool = False,
+        limiter: CapacityLimiter | None = None,
     ) -> None:
         self.api = api
         self.at_once = at_once
@@ -187,6 +188,7 @@ class Endpoint:
         self.read = read
         self.admit = admit
         self.seats = api.fetch_seats if seats else None
+        self.limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -201,7 +203,7 @@ class Endpoint:
                 async with self.seats.of(call.caller.account_id):
                     answer = await to_thread.run_sync(self._answer, call, limiter=self.seats.limiter)
             else:
-                answer = await to_thread.run_sync(self._answer, call)
+                answer = await to_thread.run_sync(self._answer, call, limiter=self.limiter)
         except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001  the door: whatever happened, the client gets an envelope

@@ -23,13 +23,14 @@ from stemwright.errors import BlobsAway
 
 T = TypeVar("T")
 
-# A server or a network that vanished is noticed within half a minute: nobody waits for it until the system gives up.
-_ALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# A server or a network that vanished is noticed within seconds: nobody waits for it until the system gives up.
+_ALIVE = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _LASTING = {"options": "-c idle_in_transaction_session_timeout=30s", **_ALIVE, "tcp_user_timeout": 30_000}
 # What is raised when the database does not answer, is full, takes no writes, restarts: the same work may succeed later.
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 READ_ONLY = "25006"  # PostgreSQL's code for a write where none is taken
 TOLD_SECONDS = 60.0  # in which a library says the same of an outage once
+ROOM_SECONDS = 10.0  # for a connection of the pool's to be free
 TRUSTED_SECONDS = 5.0  # after its last use a connection is tested before the next one: it may be gone
 
 
@@ -48,6 +49,7 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=20,
+            pool_timeout=ROOM_SECONDS,
             pool_use_lifo=True,  # the same few again and again: they have our statements prepared
             hide_parameters=True,  # an error that quotes a statement must not tell the log what is in it
             connect_args={} if self.sqlite else _LASTING,
@@ -62,6 +64,10 @@ class Database:
             event.listen(self.engine, "connect", _configure)
             event.listen(self.engine, "begin", _begin)
         else:
+            from stemwright.server.store import impatient
+
+            event.listen(self.engine, "do_connect", impatient.Door().open)
+            event.listen(self.engine, "detach", impatient.let_wait)
             event.listen(self.engine, "checkout", self._test)
             event.listen(self.engine, "checkin", _note_use)
             _leave_read_only(self.engine.dialect)
@@ -130,6 +136,11 @@ class Database:
     def dispose(self) -> None:
         """Closes every pooled connection."""
         self.engine.dispose()
+
+
+def take_time(tx: sa.Connection) -> None:
+    """Lets what is done by this connection take hours: it leaves the pool, whose server has to answer soon."""
+    tx.detach()
 
 
 def is_read_only(tx: sa.Connection) -> bool:

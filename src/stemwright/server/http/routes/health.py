@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, wait
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,11 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from stemwright.server import fleet, maintenance, metrics
 from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
-from stemwright.server.http.calls import Call
+from stemwright.server.http.calls import Api, Call
+from stemwright.server.http.glances import Glance
 from stemwright.server.store.database import is_read_only
 
 FIGURES_MS = 1000
-CHECK_MS, CHECK_SECONDS = 5000, 1.0
+CHECK_SECONDS, PATIENCE_SECONDS = 5.0, 1.0  # between two looks at the storage, and with it
+MOMENT_SECONDS = 2.0  # whoever asks gives up soon after that
 PROBE = bytes(1 << 16)  # an empty file still finds a place on a disk that is full
 
 
@@ -22,22 +25,38 @@ def live(_call: Call) -> Answer:
     return answers.plain({"status": "ok"})
 
 
-def ready(call: Call) -> Answer:
+class Readiness:
     """`GET /readyz`: what works. 503 only without the database: all else can wait, and so can the tasks. One that takes
     no writes still lets everybody have their files."""
-    storage = "ok" if _storage_answers(call) else "unavailable"
-    told: dict[str, Any] = {"status": "unavailable", "database": "unavailable", "storage": storage, "workers": 0}
-    told |= {"slots": 0, "maintenance": False}
-    try:
-        with call.api.database.read() as tx:
-            slots = fleet.slots(tx, dead_after_ms=_dead_after_ms(call), now=fleet.clock(tx))
-            told |= {"workers": len(slots), "slots": sum(slots.values())}
-            told["database"] = "read-only" if is_read_only(tx) else "ok"
-            told["maintenance"] = maintenance.since(tx) is not None
-    except SQLAlchemyError:
-        return answers.plain(told, status_code=503)
-    told["status"] = "ready" if told["workers"] and told["database"] == storage == "ok" else "degraded"
-    return answers.plain(told)
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._database = Glance(self._look_at_database)
+        self._storage = Glance(self._look_at_storage, fresh_seconds=CHECK_SECONDS)  # it stores some, and anyone may ask
+
+    def __call__(self, _call: Call) -> Answer:
+        """The answer within a moment: what has not been heard of by then does not work."""
+        looks: list[Future[Any]] = [self._database.begin(), self._storage.begin()]
+        answered, _ = wait(looks, timeout=MOMENT_SECONDS)
+        database, storage = looks
+        works = {each for each in answered if each.exception() is None}
+        told: dict[str, Any] = {"status": "unavailable", "database": "unavailable"}
+        told |= {"storage": "ok" if storage in works else "unavailable", "workers": 0, "slots": 0, "maintenance": False}
+        if database not in works:
+            return answers.plain(told, status_code=503)
+        told |= database.result()
+        told["status"] = "ready" if told["workers"] and told["database"] == told["storage"] == "ok" else "degraded"
+        return answers.plain(told)
+
+    def _look_at_database(self) -> dict[str, Any]:
+        with self._api.database.read() as tx:
+            slots = fleet.slots(tx, dead_after_ms=_dead_after_ms(self._api), now=fleet.clock(tx))
+            told = {"workers": len(slots), "slots": sum(slots.values())}
+            told |= {"maintenance": maintenance.since(tx) is not None}
+            return told | {"database": "read-only" if is_read_only(tx) else "ok"}
+
+    def _look_at_storage(self) -> None:
+        self._api.blobs.check(PROBE, patience_seconds=PATIENCE_SECONDS)
 
 
 def figures(call: Call) -> Answer:
@@ -46,7 +65,7 @@ def figures(call: Call) -> Answer:
     if abs(call.now - api.figures_read) >= FIGURES_MS and api.reading_figures.acquire(blocking=False):
         try:
             with api.database.read() as tx:
-                limits = {"dead_after_ms": _dead_after_ms(call), "now": fleet.clock(tx)}
+                limits = {"dead_after_ms": _dead_after_ms(api), "now": fleet.clock(tx)}
                 api.counts.look(tx, running_per_account=api.settings.max_running_per_account, **limits)
         except SQLAlchemyError:
             api.counts.look_away()
@@ -56,25 +75,5 @@ def figures(call: Call) -> Answer:
     return Answer(200, api.counts.text(), metrics.CONTENT_TYPE)
 
 
-def _storage_answers(call: Call) -> bool:
-    """Whether bytes can be stored; looked up at most every few seconds, because it stores some and anyone may ask.
-
-    By one at a time: whoever asks meanwhile hears what was found last.
-    """
-    api = call.api
-    checked, answers_now = api.storage_checked
-    if abs(call.now - checked) < CHECK_MS or not api.checking_storage.acquire(blocking=False):
-        return answers_now
-    try:
-        api.blobs.check(PROBE, patience_seconds=CHECK_SECONDS)
-        answers_now = True
-    except Exception:  # noqa: BLE001  whatever its client raises, it is not there
-        answers_now = False
-    finally:
-        api.storage_checked = (api.clock(), answers_now)
-        api.checking_storage.release()
-    return answers_now
-
-
-def _dead_after_ms(call: Call) -> int:
-    return int(call.api.settings.dead_after_seconds * 1000)
+def _dead_after_ms(api: Api) -> int:
+    return int(api.settings.dead_after_seconds * 1000)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from stemwright.errors import DataTooNew, DataTooOld
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import Database, take_time
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -48,6 +48,7 @@ def migrate(database: Database) -> None:
 
     with database.transaction() as tx:
         if not database.sqlite:
+            take_time(tx)
             tx.exec_driver_sql("SELECT pg_advisory_xact_lock(7133501)")  # two processes start at once
         command.upgrade(config(tx), "head")
 

@@ -64,6 +64,17 @@ def settle(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def settle_folder(folder: Path) -> None:
+    """The same for the names in it: a renamed file survives a power cut only when its folder is on the disk too."""
+    if sys.platform == "win32":  # which opens no folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def publish(file: BinaryIO, path: Path) -> None:
     """Gives a settled part its name and closes it; until then it is held, so that nobody sweeps it away."""
     _let_go(file)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stemwright.audio.parts import settle, settle_folder
 from stemwright.errors import BadCard, BadName, BadWeights, NameTaken, NoModelsFolder, NotInstalled
 
 
@@ -92,7 +93,7 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
-    """Moves converted weights and their card into place, all or nothing; raises BadName, NameTaken."""
+    """Moves converted weights and their card into place, all or nothing, whenever the power goes; raises BadName, NameTaken."""
     target = folder(create=True) / name
     if not is_name(name):
         raise BadName(model=name)
@@ -101,12 +102,17 @@ def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
     weights.rename(staged / weights.name)
     card = {"name": name, "weights": weights.name, "sha256": sha256(staged / weights.name), **facts}
     (staged / "card.toml").write_text(toml(card), "utf-8")
+    for path in staged.iterdir():
+        with path.open("r+b") as file:
+            settle(file)
+    settle_folder(staged)
     try:
         staged.rename(target)
     except OSError as error:  # another process was as quick, or a folder without a card is in the way
         if target.exists():
             raise NameTaken(model=name) from error
         raise
+    settle_folder(target.parent)
     return Installed(name, target, card)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from stemwright.audio.parts import settle
+from stemwright.audio.parts import settle, settle_folder
 from stemwright.errors import BlobNotFound, CannotOpenBlobs, UnknownBlobs
 
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
@@ -95,7 +95,7 @@ class Folder:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _sync_folder(folder)
+        settle_folder(folder)
 
     def size(self, name: str) -> int:
         """How many bytes the blob has; raises BlobNotFound."""
@@ -178,12 +178,3 @@ def headers_of(name: str) -> dict[str, str]:
     kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     shown = kind.startswith(("audio/", "video/"))
     return {"Content-Type": kind} | ({} if shown else {"Content-Disposition": "attachment"})
-
-
-def _sync_folder(folder: Path) -> None:
-    """A renamed file survives a power cut only when its folder is on disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.errors import BlobsAway
-from stemwright.server import accounts, credits, fleet, retention, running, tasks, worker
+from stemwright.server import accounts, credits, fleet, retention, running, tasks, worker, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
 from stemwright.server.store.database import Database
@@ -159,6 +159,25 @@ def test_a_task_whose_workflow_is_no_more_begins_anew(
     with database.read() as tx:
         assert credits.balance(tx, account.id) == 95
         assert tx.exec_driver_sql(f"{chores}'ERROR'").scalar_one() == 0
+
+
+def test_the_chores_are_called_once_for_each_time_that_they_are_due(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also once the clock is right again that was days ahead; a time that was a day ago is missed."""
+    night, minute = 1_800_000_000_000 // retention.DAY_MS * retention.DAY_MS, 60_000
+
+    def called(now: int, cron: str = "*/5 * * * *") -> int:
+        monkeypatch.setattr(workflows, "now_ms", lambda: night + now)
+        workflows.call_chores(database, settings.model_copy(update={"retention_cron": cron}))
+        with database.read() as tx:
+            count = f"SELECT count(*) FROM {workflow_table(database)} WHERE name = 'chores'"
+            return tx.exec_driver_sql(count).scalar_one()
+
+    times = (1, minute, 5 * retention.DAY_MS + 1, 6 * minute, 6 * minute + 1)
+    assert [called(now) for now in times] == [1, 1, 2, 3, 3]
+    assert called(-2, "0 0 * * *") == 4
+    assert called(2 * retention.DAY_MS, "0 0 1 1 *") == 4
 
 
 def test_a_callback_whose_workflow_failed_is_sent_all_the_same(

@@ -35,6 +35,13 @@ def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> 
     return found
 
 
+def due(settings: Settings, *, now: int) -> int:
+    """When it was to be done the last time, in epoch milliseconds."""
+    from croniter import croniter
+
+    return int(croniter(settings.retention_cron, now / 1000, second_at_beginning=True).get_prev() * 1000)
+
+
 def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[str]:
     """Finished tasks whose files have been kept for their time and are still there, though no unfinished task needs a
     stem of theirs: one that is separated further."""

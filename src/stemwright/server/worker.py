@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from stemwright.errors import ModelsNotReady, StemwrightError
-from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, workflows
+from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, turns, workflows
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
@@ -127,6 +127,7 @@ def _sweep(shop: Workshop) -> None:
         if count := _hand_over(shop, worker_id):
             log.info("took over %d workflows of dead worker %s", count, worker_id)
     workflows.adopt(shop.database, shop.settings)
+    workflows.call_chores(shop.database, shop.settings)
     shop.strays = workflows.take_up(shop, shop.strays)
     retention.clear_folders(shop.database, shop.settings)
     for child in shop.every_child:
@@ -174,7 +175,8 @@ def _waited(shop: Workshop) -> bool:
 
 def _look(shop: Workshop) -> None:
     """Looks for something to do: whose turn it is, what is due."""
-    due = workflows.due(shop.database)
+    with shop.database.read() as tx:
+        due = turns.due(tx)
     is_free = shop.separations < len(shop.every_child)  # then this worker gives out the turns
     if is_free and ((due.turn and workflows.release(shop.database, shop.settings)) or due.task):
         workflows.ring(workflows.SEPARATIONS)

@@ -71,10 +71,19 @@ def release(database: Database, settings: Settings) -> list[str]:
     return released
 
 
-def due(database: Database) -> turns.Due:
-    """What there is for a worker to do, now or soon."""
+def call_chores(database: Database, settings: Settings) -> None:
+    """Has any worker do the chores that are due, once. By the clock as it is now: DBOS would sleep until its next hour,
+    for days where the clock is set back meanwhile."""
+    hour = retention.due(settings, now=(now := now_ms()))
+    workflow_id = f"chores-{hour}"
     with database.read() as tx:
-        return turns.due(tx)
+        ids = _table(tx, "workflow_status").c.workflow_uuid
+        called = tx.execute(sa.select(ids).where(ids == workflow_id)).first()
+    if called or now - hour > KEPT_DAYS * retention.DAY_MS:  # so long it is known who was called
+        return
+    with database.transaction() as tx:
+        _enqueue(tx, "chores", CHORES, workflow_id=workflow_id)
+    ring(CHORES)
 
 
 def _enqueue_separation(tx: sa.Connection, task_id: str) -> None:
@@ -171,9 +180,8 @@ def launch(shop: Workshop) -> None:
     library.handlers.clear()  # its lines look like ours, and come once
     library.propagate = True
     library.addFilter(Outages(shop.database))
-    for name, workflow in (("separation", _separation), ("callback", _callback)):
+    for name, workflow in (("separation", _separation), ("callback", _callback), ("chores", _chores)):
         DBOS.workflow(name=name)(_bound(workflow, shop))
-    chores = DBOS.workflow(name="chores")(_bound(_chores, shop))
     limits: _Limits = {
         SEPARATIONS: {"worker_concurrency": settings.concurrent_tasks},
         CALLBACKS: {"worker_concurrency": CALLBACKS_AT_ONCE, "partition_worker_concurrency": CALLBACKS_OF_ONE},
@@ -183,17 +191,7 @@ def launch(shop: Workshop) -> None:
     for name, limit in limits.items():
         DBOS.register_queue(name, **limit, polling_interval_sec=POLL_SECONDS, on_conflict="always_update")
     DBOS.register_queue(CHORES, global_concurrency=1, on_conflict="always_update")
-    DBOS.apply_schedules(
-        [
-            {
-                "schedule_name": "retention",
-                "workflow_fn": chores,
-                "schedule": settings.retention_cron,
-                "queue_name": CHORES,
-                "context": None,
-            }
-        ]
-    )
+    DBOS.delete_schedule("retention")  # of versions that left the time of the chores to DBOS
     ring(CHORES)  # by this bell waits who gives each new queue its thread
 
 
@@ -262,7 +260,6 @@ def adopt(database: Database, settings: Settings) -> list[str]:
     if adopted:
         shapes = ", ".join(sorted({row.application_version for row in found}))
         log.warning("begins %d workflows anew in shape %s: no worker has shape %s", len(adopted), SHAPE, shapes)
-        _client(database).set_latest_application_version(SHAPE)  # what DBOS schedules is for the latest one only
         for queue in _bells:
             ring(queue)
     return adopted
@@ -357,7 +354,7 @@ def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
         return running.patiently(shop, step, *args, **kwargs)
 
 
-def _chores(shop: Workshop, _scheduled: object, _context: object) -> None:
+def _chores(shop: Workshop, *_scheduled: object) -> None:
     from dbos import DBOS
 
     with shop.database.read() as tx:

@@ -19,7 +19,7 @@ from stemwright.separation import MIX
 from stemwright.server import opening, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.drawing import Drawing
-from stemwright.server.separating import Part
+from stemwright.server.jobs import Part
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import label
 from tests.server.http.house import DAY_MS, TWELVE, House, running

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from stemwright.errors import Cancelled, NotAudio
 from stemwright.server import separating
+from stemwright.server.jobs import Job, Outcome, Part
 from stemwright.server.stem_names import LABELS, label
 
 TWELVE = [name for name in LABELS if name != "instrumental"]
 
 
-def act(job: separating.Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> separating.Outcome:
+def act(job: Job, on_progress: Callable[[float], None], cancelled: Callable[[], bool]) -> Outcome:
     """Follows the source's script: {"seconds", "burn", "die", "once", "refuse", "swell", "deaf", "mutter", "tell"}."""
     script = json.loads(Path(job.source).read_text())
     if "tell" in script:
@@ -47,15 +48,15 @@ def act(job: separating.Job, on_progress: Callable[[float], None], cancelled: Ca
     return _written(job)
 
 
-def _written(job: separating.Job) -> separating.Outcome:
+def _written(job: Job) -> Outcome:
     names = {"separate_vocal": ["vocals", "instrumental"], "split_stem": TWELVE}.get(job.kind, ["guitar", "rest"])
     parts = []
     for name in names:
         path = Path(job.folder) / f"{name}.{job.format}"
         path.write_bytes(f"{job.task_id} {name}".encode() * 100)
-        part = separating.Part(name, label(name), str(path), 1.5, False, False, -20.0)
+        part = Part(name, label(name), str(path), 1.5, False, False, -20.0)
         parts.append(replace(part, silent=name == "fx", experimental=name == "synth"))
-    return separating.Outcome(tuple(parts), job.model, "cpu", 1.5, 0.0)
+    return Outcome(tuple(parts), job.model, "cpu", 1.5, 0.0)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import numpy as np
 from stemwright.audio.decode import open_song
 from stemwright.audio.encode import open_stem
 from stemwright.audio.peaks import read_peaks
+from stemwright.server.bounds import Limits
 from stemwright.server.drawing import Drawing
-from stemwright.server.separating import Child, Job, Limits, Part
+from stemwright.server.jobs import Job, Part
+from stemwright.server.separating import Child
 
 RATE = 44100
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from stemwright.errors import InputRefused
-from stemwright.server.separating import Child, Job, Limits
+from stemwright.server.bounds import Limits
+from stemwright.server.jobs import Job
+from stemwright.server.separating import Child
 from tests.audio.sounds import write
 from tests.audio.test_bad_input import PLAYLISTS
 

@@ -16,6 +16,7 @@ from tiny import install
 from stemwright.audio.encode import open_stem
 from stemwright.errors import NotPulled, UnknownStem
 from stemwright.server import separating
+from stemwright.server.jobs import Job, Outcome
 from stemwright.zoo import networks
 
 
@@ -31,9 +32,9 @@ def outcome(tmp_path: Path):  # type: ignore[no-untyped-def]
     with open_stem(tmp_path / "song.wav", rate=44100, format="wav") as writer:
         writer.write(song)
 
-    def run(stem_name: str, model: str = "twelve", prefer: str | None = "mega53") -> separating.Outcome:
+    def run(stem_name: str, model: str = "twelve", prefer: str | None = "mega53") -> Outcome:
         source, out = str(tmp_path / "song.wav"), str(tmp_path / "out")
-        job = separating.Job("t", "split_stem_advanced", stem_name, source, out, "wav", model, 60, (), None, prefer)
+        job = Job("t", "split_stem_advanced", stem_name, source, out, "wav", model, 60, (), None, prefer)
         return separating._separate(job, lambda _: None, lambda: False)
 
     return run

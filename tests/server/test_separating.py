@@ -14,7 +14,9 @@ import pytest
 
 from stemwright.errors import ChildDied, InputRefused, LimitExceeded, Superseded
 from stemwright.server import separating
-from stemwright.server.separating import Child, Job, Limits
+from stemwright.server.bounds import Limits
+from stemwright.server.jobs import Job
+from stemwright.server.separating import Child
 
 from .conftest import STUB
 
@@ -110,7 +112,8 @@ def test_an_idle_process_is_ended(child: Child, job) -> None:
 def test_the_process_dies_with_the_worker_however_that_ends(tmp_path: Path, job) -> None:
     work = job(seconds=60)
     program = (
-        "import sys; from stemwright.server.separating import Child, Job, Limits\n"
+        "import sys; from stemwright.server.separating import Child, Limits\n"
+        "from stemwright.server.jobs import Job\n"
         f"child = Child(Limits({MANY}, 60), command={[sys.executable, str(STUB)]!r})\n"
         f"child.separate({work!r}, on_progress=lambda f: print(child.pid, flush=True) or True)\n"
     )

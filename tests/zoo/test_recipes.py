@@ -14,7 +14,7 @@ from upstream_files import tones  # noqa: E402
 
 import stemwright  # noqa: E402
 from stemwright import errors  # noqa: E402
-from stemwright.zoo import catalog, foreign, names, networks, profiles, published, recipes, trees  # noqa: E402
+from stemwright.zoo import catalog, files, foreign, names, networks, profiles, published, recipes, trees  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("models")
 SONG = tones(50_000).numpy()[0]
@@ -27,7 +27,7 @@ def written(models: Path, name: str, text: str) -> None:
     (models / "recipes" / f"{name}.toml").write_text(text, "utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in recipes.RECIPES.glob("*.toml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in files.RECIPES.glob("*.toml")))
 def test_the_stems_of_every_recipe_sum_to_the_song(name: str, tmp_path: Path) -> None:
     recipe = recipes.recipe(name)
     install_all(recipe)
@@ -37,7 +37,7 @@ def test_the_stems_of_every_recipe_sum_to_the_song(name: str, tmp_path: Path) ->
     assert {model for fact in done.facts.values() for model in fact.model.split(" + ")} <= set(recipe.split.models)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in recipes.RECIPES.glob("*.toml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in files.RECIPES.glob("*.toml")))
 def test_a_recipe_names_stems_that_its_models_give(name: str) -> None:
     """By the published cards: what is not here cannot be asked."""
 
@@ -266,4 +266,4 @@ def test_the_guide_s_recipe_is_one(models: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "guide" / "public-models.md").read_text("utf-8")
     written(models, "guide", page.split("```toml\n")[1].split("```")[0])
     assert recipes.recipe("guide").split.leaves == ("vocals", "kick", "snare", "toms", "hi_hat", "cymbals", "rest")
-    assert all(f"`{path.stem}`" in page for path in recipes.RECIPES.glob("*.toml"))
+    assert all(f"`{path.stem}`" in page for path in files.RECIPES.glob("*.toml"))

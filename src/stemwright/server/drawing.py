@@ -15,7 +15,7 @@ from stemwright.separation import MIX
 if TYPE_CHECKING:
     from stemwright.audio.signal import Samples
     from stemwright.separation import SeparatedFiles
-    from stemwright.server.separating import Part
+    from stemwright.server.jobs import Part
 
 
 class Drawing:

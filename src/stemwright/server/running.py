@@ -28,6 +28,7 @@ from stemwright.errors import (
 )
 from stemwright.server import accounts, arrivals, bounds, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
+from stemwright.server.jobs import Job, Outcome, Part
 from stemwright.server.settings import Settings
 from stemwright.server.stem_names import HEADS, MEGA
 from stemwright.server.store.blobs import Blobs
@@ -324,7 +325,7 @@ def _separated(shop: Workshop, task: tasks.Task, source: str) -> Answer:
     ids = [str(uuid.uuid4()) for _ in range(MOST_FILES)]
     began = time.monotonic()
     with shop.blobs.local(source, folder) as path, shop.child() as child:
-        job = separating.Job(
+        job = Job(
             task_id=task.id,
             kind=task.kind,
             stem_name=task.stem_name,
@@ -370,7 +371,7 @@ def _instrument_model(settings: Settings, task: tasks.Task) -> str | None:
     return MEGA if fits else None
 
 
-def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, file_format: str) -> Answer:
+def _stored(shop: Workshop, part: Part, position: int, stem_id: str, file_format: str) -> Answer:
     path = Path(part.file)
     blob = part.blob(stem_id)
     size = shop.blobs.put(blob, path)
@@ -379,7 +380,7 @@ def _stored(shop: Workshop, part: separating.Part, position: int, stem_id: str, 
     return about | {"id": stem_id, "position": position, "blob": blob, "format": file_format, "bytes": size}
 
 
-def _beside(outcome: separating.Outcome, ids: list[str]) -> dict[str, tuple[Path, str]]:
+def _beside(outcome: Outcome, ids: list[str]) -> dict[str, tuple[Path, str]]:
     """The files for the player: which field of the task tells of them, where they are, what they will be called."""
     files = (("peaks", outcome.peaks, f"{ids[0]}_Player"), ("mix", outcome.mix, f"{ids[1]}_Mix"))
     return {field: (Path(path), name + Path(path).suffix) for field, path, name in files if path}

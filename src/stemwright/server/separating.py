@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
@@ -34,6 +34,7 @@ from stemwright.errors import (
 )
 from stemwright.server import bounds, logs, parentage
 from stemwright.server.bounds import Limits, Watch
+from stemwright.server.jobs import Job, Outcome, Part
 from stemwright.server.stem_names import label, nearest
 
 COMMAND = (sys.executable, "-m", "stemwright.server.separating")
@@ -41,59 +42,6 @@ LOOK_SECONDS = 0.1
 REPORT_SECONDS = 1.0  # how often the task's row hears of progress
 LARGEST_PIECE_BYTES = 256 << 20  # of memory that a codec takes at once
 CANCEL_SECONDS = 15.0  # a child that has not given up by then is killed
-
-
-@dataclass(frozen=True)
-class Job:
-    """One separation for the child: files in, files out. Paths are text, as they cross a pipe.
-
-    `instrument_model` is preferred to `model` for an instrument that it knows, where it is on this machine.
-    """
-
-    task_id: str
-    kind: str
-    stem_name: str | None
-    source: str
-    folder: str
-    format: str
-    model: str
-    max_seconds: float
-    ids: tuple[str, ...] = ()  # of the blobs to be; without them nothing is made for the player
-    request_id: str | None = None  # for the logs
-    instrument_model: str | None = None
-    precision: str = "auto"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file that the child wrote."""
-
-    name: str
-    label: str
-    file: str
-    duration_seconds: float
-    silent: bool
-    experimental: bool
-    loudness_dbfs: float | None
-    model: str | None = None
-
-    def blob(self, stem_id: str) -> str:
-        """What its file is called among the blobs."""
-        return f"{stem_id}_{self.label}{Path(self.file).suffix}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the child says of a finished separation; `peaks` and `mix` are files for the player."""
-
-    parts: tuple[Part, ...]
-    model: str
-    device: str
-    duration_seconds: float
-    gain_db: float
-    precision: str = "fp32"
-    peaks: str | None = None
-    mix: str | None = None
 
 
 # ---- the worker's end -----------------------------------------------------------------------------------------------

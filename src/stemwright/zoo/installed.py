@@ -93,7 +93,10 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def install(name: str, weights: Path, facts: dict[str, Any]) -> Installed:
-    """Moves converted weights and their card into place, all or nothing, whenever the power goes; raises BadName, NameTaken."""
+    """Moves converted weights and their card into place, all or nothing, whenever the power goes.
+
+    Raises BadName, NameTaken.
+    """
     target = folder(create=True) / name
     if not is_name(name):
         raise BadName(model=name)

@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from stemwright.errors import BadCard, BadSetting, MisspeltModel, NotPulled, NotTakenIn, UnknownModel
-from stemwright.zoo import installed
+from stemwright.errors import BadCard, BadSetting, NotPulled
+from stemwright.zoo import files, installed
 
-CARDS = Path(str(files("stemwright"))) / "zoo" / "cards" / "published"
 SAME_SIZE = 1e-3  # of checkpoints: their heads and names differ by less
 ALLOWED = {
     "permissive": {"permissive"},
@@ -106,33 +103,19 @@ class Published:
 
 @cache
 def _measured() -> list[dict[str, Any]]:
-    return tomllib.loads((CARDS.parents[1] / "measured.toml").read_text("utf-8"))["net"]
+    return tomllib.loads((files.ZOO / "measured.toml").read_text("utf-8"))["net"]
 
 
 def names() -> list[str]:
     """Names of all cards."""
-    return sorted(path.stem for path in CARDS.glob("*.toml"))
+    return files.published()
 
 
 def published(name: str) -> Published:
     """The card of a public model; raises UnknownModel, BadCard."""
     if name not in names():
-        raise unknown(name)
-    return _read(CARDS / f"{name}.toml")
-
-
-def unknown(name: str) -> UnknownModel:
-    """What there is to say of a name that no model or recipe has: what may have been meant by it."""
-    from stemwright.zoo import recipes  # which are made of what is published here
-
-    with suppress(OSError):  # of a name that is too long for a file
-        if Path(name).is_file():
-            return NotTakenIn(model=name)
-    known, asked = [*recipes.names(), *names(), *installed.names()], name.casefold()
-    begun = [each for each in known if asked and each.casefold().startswith(asked)]
-    near = [each for each in known if each.casefold() == asked] or [*begun, *get_close_matches(asked, known, 3, 0.7)]
-    told = " or ".join(list(dict.fromkeys(near))[:3])
-    return MisspeltModel(model=name, near=told) if told else UnknownModel(model=name)
+        raise files.unknown(name)
+    return _read(files.CARDS / f"{name}.toml")
 
 
 @cache

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.resources import files
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,13 @@ from typing import Any
 from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
 from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
-from stemwright.zoo import catalog, installed
+from stemwright.zoo import catalog, files, installed
 from stemwright.zoo.published import ALLOWED, Published, consent, here, published, total
 from stemwright.zoo.published import names as published_names
 
 _CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Models, each with those of its stems that are summed."""
-RECIPES = Path(str(files("stemwright"))) / "zoo" / "recipes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +124,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Names of all recipes: those that come with Stemwright, and those in `recipes` in the folder of the models."""
-    return sorted(_files())
+    return sorted(files.recipes())
 
 
 def is_recipe(name: str) -> bool:
@@ -141,17 +139,17 @@ def recipe(name: str) -> Recipe:
 
 def broken() -> list[BadRecipe]:
     """What is wrong with files in `recipes` in the folder of the models; each error once."""
-    found = {str(error): error for path in _own() if (error := _wrong(path))}
+    found = {str(error): error for path in files.own_recipes() if (error := _wrong(path))}
     return list(found.values())
 
 
 def _recipe(name: str, within: tuple[str, ...]) -> Recipe:
     """The recipe of that name; `within` are those that it is a part of."""
-    path = _files().get(name)
+    path = files.recipes().get(name)
     if path is None:
         raise UnknownModel(model=name)
     found = _read(path, _changes(), within)
-    if strangers := sorted({*found.split.models} - _models()):
+    if strangers := sorted({*found.split.models} - files.models()):
         raise BadRecipe(path=path, reason=f"there is no model {', '.join(strangers)} for it to be made of")
     return found
 
@@ -179,25 +177,10 @@ def _sound() -> Iterator[Recipe]:
             yield recipe(name)
 
 
-def _files() -> dict[str, Path]:
-    """Recipes by name: a file of one's own hides neither a recipe that comes along nor a model."""
-    bundled, models = {path.stem: path for path in RECIPES.glob("*.toml")}, _models()
-    own = {path.stem: path for path in _own() if installed.is_name(path.stem) and path.stem not in models}
-    return own | bundled
-
-
-def _own() -> list[Path]:
-    return sorted(path for path in (installed.folder() / "recipes").glob("*.toml") if path.is_file())
-
-
-def _models() -> set[str]:
-    return {*catalog.names(), *published_names(), *installed.names()}
-
-
 def _wrong(path: Path) -> BadRecipe | None:
     if not installed.is_name(path.stem):
         return BadRecipe(path=path, reason="a name has letters, digits and . + - _, and begins with none of . + -")
-    if _files().get(path.stem) != path:
+    if files.recipes().get(path.stem) != path:
         return BadRecipe(path=path, reason=f"{path.stem!r} is the name of another recipe or model; rename the file")
     try:
         recipe(path.stem)
@@ -208,7 +191,7 @@ def _wrong(path: Path) -> BadRecipe | None:
 
 def _changes() -> tuple[tuple[Path, int], ...]:
     """When each file of one's own was changed: a recipe may be made of another."""
-    return tuple((path, path.stat().st_mtime_ns) for path in _own())
+    return tuple((path, path.stat().st_mtime_ns) for path in files.own_recipes())
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import mimetypes
 import os
 import shutil
 import tempfile
@@ -15,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from stemwright.audio.parts import settle, settle_folder
 from stemwright.errors import BlobNotFound, CannotOpenBlobs, UnknownBlobs
-
-_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
+from stemwright.server.store.blob_names import checked
 
 
 class Blobs(Protocol):
@@ -162,19 +160,3 @@ def open_blobs(url: str, *, patience_seconds: float = 10) -> Blobs:
     from stemwright.server.store.objects import Objects  # loaded on use: most have a folder
 
     return Objects(url, patience_seconds=patience_seconds)
-
-
-def checked(name: str) -> str:
-    """The name, unless it could not be one of ours: BlobNotFound."""
-    if not name or name.startswith(".") or any(part in name for part in ("/", "\\", "\0")):
-        raise BlobNotFound(name=name)
-    return name
-
-
-def headers_of(name: str) -> dict[str, str]:
-    """The Content-Type that a blob is served as, by its extension, and how: what a stranger uploaded is never shown
-    as a page of ours."""
-    suffix = name.rpartition(".")[2].lower()
-    kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    shown = kind.startswith(("audio/", "video/"))
-    return {"Content-Type": kind} | ({} if shown else {"Content-Disposition": "attachment"})

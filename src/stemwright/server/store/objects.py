@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, 
 from obstore.store import from_url
 
 from stemwright.errors import BlobNotFound, BlobsAway, CannotOpenBlobs
-from stemwright.server.store.blobs import checked, headers_of
+from stemwright.server.store.blob_names import checked, headers_of
 
 PIECE_BYTES = 8 << 20  # of an upload or a download, each asked for again by itself
 PROBE = "stemwright.probe"

@@ -15,7 +15,7 @@ from stemwright.server.http.auth import upstream_secret_of
 from stemwright.server.http.calls import Call
 from stemwright.server.http.routes.separation import own_blob
 from stemwright.server.http.wire import DownloadUrl, parse
-from stemwright.server.store.blobs import checked, headers_of
+from stemwright.server.store.blob_names import checked, headers_of
 
 _LONGEST_CACHED_SECONDS = 86_400
 _SIGNED_SECONDS = 3600  # a download that has begun goes on beyond that

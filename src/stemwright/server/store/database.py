@@ -25,7 +25,9 @@ T = TypeVar("T")
 
 # A server or a network that vanished is noticed within seconds: nobody waits for it until the system gives up.
 _ALIVE = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_LASTING = {"options": "-c idle_in_transaction_session_timeout=30s", **_ALIVE, "tcp_user_timeout": 30_000}
+# A little before nobody waits for the answer any more (impatient.py): else what is given up goes on over there.
+_LIMITS = "-c idle_in_transaction_session_timeout=30s -c statement_timeout=9s"
+_LASTING = {"options": _LIMITS, **_ALIVE, "tcp_user_timeout": 30_000}
 # What is raised when the database does not answer, is full, takes no writes, restarts: the same work may succeed later.
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 READ_ONLY = "25006"  # PostgreSQL's code for a write where none is taken
@@ -141,6 +143,8 @@ class Database:
 def take_time(tx: sa.Connection) -> None:
     """Lets what is done by this connection take hours: it leaves the pool, whose server has to answer soon."""
     tx.detach()
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET statement_timeout = 0")
 
 
 def is_read_only(tx: sa.Connection) -> bool:

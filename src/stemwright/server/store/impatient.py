@@ -14,7 +14,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.errors import ConnectionTimeout
 
-ANSWER_SECONDS = 10.0  # for the server to say something, once it was asked
+ANSWER_SECONDS = 10.0  # for the server to say something, once it was asked; its own limits are in database.py
 HOPELESS_SECONDS = 1.0  # after a connection that was waited for in vain, nobody waits for another
 
 

@@ -77,6 +77,8 @@ export interface Task extends TaskLine {
   device: string | null;
   precision: string | null;
   gainDb: number | null;
+  /** What was odd about the song. */
+  warnings: string[];
   attempts: number;
   key: KeyName | null;
   songUrl: string | null;

@@ -1,5 +1,6 @@
 """The console in a real browser, on a real service with the real engine: what people do on every page."""
 
+import os
 import re
 import signal
 import sqlite3
@@ -407,6 +408,16 @@ def test_an_end_that_was_not_told_is_found_out(page: Any, visit: Visit, songs: l
     page.route("**/console/api/events", lambda route: route.fulfill(body=told, content_type="text/event-stream"))
     until(page, "document.querySelector('.song .badge.good')")
     page.unroute("**/console/api/events")
+
+
+def test_a_song_that_was_cut_off_says_so(visit: Visit, tmp_path: Path) -> None:
+    song = excerpt(tmp_path / "half.wav", seconds=6)
+    os.truncate(song, song.stat().st_size // 2)
+    page = visit.sign_in().choose(song)
+    page.get_by_role("button", name="Separate", exact=True).click()
+    until(page, "document.querySelector('.song .badge.good')")
+    page.get_by_role("link", name="half.wav").click()
+    page.get_by_text("3.0 s are missing: the file is cut off or damaged.").wait_for()
 
 
 # ---- a task ----------------------------------------------------------------------------------------------------------

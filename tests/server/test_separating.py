@@ -17,6 +17,7 @@ from stemwright.server import separating
 from stemwright.server.bounds import Limits
 from stemwright.server.jobs import Job
 from stemwright.server.separating import Child
+from tests.audio.sounds import RATE, noise, write
 
 from .conftest import STUB
 
@@ -133,6 +134,16 @@ def test_the_real_process_refuses_what_is_not_a_song(tmp_path: Path) -> None:
     child = Child(Limits(4 << 30, 60))
     with pytest.raises(InputRefused, match="The song"):
         child.separate(Job("t", "split_stem", None, str(source), str(tmp_path), "mp3", "twelve", 60), on_progress=go_on)
+    child.close()
+
+
+def test_what_is_odd_about_a_song_is_told_and_not_what_is_odd_about_the_machine(tmp_path: Path) -> None:
+    source = tmp_path / "source.wav"
+    write(source, noise(2 * RATE), rate=RATE)
+    os.truncate(source, source.stat().st_size // 2)
+    child = Child(Limits(MANY, 60), device="cuda")
+    job = Job("t", "separate_vocal", None, str(source), str(tmp_path), "mp3", "twelve", 60)
+    assert child.separate(job, on_progress=go_on).warnings == ["1.0 s are missing: the file is cut off or damaged"]
     child.close()
 
 

@@ -35,6 +35,7 @@ export function Task({ rest: taskId }: { rest: string }): JSX.Element {
       {!isEnded(task.state) && <Now task={task} />}
       {task.state === "failed" && <p class="callout bad"><Icon name="warn" /><span><strong>It failed.</strong> {task.error} Its {credits(task.cost)} came back.</span></p>}
       {task.state === "cancelled" && <p class="callout"><Icon name="minus" /><span>It was cancelled. Its {credits(task.cost)} came back.</span></p>}
+      {task.warnings.map((warning) => <p key={warning} class="callout warn"><Icon name="warn" /><span>{sentence(warning)}</span></p>)}
       {task.state === "finished" && <Made task={task} />}
       <div class="columns">
         <Facts task={task} />

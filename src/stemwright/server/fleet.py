@@ -15,8 +15,8 @@ from stemwright.server.store.tables import workers as rows
 
 # The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
 # anew once no worker has that number. Change it with their names, their arguments, their lines or what they
-# leave to one another (2: each callback waits in the line of its account).
-SHAPE = "2"
+# leave to one another (2: each callback waits in the line of its account; 3: a song's warnings come with its files).
+SHAPE = "3"
 LATE_CLAIM = 5_000  # the same where a worker that has ended took something all the same
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
 KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known

@@ -55,5 +55,6 @@ class Outcome:
     duration_seconds: float
     gain_db: float
     precision: str = "fp32"
+    warnings: tuple[str, ...] = ()
     peaks: str | None = None
     mix: str | None = None

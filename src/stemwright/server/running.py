@@ -42,7 +42,7 @@ DAY_MS = 86_400_000
 
 log = logging.getLogger("stemwright.worker")
 
-_FACTS = ("model", "device", "precision", "duration_seconds", "gain_db")
+_FACTS = ("model", "device", "precision", "duration_seconds", "gain_db", "warnings")
 Answer = dict[str, Any]  # what a step hands to the next
 T = TypeVar("T")
 

@@ -292,6 +292,7 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
     from stemwright.audio.decode import Limits as SongLimits
     from stemwright.separation import separate_to
     from stemwright.server.drawing import Drawing
+    from stemwright.zoo.machine import unused_gpu
 
     limit_allocations(LARGEST_PIECE_BYTES)
     drawing = Drawing()
@@ -323,7 +324,9 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
     )
     drawn = drawing.write(Path(job.folder), done, parts, job.ids) if job.ids else None
     song = str(done.mix) if done.mix else None
-    facts = (done.model, done.device, done.seconds, done.gain_db, done.precision)
+    ours = unused_gpu(done.device)  # the operator's to know, who is told when the worker starts
+    warnings = tuple(warning for warning in done.warnings if warning != ours)
+    facts = (done.model, done.device, done.seconds, done.gain_db, done.precision, warnings)
     return Outcome(parts, *facts, peaks=drawn, mix=song)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ class Task(tracks.Kept):
     precision: str | None
     duration_seconds: float | None
     gain_db: float | None
+    warnings: Sequence[str] | None
     created: int
     started: int | None
     completed: int | None
@@ -345,8 +346,7 @@ def finish(
     tx: sa.Connection, task_id: str, files: Iterable[Stem], *, facts: dict[str, Any], attempt: int, now: int
 ) -> Task:
     """The one transition to finished, with its files; `facts`: what the task's row tells of how."""
-    values = {"progress": 100.0, "completed": now, **facts}
-    task = _enter(tx, task_id, "finished", attempt=attempt, values=values)
+    task = _enter(tx, task_id, "finished", attempt=attempt, values={"progress": 100.0, "completed": now, **facts})
     _insert_stems(tx, [vars(stem) | {"task_id": task_id} for stem in files])
     if device := facts.get("device"):  # what a worker's "auto" has come to
         _note_device(tx, of=task.worker, now=device)

@@ -19,7 +19,7 @@ export function ofRecord(data: IDataObject): Task {
 	const flag = String(data.successFlag ?? 'PENDING');
 	const stems = stemsOf(data.response as IDataObject);
 	const told = ['type', 'stemName', 'progress', 'stage', 'model', 'device', 'playerUrl', 'createTime'];
-	told.push('completeTime', 'expireTime', 'silentStems', 'experimental');
+	told.push('completeTime', 'expireTime', 'silentStems', 'experimental', 'warnings');
 	return {
 		taskId: String(data.taskId),
 		status: statusOf(flag, stems),

@@ -176,6 +176,7 @@ def record(task: Task, stems: Sequence[Stem], delivery: Delivery | None, *, base
         "stage": task.state,
         "silentStems": [stem.name for stem in stems if stem.silent],
         "experimental": [stem.name for stem in stems if stem.experimental],
+        "warnings": task.warnings or [],
         "callback": _callback(task, delivery),
         "expireTime": task.expires,
         "model": task.model,

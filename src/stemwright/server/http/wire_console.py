@@ -154,6 +154,7 @@ def details(task: Task, stems: Sequence[Stem], *, base_url: str, key: Key | None
         "device": task.device,
         "precision": task.precision,
         "gainDb": task.gain_db,
+        "warnings": task.warnings or [],
         "attempts": task.attempt,
         "key": {"id": key.id, "name": key.name, "hint": key.hint} if key else None,
         "songUrl": callbacks.file_url(base_url, task.source) if song_here and task.source else None,

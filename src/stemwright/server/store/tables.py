@@ -123,6 +123,7 @@ tasks = sa.Table(
     Column("precision", sa.String(50)),
     Column("duration_seconds", sa.Float),
     Column("gain_db", sa.Float),
+    Column("warnings", sa.JSON),  # what was odd about the song
     Column("created", Milliseconds, nullable=False),
     Column("started", Milliseconds),
     Column("completed", Milliseconds),

@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { Store, useStore } from "./store";
 import type { Session } from "./types";
+import { straight } from "./words";
 
 const ROOT = "/console/api";
 export const AGAIN_MS = 1500;
@@ -70,7 +71,7 @@ async function send<T>(method: string, path: string, body: unknown, sent: Record
 export function read<T>(status: number, text: string, retryAfter = 0): T {
   let envelope: { code?: number; msg?: string; data?: T };
   try {
-    envelope = JSON.parse(text) as typeof envelope;
+    envelope = JSON.parse(straight(text)) as typeof envelope;
   } catch {
     if (status >= 502 && status <= 504) {
       goneAway(); // what stands before the server says so

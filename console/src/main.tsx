@@ -80,7 +80,7 @@ function Side(): JSX.Element {
         </nav>
         <div class="who">
           <a href="/console/credits" class="balance"><strong>{number(who.balance)}</strong> {who.balance === 1 ? "credit" : "credits"}</a>
-          <p><span class="name">{who.account.name}</span><br /><span class="soft">{who.key.name || "key"} <code>{who.key.hint}…</code></span></p>
+          <p><bdi class="name">{who.account.name}</bdi><br /><span class="soft"><bdi>{who.key.name || "key"}</bdi> <code>{who.key.hint}…</code></span></p>
           <Button small onClick={() => void signOut().catch((fault: Fault) => tell(fault.message, { bad: true }))}>Sign out</Button>
         </div>
       </div>

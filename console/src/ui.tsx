@@ -120,7 +120,7 @@ export function Field({ label, hint, wrong, children }: FieldProps): JSX.Element
 }
 
 /** A dialog of the browser's own: it keeps the focus, closes with Escape, and gives the focus back. */
-export function Dialog({ title, onClose, children }: { title: string; onClose?: () => void; children: ComponentChildren }): JSX.Element {
+export function Dialog({ title, onClose, children }: { title: ComponentChildren; onClose?: () => void; children: ComponentChildren }): JSX.Element {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -143,7 +143,7 @@ export function Dialog({ title, onClose, children }: { title: string; onClose?: 
 }
 
 /** Asks before something that cannot be undone. */
-export function Confirm({ title, children, yes, act, onClose }: { title: string; children: ComponentChildren; yes: string; act: () => Promise<unknown>; onClose: () => void }): JSX.Element {
+export function Confirm({ title, children, yes, act, onClose }: { title: ComponentChildren; children: ComponentChildren; yes: string; act: () => Promise<unknown>; onClose: () => void }): JSX.Element {
   const [fault, setFault] = useState<Fault>();
   return (
     <Dialog title={title} onClose={onClose}>
@@ -206,7 +206,7 @@ export function Title({ children, beside }: { children: string; beside?: Compone
     if (navigated) heading.current?.focus();
     navigated = true;
   }, []);
-  return <div class="title"><h1 ref={heading} tabIndex={-1}>{children}</h1>{beside && <div class="actions">{beside}</div>}</div>;
+  return <div class="title"><h1 ref={heading} tabIndex={-1}><bdi>{children}</bdi></h1>{beside && <div class="actions">{beside}</div>}</div>;
 }
 
 let navigated = false;

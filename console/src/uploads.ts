@@ -4,6 +4,7 @@ import { nameTask } from "./live";
 import { say } from "./say";
 import { Store } from "./store";
 import type { Kind } from "./types";
+import { straight } from "./words";
 
 export interface Options {
   kind: Kind;
@@ -44,7 +45,7 @@ const running = new Map<number, XMLHttpRequest>();
 
 export function add(name: string, source: Source): void {
   const size = "file" in source ? source.file.size : 0;
-  const song: Song = { id: ++count, name, source, step: "chosen", sent: 0, size, since: 0, problem: "", taskId: null, wish: wish(), options: null, cuts: 0 };
+  const song: Song = { id: ++count, name: straight(name), source, step: "chosen", sent: 0, size, since: 0, problem: "", taskId: null, wish: wish(), options: null, cuts: 0 };
   songs.set([...songs.value, song]);
 }
 

@@ -45,6 +45,9 @@ export function bytes(value: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[step]}`;
 }
 
+/** Without the characters that turn the direction of what follows: `<bdi>` holds names apart, but these break out of it. */
+export const straight = (text: string): string => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+
 /** Minutes and seconds of a song: 3:07. */
 export function length(seconds: number): string {
   const whole = Math.round(seconds);

@@ -866,6 +866,47 @@ def violations(page: Any, axe: str) -> list[str]:
     )
 
 
+def test_no_name_turns_what_stands_beside_it(visit: Visit, songs: list[Path]) -> None:
+    name = "שלום 5\u2069\u202e"
+    with visit.service.api() as api:
+        key = api.post("/operator/accounts", json={"name": name, "credits": 50}).json()["data"]["secret"]
+    page = visit.sign_in(key).page
+    page.get_by_role("link", name="Keys").click()
+    page.get_by_role("button", name="New key").click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="I have it").click()
+    page.locator("tbody tr", has_text="שלום").get_by_role("button", name="Revoke").click()
+    assert turning(page) == []
+    page.get_by_role("button", name="Keep it").click()
+    song = {"name": f"{name}.mp3", "mimeType": "audio/mpeg", "buffer": songs[0].read_bytes()}
+    visit.to("/")
+    page.locator("#files").set_input_files([song])
+    page.get_by_label("Or a link").fill(f"http://127.0.0.1:9/{name}")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("radio", name=re.compile("Vocals and")).check()
+    page.get_by_role("button", name="Separate 2 songs").click()
+    until(page, "document.querySelectorAll('.song .badge.good, .song a ~ .badge.bad').length === 2")
+    assert turning(page) == []
+    tasks = page.locator(".song a").evaluate_all("(all) => all.map((each) => each.pathname)")
+    for address in (*PAGES.values(), *tasks):
+        visit.to(address)
+        until(page, "!document.querySelector('.pending')")
+        assert turning(page) == [], address
+
+
+def turning(page: Any) -> list[str]:
+    """Where a name is not apart from the text around it, or has what would turn that all the same."""
+    return page.evaluate(
+        """() => { const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+        while (walker.nextNode()) { const { data, parentElement: box } = walker.currentNode;
+            const apart = box.childNodes.length === 1 && getComputedStyle(box).unicodeBidi === "isolate";
+            const beside = data.includes("שלום") && !apart && !box.closest(".hidden");
+            if (beside || /[\u202a-\u202e\u2066-\u2069]/.test(data)) found.push(box.outerHTML); }
+        return found; }"""
+    )
+
+
 def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     page = visit.page
     page.goto(visit.service.url)

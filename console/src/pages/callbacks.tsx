@@ -114,7 +114,7 @@ function Deliveries(): JSX.Element {
         <Table caption="Deliveries, those of the newest tasks first" head={["Song", "To", "State", "Answer", "Attempts", "Last", <span class="hidden">Actions</span>]} class="deliveries" cards>
           {data.callbacks.map((one) => (
             <tr key={one.callbackId}>
-              <th scope="row"><a href={`/console/task/${one.taskId}`} title={one.song}>{one.song}</a></th>
+              <th scope="row"><a href={`/console/task/${one.taskId}`} title={one.song} dir="auto">{one.song}</a></th>
               <td data-label="To" class="clip" title={one.url}><code>{where(one.url)}</code></td>
               <td data-label="State"><Delivery state={one.state} /></td>
               <td data-label="Answer">{one.lastStatus !== null ? `HTTP ${one.lastStatus}` : one.lastError ? <span class="clip" title={one.lastError}>{one.lastError}</span> : "–"}</td>

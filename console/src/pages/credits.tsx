@@ -100,7 +100,7 @@ function Chart({ usage }: { usage: Usage }): JSX.Element {
           );
         })}
       </svg>
-      <ul class="legend">{series.map((id, index) => <li key={id}><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" class={`series-${index % 6}`} />{index % 6 > 0 && <rect width="14" height="14" rx="3" fill={`url(#hatch-${index % 6})`} />}</svg>{name(id)} <span class="soft">{number(totals.get(id) ?? 0)}</span></li>)}</ul>
+      <ul class="legend">{series.map((id, index) => <li key={id}><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" class={`series-${index % 6}`} />{index % 6 > 0 && <rect width="14" height="14" rx="3" fill={`url(#hatch-${index % 6})`} />}</svg><bdi>{name(id)}</bdi> <span class="soft">{number(totals.get(id) ?? 0)}</span></li>)}</ul>
       <details>
         <summary>The same as a table</summary>
         <Table caption="Usage by day and key" head={["Day", "Key", "Tasks", "Credits", "Music"]}>
@@ -153,7 +153,7 @@ function Ledger(): JSX.Element {
             <tr key={entry.sequence}>
               <td data-label="When"><Ago time={entry.time} /></td>
               <th scope="row"><Badge tone={entry.kind === "charge" ? "quiet" : "good"} icon={entry.kind === "charge" ? "minus" : entry.kind === "grant" ? "plus" : "again"}>{entry.amount < 0 && entry.kind === "grant" ? "Taken back" : WORDS[entry.kind]}</Badge></th>
-              <td data-label="For">{entry.taskId ? <a href={`/console/task/${entry.taskId}`}>{entry.song}</a> : <span class="soft">{entry.reason || "–"}</span>}</td>
+              <td data-label="For">{entry.taskId ? <a href={`/console/task/${entry.taskId}`}><bdi>{entry.song}</bdi></a> : <span class="soft">{entry.reason || "–"}</span>}</td>
               <td data-label="Amount" class="number">{entry.amount > 0 ? "+" : entry.amount < 0 ? "−" : ""}{number(Math.abs(entry.amount))}</td>
               <td data-label="Balance" class="number">{number(entry.balance)}</td>
             </tr>

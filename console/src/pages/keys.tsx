@@ -50,7 +50,7 @@ function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; relo
   const ends = one.revokeTime !== null && (one.expireTime === null || one.revokeTime < one.expireTime) ? one.revokeTime : one.expireTime;
   return (
     <tr>
-      <th scope="row">{name} {one.admin && <Badge>admin</Badge>} {one.current && <Badge tone="busy">signed in with it</Badge>}</th>
+      <th scope="row"><bdi>{name}</bdi> {one.admin && <Badge>admin</Badge>} {one.current && <Badge tone="busy">signed in with it</Badge>}</th>
       <td data-label="Key"><code>{one.hint}…</code>{one.networks && <div class="soft break">only from {one.networks.replaceAll(",", ", ")}</div>}</td>
       <td data-label="State"><Badge tone={tone} icon={icon}>{state}</Badge></td>
       <td data-label="Dialect">{one.dialect}</td>
@@ -62,7 +62,7 @@ function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; relo
         {open && <Button small icon="cross" aria-label={`Revoke ${name}`} onClick={() => setAsking("revoke")}>Revoke</Button>}
         {asking === "rotate" && <Rotate one={one} onClose={() => setAsking(undefined)} show={show} />}
         {asking === "revoke" && (
-          <Confirm title={`Revoke ${name}?`} yes="Revoke it" onClose={() => setAsking(undefined)} act={async () => { await remove(`/keys/${one.keyId}`); if (one.current) await refreshSession(); else reload(); }}>
+          <Confirm title={<>Revoke <bdi>{name}</bdi>?</>} yes="Revoke it" onClose={() => setAsking(undefined)} act={async () => { await remove(`/keys/${one.keyId}`); if (one.current) await refreshSession(); else reload(); }}>
             <p>Every program that uses <code>{one.hint}…</code> is refused from now on. This cannot be undone.{one.current && <strong> You are signed in with it: this ends your session too.</strong>}</p>
           </Confirm>
         )}
@@ -111,7 +111,7 @@ function Rotate({ one, onClose, show }: { one: Key; onClose: () => void; show: (
     if (ours) await signIn(made.secret);
   };
   return (
-    <Dialog title={`Rotate ${one.name || "this key"}`} onClose={onClose}>
+    <Dialog title={<>Rotate <bdi>{one.name || "this key"}</bdi></>} onClose={onClose}>
       <p>A new key takes its place, with the same name and rights. The old one goes on for a while, so that you can change your programs.</p>
       <Field label="The old key ends">{(attributes) => <select {...attributes} value={hours} onChange={(event) => setHours(Number(event.currentTarget.value))}><option value={0}>at once</option><option value={1}>in an hour</option><option value={24}>in a day</option><option value={168}>in a week</option></select>}</Field>
       {ours && <p class="soft">You are signed in with it: you go on with the new one.</p>}

@@ -132,7 +132,7 @@ function Accounts(): JSX.Element {
       {granting && <Grant account={granting} onClose={() => setGranting(undefined)} done={reload} />}
       {creating && <Create onClose={() => setCreating(false)} done={(fresh) => { setCreating(false); setMade(fresh); reload(); }} />}
       {made && (
-        <Dialog title={`The first key of ${made.name}`} onClose={() => setMade(undefined)}>
+        <Dialog title={<>The first key of <bdi>{made.name}</bdi></>} onClose={() => setMade(undefined)}>
           <p>It is shown only this once: the server keeps no copy of it.</p>
           <div class="joined secret"><input type="text" readOnly aria-label="The key" value={made.secret} onFocus={(event) => event.currentTarget.select()} /><Copy text={made.secret} /></div>
           <div class="actions"><Button kind="main" onClick={() => setMade(undefined)}>I have it</Button></div>
@@ -157,7 +157,7 @@ function Grant({ account, onClose, done }: { account: Account; onClose: () => vo
     );
   };
   return (
-    <Dialog title={`Credits for ${account.name}`} onClose={onClose}>
+    <Dialog title={<>Credits for <bdi>{account.name}</bdi></>} onClose={onClose}>
       <p class="soft">It has {number(account.balance)}.</p>
       <form onSubmit={submit} onInput={() => setKey(wish())}>
         <Field label="Amount" hint="A negative number takes some back.">{(attributes) => <input {...attributes} name="amount" type="number" step="1" required autoFocus />}</Field>

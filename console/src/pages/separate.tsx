@@ -208,7 +208,7 @@ function Line({ song, options, progress }: { song: Song; options: Options; progr
   return (
     <li class="song">
       <div class="head">
-        {song.taskId ? <a href={`/console/task/${song.taskId}`} class="name">{song.name}</a> : <span class="name">{song.name}</span>}
+        {song.taskId ? <a href={`/console/task/${song.taskId}`} class="name" dir="auto">{song.name}</a> : <span class="name" dir="auto">{song.name}</span>}
         <Where song={song} progress={progress} />
         {(song.step === "failed" || song.step === "cut") && song.options && <Button small icon="again" onClick={() => retry(song, options)} aria-label={`Try ${song.name} again`}>Try again</Button>}
         {!unfinished && (song.step !== "asking" || song.problem) && <Button small kind="bare" icon="cross" onClick={remove} aria-label={`Remove ${song.name} from this list`} />}

@@ -33,7 +33,7 @@ export function Task({ rest: taskId }: { rest: string }): JSX.Element {
         <span class="soft"><Ago time={task.createTime} /> · {credits(task.cost)}</span>
       </p>
       {!isEnded(task.state) && <Now task={task} />}
-      {task.state === "failed" && <p class="callout bad"><Icon name="warn" /><span><strong>It failed.</strong> {task.error} Its {credits(task.cost)} came back.</span></p>}
+      {task.state === "failed" && <p class="callout bad"><Icon name="warn" /><span><strong>It failed.</strong> <bdi>{task.error}</bdi> Its {credits(task.cost)} came back.</span></p>}
       {task.state === "cancelled" && <p class="callout"><Icon name="minus" /><span>It was cancelled. Its {credits(task.cost)} came back.</span></p>}
       {task.warnings.map((warning) => <p key={warning} class="callout warn"><Icon name="warn" /><span>{sentence(warning)}</span></p>)}
       {task.state === "finished" && <Made task={task} />}
@@ -109,7 +109,7 @@ function StemRow({ stem, task, loudest }: { stem: Stem; task: Whole; loudest: nu
   const from = task.kind === "split_stem_advanced" && stem.label === task.stemName ? `from “${stem.name.replace("_", " ")}” ` : "";
   return (
     <tr>
-      <th scope="row"><span class={`dot stem-${stem.name}`} />{stem.label} {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}<span class="soft">{from}{stem.model !== task.model && stem.model}</span></th>
+      <th scope="row"><span class={`dot stem-${stem.name}`} /><bdi>{stem.label}</bdi> {stem.silent && <Badge>silent</Badge>} {stem.experimental && !stem.silent && <Badge tone="warn">experimental</Badge>}<span class="soft">{from}{stem.model !== task.model && stem.model}</span></th>
       <td><div class="level"><div><div class={`stem-${stem.name}`} style={{ width: `${share}%` }} /></div><span class="number">{stem.loudnessDbfs === null || stem.silent ? "–" : `${stem.loudnessDbfs.toFixed(1)} dB`}</span></div></td>
       <td class="number">{length(stem.durationSeconds)}</td>
       <td class="number">{bytes(stem.bytes)}</td>
@@ -130,7 +130,7 @@ function Facts({ task }: { task: Whole }): JSX.Element {
     ["Files", task.expireTime && !task.gone && task.state === "finished" ? `kept until ${fullTime(task.expireTime)} (${ago(task.expireTime)})` : null],
     ["Started again", task.attempts > 1 && isEnded(task.state) ? `${plural(task.attempts - 1, "time")}` : null],
     ["From", task.audioUrl ? <code class="break">{task.audioUrl}</code> : null],
-    ["Key", task.key ? <>{task.key.name || "key"} <code>{task.key.hint}…</code></> : null],
+    ["Key", task.key ? <><bdi>{task.key.name || "key"}</bdi> <code>{task.key.hint}…</code></> : null],
     ["Task", <><code class="break">{task.taskId}</code> <Copy text={task.taskId} /></>],
     ["Song", task.musicId ? <code class="break">{task.musicId} {task.audioId}</code> : null],
     ["Original", task.songUrl ? <a href={saved(task.songUrl)} download={named(task.song, task.songUrl)}>Download the song as it came</a> : null],

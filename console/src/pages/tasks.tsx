@@ -70,7 +70,7 @@ function List({ tasks, reload }: { tasks: TaskLine[]; reload: () => void }): JSX
         {tasks.map((task) => <Row key={task.taskId} task={task} now={live.get(task.taskId)} onCancel={() => setEnding(task)} />)}
       </Table>
       {ending && (
-        <Confirm title={`Cancel ${ending.song}?`} yes="Cancel the task" onClose={() => setEnding(undefined)} act={() => post(`/tasks/${ending.taskId}/cancel`).then(reload)}>
+        <Confirm title={<>Cancel <bdi>{ending.song}</bdi>?</>} yes="Cancel the task" onClose={() => setEnding(undefined)} act={() => post(`/tasks/${ending.taskId}/cancel`).then(reload)}>
           <p>What is done of it is dropped. Its {credits(ending.cost)} will come back.</p>
         </Confirm>
       )}
@@ -83,7 +83,7 @@ function Row({ task, now, onCancel }: { task: TaskLine; now: Progress | undefine
   const progress = now?.progress ?? task.progress;
   return (
     <tr>
-      <th scope="row"><a href={`/console/task/${task.taskId}`} title={task.song}>{task.song}</a></th>
+      <th scope="row"><a href={`/console/task/${task.taskId}`} title={task.song} dir="auto">{task.song}</a></th>
       <td data-label="What">{task.kind === "split_stem_advanced" ? task.stemName : made(task.kind, task.model)} <span class="soft">{task.format}</span></td>
       <td data-label="State">
         <StateBadge state={state} /> {task.gone && task.state === "finished" && <span class="soft">files gone</span>}

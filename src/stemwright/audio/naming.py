@@ -26,6 +26,7 @@ _FOLDER = "{folder}"
 
 # Windows refuses these characters; / and NUL are nobody's; what turns the reading direction can fake an extension.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+_JOINERS = "\u200c\u200d"  # part of how Persian, scripts of India and some emoji are written
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 LONGEST_BYTES = 255 - len(".part") - len(" (999)")
 
@@ -82,6 +83,16 @@ def safe(name: str, *, room: int = 0) -> str:
     """
     clean = _plain(name).strip(" .") or "_"
     return _cut(f"_{clean}" if _RESERVED.match(clean) else clean, LONGEST_BYTES - room)
+
+
+def shown(name: str) -> str:
+    """A name as people see it, on one line, without what turns the direction of what follows, and what is no sign.
+
+    >>> shown("Gnos \u202egnos\u3000 ")
+    'Gnos gnos'
+    """
+    seen = (sign for sign in name if sign.isprintable() or sign.isspace() or sign in _JOINERS)
+    return " ".join("".join(seen).split()).strip(_JOINERS)
 
 
 def values(tags: Tags, *, song: str, folder: str = "", model: str, rate: int, ext: str) -> dict[str, str | int]:

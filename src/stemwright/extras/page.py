@@ -8,6 +8,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+from stemwright.audio import naming
 from stemwright.extras.colours import colour, rgb
 from stemwright.extras.material import Material, times, whole_file
 from stemwright.extras.pictures import COLUMNS, ROWS, WAVE_HEIGHT, portrait
@@ -16,8 +17,6 @@ from stemwright.outputs import label
 
 _TICKS = 5
 _FLOOR_DBFS = -60.0
-_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-"""Characters that turn the direction of what follows them, beyond the name that they are in."""
 
 
 def write_report(song: Material, path: Path) -> None:
@@ -108,7 +107,7 @@ def _shown(text: str) -> str:
     >>> _shown("<b>Gnos \u202egnos")
     '&lt;b&gt;Gnos gnos'
     """
-    return escape(text.translate(_TURNS))
+    return escape(naming.shown(text))
 
 
 def _chip(name: str) -> str:

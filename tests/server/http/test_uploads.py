@@ -285,6 +285,10 @@ def test_names_are_made_safe(given: str, kept: str) -> None:
         ("Mr. Nobody", "Mr. Nobody"),
         ("Live at 8.30.mp3 ", "Live at 8.30"),
         (".mp3", "upload"),
+        ("夜に\u3000駆ける\xa0\n(live).mp3", "夜に 駆ける (live)"),
+        ("می\u200cخواهم 👩\u200d👧.mp3", "می\u200cخواهم 👩\u200d👧"),
+        ("a\u202egpj\u2069.mp3", "agpj"),
+        ("\u200b\u200d.mp3", "upload"),
     ],
 )
 def test_a_title_is_the_name_without_what_says_that_it_is_sound(given: str, title: str) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 from pydantic import Field
 
+from stemwright.audio import naming
 from stemwright.server import callbacks
 from stemwright.server.accounts import Account
 from stemwright.server.callbacks import Attempt
@@ -302,7 +303,7 @@ def song_name(song: str | None, audio_url: str | None) -> str:
     if "://" not in name:
         return name or "song"
     parts = urlsplit(name)
-    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc
+    return naming.shown(unquote(parts.path.rstrip("/").rpartition("/")[2])) or parts.netloc
 
 
 # ---- tables to take away ---------------------------------------------------------------------------------------------

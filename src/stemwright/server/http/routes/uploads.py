@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from starlette.types import Receive
 
 from stemwright import errors
+from stemwright.audio import naming
 from stemwright.audio.formats import EXTENSIONS
 from stemwright.server import accounts, arrivals, maintenance, tracks
 from stemwright.server.http import answers, wire
@@ -230,8 +231,8 @@ def safe_name(name: str) -> str:
 
 def title_of(name: str) -> str:
     """What people know a song by: its file's name as its sender wrote it, without the extension."""
-    last = "".join(sign for sign in re.split(r"[/\\]", name)[-1] if sign.isprintable())
-    return normalize("NFC", bare(last.strip())).strip()[:200] or "upload"
+    last = re.split(r"[/\\]", name)[-1]
+    return normalize("NFC", bare(naming.shown(last))).strip()[:200] or "upload"
 
 
 def bare(name: str) -> str:

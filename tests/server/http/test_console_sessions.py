@@ -57,6 +57,13 @@ def test_signing_out_ends_it_on_the_server_too(caller: Caller) -> None:
     assert browser.get(SESSION).json()["data"] == {"signedIn": False}
 
 
+@pytest.mark.parametrize(
+    "path", ["session", "tasks", "tasks/nothing", "keys", "secret", "ledger", "usage", "callbacks"]
+)
+def test_nothing_of_it_stays_in_a_cache(caller: Caller, path: str) -> None:
+    assert caller.signed_in().get(f"/console/api/{path}").headers["Cache-Control"] == "no-store"
+
+
 def test_signing_out_needs_no_token_but_a_page_of_ours(caller: Caller) -> None:
     """The token of a page is an older one where somebody signed in again in another tab."""
     browser = caller.signed_in()

@@ -13,6 +13,7 @@ from stemwright import errors
 from stemwright.server.http.errors import meaning, message, retry_after, status
 
 _JSON = "application/json;charset=UTF-8"
+_OURS_ALONE = {"Cache-Control": "no-store"}  # else a browser's disk has it still when its person has signed out
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def encoded(value: object) -> bytes:
 
 def success(data: object, *, msg: str = "success", headers: Mapping[str, str] | None = None, **more: object) -> Answer:
     """The envelope around `data`; `more` are fields beside it."""
-    return Answer(200, encoded({**more, "code": 200, "msg": msg, "data": data}), headers=headers or {})
+    body = encoded({**more, "code": 200, "msg": msg, "data": data})
+    return Answer(200, body, headers={**_OURS_ALONE, **(headers or {})})
 
 
 def plain(data: object, *, status_code: int = 200) -> Answer:
@@ -63,7 +65,7 @@ def failure(
     """The envelope for an error, with the request id by which the log has the rest."""
     code = meaning(fault).code(dialect)
     body = {**more, "code": code, "msg": message(fault), "data": None, "requestId": request_id}
-    sent = dict(headers or {})
+    sent = {**_OURS_ALONE, **(headers or {})}
     if (seconds := retry_after(fault)) is not None:
         sent["Retry-After"] = str(seconds)
     if isinstance(fault, errors.InvalidKey):

@@ -177,8 +177,8 @@ def session(call: Call) -> Answer:
     try:
         cookies.admit(call)
     except errors.NotSignedIn:
-        return _private(answers.success({"signedIn": False}))
-    return _private(answers.success(_session(call)))
+        return answers.success({"signedIn": False})
+    return answers.success(_session(call))
 
 
 def sign_in(call: Call) -> Answer:
@@ -197,7 +197,7 @@ def sign_in(call: Call) -> Answer:
     call.session = call.api.gate.session(secret, address=call.address, now=call.now)
     call.principal = call.session.principal
     headers = {"Set-Cookie": cookies.setting(call, secret, seconds=seconds)}
-    return _private(answers.success(_session(call), headers=headers))
+    return answers.success(_session(call), headers=headers)
 
 
 def sign_out(call: Call) -> Answer:
@@ -213,7 +213,3 @@ def _session(call: Call) -> dict[str, Any]:
         account, key = accounts.get(tx, call.caller.account_id), keys.get(tx, call.caller.key_id)
         who = wire_console.session(call.session, account, key, balance=credits.balance(tx, account.id))
         return who | {"service": wire_console.service(call.api.settings, maintenance_since=maintenance.since(tx))}
-
-
-def _private(answer: Answer) -> Answer:
-    return replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})

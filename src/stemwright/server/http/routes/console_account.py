@@ -106,7 +106,7 @@ def _limits(call: Call, asked: wire_console.NewKey | wire_console.Rotation) -> s
 
 def _shown_once(call: Call, key: keys.Key, secret: str) -> Answer:
     shown = wire_console.key_of(key, current=call.caller.key_id, now=call.now)
-    return answers.success({"key": shown, "secret": secret}, headers={"Cache-Control": "no-store"})
+    return answers.success({"key": shown, "secret": secret})
 
 
 # ---- credits ---------------------------------------------------------------------------------------------------------
@@ -192,14 +192,14 @@ def secret(call: Call) -> Answer:
     """`GET /console/api/secret`: what the account's callbacks are signed with."""
     with call.api.database.read() as tx:
         found = accounts.get(tx, call.caller.account_id).webhook_secret
-    return answers.success({"secret": found}, headers={"Cache-Control": "no-store"})
+    return answers.success({"secret": found})
 
 
 def renew_secret(call: Call) -> Answer:
     """`POST /console/api/secret`: a new one, from the next callback on."""
     with call.api.database.transaction() as tx:
         renewed = accounts.renew_secret(tx, call.caller.account_id)
-    return answers.success({"secret": renewed}, headers={"Cache-Control": "no-store"})
+    return answers.success({"secret": renewed})
 
 
 def test_delivery(call: Call) -> Answer:

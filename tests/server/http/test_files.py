@@ -125,9 +125,11 @@ def test_what_is_not_there_is_404(house: House, method: str, name: str) -> None:
     assert house.anonymous().request(method, f"/s/{name}").status_code == 404
 
 
-def test_what_a_stranger_uploaded_is_never_a_page_of_ours(house: House, caller: Caller) -> None:
-    files = {"file": ("evil.html", b"<script>alert(1)</script>", "text/html")}
+@pytest.mark.parametrize("name", ["evil.html", "evil.svg", "evil.js"])
+def test_what_a_stranger_uploaded_is_never_a_page_or_script_of_ours(house: House, caller: Caller, name: str) -> None:
+    files = {"file": (name, b"<script>alert(1)</script>", "text/html")}
     url = caller.http.post("/api/file-stream-upload", files=files).json()["data"]["downloadUrl"]
+    assert house.anonymous().get(url).headers["Content-Type"] == "application/octet-stream"
     assert house.anonymous().get(url).headers["Content-Disposition"] == "attachment"
     assert httpx2.get(url).headers["X-Content-Type-Options"] == "nosniff"
 

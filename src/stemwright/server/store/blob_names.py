@@ -18,8 +18,8 @@ def checked(name: str) -> str:
 
 def headers_of(name: str) -> dict[str, str]:
     """The Content-Type that a blob is served as, by its extension, and how: what a stranger uploaded is never shown
-    as a page of ours."""
-    suffix = name.rpartition(".")[2].lower()
-    kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    shown = kind.startswith(("audio/", "video/"))
-    return {"Content-Type": kind} | ({} if shown else {"Content-Disposition": "attachment"})
+    as a page of ours, nor run as a script of one."""
+    kind = _TYPES.get(name.rpartition(".")[2].lower()) or mimetypes.guess_type(name)[0] or ""
+    if kind.startswith(("audio/", "video/")):
+        return {"Content-Type": kind}
+    return {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright import errors
+from stemwright.audio import naming
 from stemwright.server import accounts, credits, fleet, keys, maintenance, overview
 from stemwright.server.http import answers, idempotency, wire, wire_console
 from stemwright.server.http.answers import Answer
@@ -48,13 +49,16 @@ def list_accounts(call: Call) -> Answer:
 def create_account(call: Call) -> Answer:
     """`POST /console/api/operator/accounts`: a new account with credits and its first key, shown once."""
     asked = wire.parse(call.body).to(wire_console.NewAccount)
+    name = naming.shown(asked.name)
+    if not name or set(name) & set("/\\"):
+        raise errors.InvalidRequest(field="name", problem="must be one that can be read, without / and \\")
     with call.api.database.transaction() as tx:
-        account = accounts.create(tx, asked.name, now=call.now)
+        account = accounts.create(tx, name, now=call.now)
         if asked.credits:
             credits.grant(tx, account.id, asked.credits, reason=_by(call), now=call.now)
         key, secret = keys.create(tx, account.id, name="first", dialect=call.api.settings.dialect, now=call.now)
     made = {"accountId": account.id, "name": account.name, "keyId": key.id, "secret": secret}
-    return answers.success(made, headers={"Cache-Control": "no-store"})
+    return answers.success(made)
 
 
 def grant(call: Call) -> Answer:

@@ -138,6 +138,9 @@ function leave(): void {
   location.replace("/");
 }
 
+// The way back in the history may bring this page as it was left, with nothing on it.
+addEventListener("pageshow", () => left && location.reload());
+
 /** Note that the server does not answer, and look for it until it does. */
 export function goneAway(): void {
   if (away.value) return;

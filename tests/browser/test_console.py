@@ -140,6 +140,15 @@ def test_signing_out_closes_it(page: Any, visit: Visit) -> None:
     assert page.get_by_role("heading", name="Sign in").is_visible()
 
 
+def test_a_page_that_was_left_by_signing_out_is_loaded_anew_on_the_way_back(page: Any, visit: Visit) -> None:
+    page.route(visit.service.url + "/", lambda route: route.fulfill(status=204))  # the page stays, as if it came back
+    page.get_by_role("button", name="Sign out").click()
+    until(page, "document.getElementById('app').innerText === ''")
+    page.unroute(visit.service.url + "/")
+    page.evaluate("void dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    page.get_by_role("heading", name="Sign in").wait_for()
+
+
 def test_an_ended_session_is_said_and_nothing_on_the_page_is_lost(page: Any, service: Served) -> None:
     page.get_by_label("Or a link").fill("https://example.com/half")
     with sqlite3.connect(service.data / "stemwright.db") as database:

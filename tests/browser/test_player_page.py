@@ -182,6 +182,18 @@ def test_nothing_is_wider_than_a_phone(chromium: Any, player_build: Path, house:
             assert player.page.locator(f"stem-player {broken}").first.bounding_box()["height"] < 30
 
 
+def test_time_runs_to_the_right_on_a_page_that_is_read_from_there(
+    chromium: Any, player_build: Path, house: House, song: Staged
+) -> None:
+    with opened(chromium, player_build, house, f'<div dir="rtl">{element(song)}</div>') as player:
+        wave = player.page.locator("canvas.wave").first.bounding_box()
+        player.page.mouse.click(wave["x"] + wave["width"] / 4, wave["y"] + 5)
+        assert player.do("return engine.position() / engine.song.length;") == pytest.approx(0.25, abs=0.01)
+        player.page.wait_for_timeout(200)
+        head = player.page.locator("stem-player .head").bounding_box()
+        assert head["x"] == pytest.approx(wave["x"] + wave["width"] / 4, abs=2)
+
+
 def test_no_request_leaves_the_server_and_the_stretcher_comes_only_when_asked_for(
     chromium: Any, player_build: Path, house: House, song: Staged
 ) -> None:

@@ -28,7 +28,7 @@ const css = `
 :host([theme="dark"]) { color-scheme: dark }
 :host([hidden]) { display: none }
 * { box-sizing: border-box }
-.player { container-type: inline-size; font: 14px/1.4 system-ui, -apple-system, "Segoe UI", sans-serif; color: var(--text);
+.player { container-type: inline-size; direction: ltr; font: 14px/1.4 system-ui, -apple-system, "Segoe UI", sans-serif; color: var(--text);
   background: var(--ground); border: 1px solid var(--line); border-radius: 14px; overflow: hidden; text-align: start }
 .player:focus-visible, button:focus-visible, a:focus-visible, select:focus-visible, input:focus-visible {
   outline: 2px solid var(--accent); outline-offset: 2px }

@@ -174,9 +174,14 @@ def test_axe_finds_nothing(
             assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
 
 
-def test_nothing_is_wider_than_a_phone(chromium: Any, player_build: Path, house: House, song: Staged) -> None:
-    with opened(chromium, player_build, house, element(song), viewport={"width": 360, "height": 700}) as player:
-        assert player.page.evaluate("document.documentElement.scrollWidth") <= 360
+@pytest.mark.parametrize("width", [360, 320])
+def test_nothing_is_wider_than_a_phone(
+    chromium: Any, player_build: Path, house: House, song: Staged, width: int
+) -> None:
+    with opened(chromium, player_build, house, element(song), viewport={"width": width, "height": 700}) as player:
+        assert player.page.evaluate("document.documentElement.scrollWidth") <= width
+        bottom = "(box) => box.getBoundingClientRect().bottom - box.closest('.strip').getBoundingClientRect().bottom"
+        assert max(name.evaluate(bottom) for name in player.page.locator(".lane .name").all()) <= 0
         player.page.get_by_role("button", name="Tempo & pitch").click()
         for broken in (".time small", "output"):  # in two lines
             assert player.page.locator(f"stem-player {broken}").first.bounding_box()["height"] < 30

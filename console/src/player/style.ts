@@ -157,6 +157,8 @@ ${hues.join("\n")}
   .strip { position: relative; z-index: 1; grid-template: "chip name volume pan mute solo meter" 44px / 20px minmax(0, 1fr) 64px 38px 36px 36px 5px; border: 0; background: var(--ground); padding-inline: 12px }
   .chip { margin: 12px 0 } .mute, .solo { height: 36px } .name small { display: block; margin: 0; line-height: 1 } .wave { padding: 0 }
 }
+@container (max-width: 310px) { .meters { display: none }
+  .strip { grid-template: "chip name mute solo meter" 40px "chip volume pan pan meter" 30px / 20px minmax(0, 1fr) 36px 36px 5px } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important } }
 @media (forced-colors: active) { .meter span, .chip, .loop, .head { forced-color-adjust: none } }
 `;

@@ -204,6 +204,7 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
         *(("RETENTION_DAYS", "inf"), ("UPLOAD_DAYS", "1e300"), ("COST_SPLIT_STEM", "9" * 20)),
         *(("TASK_MEMORY_BYTES", "9" * 20), ("COST_FACTORS", "four:1e9"), ("DATABASE_URL", "sqlite://")),
         *(("BLOBS_URL", "file://srv/stems"), ("BLOBS_URL", "file:stems")),
+        *(("RETENTION_CRON", "0 0 30 2 *"), ("RETENTION_CRON", "0 3 * * * 30")),
     ],
 )
 def test_a_bad_setting_is_named(

@@ -219,8 +219,10 @@ class Settings(BaseSettings):
     def _schedule(cls, value: str) -> str:
         from croniter import croniter
 
-        if not croniter.is_valid(value):
-            raise ValueError("give minute, hour, day, month and day of the week, such as */5 * * * *")
+        try:
+            croniter(value, second_at_beginning=True).get_prev()
+        except ValueError:  # also of a 30th of February, which never comes
+            raise ValueError("give minute, hour, day, month and day of the week, such as */5 * * * *") from None
         return value
 
     @field_validator("public_url", "upstream_url")

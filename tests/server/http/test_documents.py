@@ -2,6 +2,7 @@
 
 import re
 import threading
+from unittest.mock import Mock
 
 import httpx2
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from stemwright.server import fleet, maintenance, tasks
 from stemwright.server.clock import now_ms
-from stemwright.server.http import calls
+from stemwright.server.http import calls, glances
 from stemwright.server.http.routes import health
 from tests.server.http.house import GENERATE, Caller, House
 
@@ -55,6 +56,15 @@ def test_a_storage_that_hangs_is_looked_at_by_one_and_waited_for_by_nobody(
     told = [house.anonymous().get("/readyz").json()["storage"] for _ in range(3)]
     over.set()
     assert (told, len(looks)) == (["unavailable"] * 3, 1)
+
+
+def test_where_no_thread_is_left_to_look_the_next_who_asks_has_one(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    house, none_left = serve(), Mock(start=Mock(side_effect=RuntimeError("can't start new thread")))
+    with monkeypatch.context() as patched:
+        patched.setattr(glances, "Thread", lambda **_: none_left)
+        told = house.anonymous().get("/readyz")
+    assert (told.status_code, told.json()["database"]) == (503, "unavailable")
+    assert house.anonymous().get("/readyz").status_code == 200
 
 
 def test_it_lives_though_every_thread_is_busy(serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,11 @@ class Glance(Generic[T]):
             if self._found is None or (self._found.done() and stale):
                 self._found = Future()
                 # A daemon, as no pool's is: the process may end while nobody answers.
-                Thread(target=self._run, args=(self._found,), daemon=True).start()
+                look = Thread(target=self._run, args=(self._found,), daemon=True)
+                try:
+                    look.start()
+                except RuntimeError as fault:  # the machine has no thread left: whoever asks next tries again
+                    self._found.set_exception(fault)
             return self._found
 
     def _run(self, found: Future[T]) -> None:

@@ -22,7 +22,8 @@ def test_what_takes_its_time_is_waited_for(database: Database, monkeypatch: pyte
     monkeypatch.setattr(impatient.Impatient, "answer_seconds", 0.3)
     with database.transaction() as tx:
         take_time(tx)
-        tx.exec_driver_sql("SELECT pg_sleep(1)")
+        limit = tx.exec_driver_sql("SELECT current_setting('statement_timeout') FROM pg_sleep(1)").scalar_one()
+    assert limit == "0"  # nor does the server end it
 
 
 def test_the_server_ends_what_nobody_waits_for(database: Database) -> None:

@@ -202,6 +202,18 @@ def test_a_callback_whose_workflow_failed_is_sent_all_the_same(
     assert len({message for message, _ in hook.got[task_id]}) == 1
 
 
+def test_an_attempt_that_is_written_down_is_not_made_again(
+    database: Database, settings: Settings, submit: Submit, hook: Receiver
+) -> None:
+    """By whoever takes up the workflow of one that was killed just then."""
+    shop, ids = worker.open_workshop(settings.model_copy(update={"allow_networks": ("127.0.0.0/8",)}), database), []
+    failure, task_id = {"failure": "input", "error": "It is no song."}, submit()
+    running.end(shop, task_id, failure, enqueue=lambda tx, callback_id, **_: ids.append(callback_id))
+    for _ in range(2):
+        workflows._callback(shop, ids[0], 1)
+    assert len(hook.got[task_id]) == 1
+
+
 def test_songs_that_tasks_wait_for_hold_no_others_up(
     database: Database, settings: Settings, asked: tasks.Submission, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -343,6 +343,8 @@ def _worked(shop: Workshop, task: tasks.Task) -> str:
 
 def _callback(shop: Workshop, callback_id: str, number: int) -> None:
     delivery, task = running.patiently(shop, running.look_at_callback, callback_id)
+    if delivery.attempts >= number:  # sent and written down, by one that was killed before DBOS knew
+        return
     about = logs.about(callback_id=callback_id, task_id=task.id, request_id=task.request_id)
     with about, tracing.of_task(task.id, task.request_id), tracing.span("callback"):
         answer = running.patiently(shop, running.deliver, delivery, task)

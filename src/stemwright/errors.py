@@ -859,9 +859,14 @@ class ShortSong(StemwrightError):
     """{name} lasts {seconds} s: it takes a second at least. Give a longer stretch of it."""
 
 
+class NothingTold(StemwrightError):
+    """In {folder} are accompaniments alone: there is nothing to tell from them. Compose songs beside them, or take some
+    whose voices have files of their own."""
+
+
 class StemsTooCoarse(StemwrightError):
-    """{name} cannot be learned from: its {title} is {stems}. A file of several stems teaches something where it is all
-    vocals, all drums, or what is left beside vocals, drums and bass. Give its parts, or say otherwise with --stem."""
+    """{name} cannot be learned from: its {title} is {stems}. A file of several stems teaches something where voices are
+    by themselves in it, or not in it. Give its parts, or say otherwise with --stem."""
 
 
 class TakenElsewhere(StemwrightError):

@@ -9,7 +9,7 @@ from stemwright.train.learning.batches import Drawer, Example, Sizes, spectra
 from stemwright.train.learning.kernels import CENTRE_SCALE, SOFTNESS, SPREAD_SCALE
 from stemwright.train.learning.losses import FusedLoss, separation_loss, zone_loss
 from stemwright.train.learning.progress import zone_features
-from stemwright.train.learning.songs import complete_songs
+from stemwright.train.learning.songs import PARTS, complete_songs
 from stemwright.train.learning.targets import TargetMaker, Targets
 from tests.train.examples import SMALL, write_data, write_song
 
@@ -36,6 +36,36 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Example], Tar
     return examples, out
 
 
+@pytest.fixture(scope="module")
+def accompanied(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Example], Targets]:
+    """Voices before a recording of which nothing else is known, and a recording without a voice."""
+    folder = tmp_path_factory.mktemp("accompanied")
+    write_song(folder / "a", {"vocals": 0.1, "backing_vocals": 0.05, "accompaniment": 0.2})
+    drawer, out = Drawer(complete_songs(folder), SIZES), Targets.empty(SIZES, SMALL)
+    drawn = [drawer.example(np.random.default_rng(seed)) for seed in range(200)]
+    whole = PARTS.index("accompaniment")
+    sung = next(one for one in drawn if {part.stem for part in one.parts} == {0, STEMS.index("backing_vocals"), whole})
+    examples = [sung, next(one for one in drawn if [part.stem for part in one.parts] == [whole])]
+    TargetMaker(SIZES, SMALL).fill(examples, out)
+    return examples, out
+
+
+def test_of_an_accompaniment_nothing_is_taught_but_that_it_is_no_voice(
+    accompanied: tuple[list[Example], Targets],
+) -> None:
+    targets = {name: torch.from_numpy(array) for name, array in vars(accompanied[1]).items()}
+    known = targets["source_weight"] > 0
+    assert [PARTS[place] for place in torch.nonzero(known[0]).flatten()] == ["vocals", "backing_vocals", "all_vocals"]
+    zone = SMALL.zones[0]
+    logits = torch.zeros(zone.bands, 2, SIZES.frames, 2, LOGITS, zone.columns, requires_grad=True)
+    (gradient,) = torch.autograd.grad(FusedLoss.apply(logits, 0, targets), logits)
+    voices, *others = gradient.unbind(4)[:4]  # of equal masks: the three families that are no voice are moved alike
+    for other in others:
+        torch.testing.assert_close(other, -voices / 3, atol=1e-6 * float(voices.abs().max()), rtol=1e-3)
+    assert gradient[..., 6:, :].abs().max() < 1e-6 * voices.abs().max()
+    assert (voices[:, 1] >= 0).all()  # where nobody sings the share of the voices falls
+
+
 def test_of_a_sum_its_family_alone_is_taught(coarse: tuple[list[Example], Targets]) -> None:
     known = coarse[1].source_weight[0] > 0
     assert [stem for stem in STEMS if known[STEMS.index(stem)]] == ["drums", "bass", "guitar", "percussion"]
@@ -50,7 +80,7 @@ def test_of_a_sum_its_family_alone_is_taught(coarse: tuple[list[Example], Target
     assert min(drums.min(), size[:4].min()) > 1e-3 * size.max()
 
 
-@pytest.mark.parametrize("kind", ["filled", "coarse"])
+@pytest.mark.parametrize("kind", ["filled", "coarse", "accompanied"])
 def test_fused_gradient_equals_torch(kind: str, request: pytest.FixtureRequest) -> None:
     made: tuple[list[Example], Targets] = request.getfixturevalue(kind)
     targets = {name: torch.from_numpy(array) for name, array in vars(made[1]).items()}

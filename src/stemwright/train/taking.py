@@ -15,7 +15,7 @@ import numpy as np
 from stemwright.audio.signal import Samples
 from stemwright.errors import NotForTaking, SilentSong, SpoiledSong, StemsTooCoarse, StemwrightError, TakenElsewhere
 from stemwright.train.dataset import save_song
-from stemwright.train.learning.songs import PARTS, RATE, SPLITS, SUMS, TAKEN, Song
+from stemwright.train.learning.songs import PARTS, RATE, SPLITS, SUMS, TAKEN, WHOLE, Song
 from stemwright.train.measuring.references import NATIVE, Reference, Waiting, waiting
 from stemwright.train.song import Rendered
 
@@ -112,8 +112,10 @@ def _read(song: Waiting) -> tuple[dict[str, Any], Parts]:
 def _parts(song: Reference) -> Parts:
     """The stems of a song as the parts [2, n] that it can be taught by."""
     found: Parts = {}
+    named = {title: _part(song, title) for title in song.stems}
+    is_whole = WHOLE in named.values()  # what else is no voice is heard in it, and not told apart
     for title, sound in song.stems.items():
-        part = _part(song, title)
+        part = WHOLE if is_whole and not set(song.sums[title]) & set(SUMS["all_vocals"]) else named[title]
         found[part] = found[part] + sound if part in found else sound
     return {part: found[part] for part in PARTS if part in found}
 
@@ -125,4 +127,6 @@ def _part(song: Reference, title: str) -> str:
     for part, family in SUMS.items():
         if held and set(held) <= set(family):
             return part
+    if held and not set(held) & set(SUMS["all_vocals"]):
+        return WHOLE
     raise StemsTooCoarse(name=song.name, title=title, stems=", ".join(held) or "nothing that the model has")

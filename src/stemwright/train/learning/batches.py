@@ -10,8 +10,9 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from stemwright.engine.spectrum import Stft
+from stemwright.errors import NothingTold
 from stemwright.nets.bandsplit import STEMS
-from stemwright.train.learning.songs import PARTS, RATE, Samples, Song
+from stemwright.train.learning.songs import PARTS, RATE, SUMS, WHOLE, Samples, Song
 
 AUDIBLE = 2e-3  # root mean square below which a stretch counts as silent
 TRIES = 4
@@ -30,6 +31,8 @@ REMIX_SHARE = {
     "vocals": 0.7, "backing_vocals": 0.4, "drums": 0.75, "bass": 0.75, "guitar": 0.5, "keyboard": 0.5,
     "strings": 0.38, "brass": 0.35, "woodwinds": 0.35, "percussion": 0.38, "synth": 0.42, "fx": 0.3,
 }  # fmt: skip
+# Recordings of which only the accompaniment is known: how many of the mixes have voices before one, or none.
+ACCOMPANIED_SHARE = 0.2
 Generator = np.random.Generator
 Sounding = dict[str, tuple[Samples, tuple[int, ...]]]
 """Samples [2, n] by part, each with the stems that it may hold untold."""
@@ -72,12 +75,15 @@ class Sizes:
 
 
 class Drawer:
-    """Draws the examples of any step from a list of songs."""
+    """Draws the examples of any step from a list of songs; raises NothingTold where all are accompaniments."""
 
     def __init__(self, songs: Sequence[Song], sizes: Sizes) -> None:
         self.songs, self.sizes = list(songs), sizes
         self.having = {stem: [song for song in songs if song.part_for(stem)] for stem in STEMS}
+        self.accompaniments = [song for song in songs if WHOLE in song.stems]
         self.had = [stem for stem, having in self.having.items() if having]
+        if not self.had:
+            raise NothingTold(folder=songs[0].folder.parent)
         weights = np.array([sum(1 / len(self.having[s]) for s in self.had if song.part_for(s)) for song in songs])
         self.chances = weights / weights.sum()
 
@@ -88,6 +94,8 @@ class Drawer:
     def example(self, rng: Generator) -> Example:
         """One example: a song as it is, a song with strangers, stems of many songs, or one or two stems alone."""
         kind = rng.choice(4, p=(0.42, 0.12, 0.34, 0.12))
+        if self.accompaniments and rng.random() < ACCOMPANIED_SHARE:
+            kind = 4
         for _ in range(TRIES):
             stems = self._stems(rng, kind)
             if stems:
@@ -102,6 +110,8 @@ class Drawer:
             return self._remix(
                 rng, list(rng.choice(self.had, min(len(self.had), int(rng.integers(1, 3))), replace=False))
             )
+        if kind == 4:
+            return self._accompanied(rng)
         stems = self._song(rng)
         if kind == 1 and stems:
             others = [stem for stem in STEMS if stem not in stems]
@@ -117,6 +127,13 @@ class Drawer:
         speed = _speed(rng, AS_RECORDED_SHARE)
         stems = {part: song.stretch(part, start, self.sizes.samples, speed=speed) for part in kept}
         return {part: (samples, untold(song, part)) for part, samples in stems.items() if _audible(samples)}
+
+    def _accompanied(self, rng: Generator) -> Sounding:
+        song = self.accompaniments[rng.integers(len(self.accompaniments))]
+        start = int(rng.integers(max(1, song.samples - self.sizes.samples)))
+        samples = song.stretch(WHOLE, start, self.sizes.samples, speed=_speed(rng, AS_RECORDED_SHARE))
+        voices = self._remix(rng, [stem for stem in SUMS["all_vocals"] if rng.random() < REMIX_SHARE[stem]])
+        return voices | ({WHOLE: (samples, untold(song, WHOLE))} if _audible(samples) else {})
 
     def _remix(self, rng: Generator, wanted: list[str]) -> Sounding:
         return {part: found for part, found in self._solos(rng, wanted).items() if _audible(found[0])}

@@ -251,16 +251,21 @@ def _add_cross_entropy(x, goal, share, tree, scratch):
     own, slope, ratio = scratch[:stems], scratch[stems : 2 * stems], scratch[2 * stems : 3 * stems]
     outer, total, loss = scratch[-2 * families - 2 : -families - 2], scratch[-2], scratch[-1]
     bulk, shares = slope[1], slope[2 : 2 + families]
-    _clear(total)
     _clear(bulk)
+    _share_out_rest(goal, share, target, outer, shares, total)
+    for s in range(stems):
+        is_told, is_known = _is_told_apart(family[s], family, share), share[target[family[s]]] > 0
+        known = s if is_told else target[family[s]]
+        if is_known:
+            _power_ratio(goal[known], goal[share.size + known], ratio[s])
+        else:
+            ratio[s] = shares[family[s]]
+        if not is_told:  # split as the net does, the family's share says nothing of who is in it
+            _multiply(ratio[s], own[s], ratio[s])
+    _clear(total)
     for f in range(families):
         _clear(shares[f])
     for s in range(stems):
-        is_told = _is_told_apart(family[s], family, share)
-        known = s if is_told else target[family[s]]
-        _power_ratio(goal[known], goal[share.size + known], ratio[s])
-        if not is_told:  # split as the net does, the family's share says nothing of who is in it
-            _multiply(ratio[s], own[s], ratio[s])
         _add(ratio[s], total)
     for s in range(stems):
         _divide(ratio[s], total, ratio[s])
@@ -271,6 +276,36 @@ def _add_cross_entropy(x, goal, share, tree, scratch):
         _subtract_log(ratio[s], own[s], outer[family[s]], bulk, loss)
         if member[s] >= 0:
             _add_class_gradient(bulk, own[s], shares[family[s]], ratio[s], x[member[s]])
+
+
+@_jit
+def _share_out_rest(goal, share, target, outer, shares, rest):
+    """Writes to `shares` the power of families that nobody told from each other: what the known ones leave of the mix,
+    split as the net does. `rest` is room to reckon in."""
+    unknown = 0
+    for f in range(target.size):
+        unknown += share[target[f]] == 0
+    if unknown == 0:
+        return
+    left = shares[0]
+    left[:] = 1
+    _clear(rest)
+    for f in range(target.size):
+        if share[target[f]] == 0:
+            _add(outer[f], rest)
+        else:
+            _take_away(goal[target[f]], goal[share.size + target[f]], left)
+    for p in range(rest.size):
+        rest[p] = (max(left[p], np.float32(0)) + np.float32(1e-6)) / rest[p]
+    for f in range(target.size):
+        _multiply(outer[f], rest, shares[f])
+
+
+@_jit
+def _take_away(centre, spread, left):
+    """The power left of a mix without a source, by its parabola: |X − S|² = |X|² − 2·Re(X* S) + |S|²."""
+    for p in range(left.size):
+        left[p] += centre[p] * centre[p] + spread[p] - np.float32(SOFTNESS) - np.float32(2) * centre[p]
 
 
 @_jit

@@ -57,12 +57,28 @@ def zone_loss(logits: Tensor, first: int, targets: dict[str, Tensor]) -> Tensor:
     distance = ((both - centre).square() + spread).sqrt() - 0.5
     share = targets["source_weight"] * source_shares(logits.device)
     weight = targets["weight"][..., part]
-    power = (centre.square() + spread - SOFTNESS).clamp(min=0) + 1e-6
+    power = _power(centre, spread, masks.permute(1, 2, 3, 4, 0, 5).flatten(4).detach(), targets["source_weight"])
     power = _told_apart(power, masks.permute(1, 2, 3, 4, 0, 5).flatten(4).detach(), targets["source_weight"])
     ratio = power / power.sum(3, keepdim=True)
     surprise = -(ratio * (both[:, :, :, : len(STEMS)] + 1e-9).log()).sum(3)
     bulk = CLASS_SHARE * torch.einsum("btck,b->", weight * surprise, share[:, : len(STEMS)].mean(1))
     return torch.einsum("btcsk,btck,bs->", distance, weight, share) + bulk
+
+
+def _power(centre: Tensor, spread: Tensor, masks: Tensor, weight: Tensor) -> Tensor:
+    """Powers of the sources [batch, frames, 2, sources, columns] over the mix's; families that nobody told from each
+    other share what the known ones leave, |X − S|² = |X|² − 2·Re(X* S) + |S|², as the masks do.
+    """
+    power = (centre.square() + spread - SOFTNESS).clamp(min=0) + 1e-6
+    sources = _TREE[2].tolist()
+    known = (weight[:, sources] > 0)[:, None, None, :, None]
+    without = centre.square() + spread - SOFTNESS - 2 * centre
+    left = (1 + (without[:, :, :, sources] * known).sum(3, keepdim=True)).clamp(min=0) + 1e-6
+    outer = torch.stack([masks[:, :, :, [STEMS.index(s) for s in family]].sum(3) for family in FAMILIES], 3)
+    outer = outer * ~known
+    shared = left * outer / outer.sum(3, keepdim=True).clamp(min=1e-20)
+    power[:, :, :, sources] = torch.where(known, power[:, :, :, sources], shared)
+    return power
 
 
 def _told_apart(power: Tensor, masks: Tensor, weight: Tensor) -> Tensor:

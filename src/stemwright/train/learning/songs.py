@@ -22,9 +22,13 @@ SUMS: dict[str, tuple[str, ...]] = dict(
     zip(("all_vocals", "all_drums", "rest"), (family for family in FAMILIES if len(family) > 1), strict=True)
 )
 """Families in one array, as far as nobody told their stems apart: real songs often know no more."""
+WHOLE = "accompaniment"
+"""All that is no voice, in one array: of most songs that is what there is."""
 TAKEN = "taken"
 """What the folder names of songs that somebody gave begin with."""
-PARTS = (*STEMS, *SUMS)
+RECORDED = "recorded"
+"""What the folder names of recordings begin with that are put beside the songs."""
+PARTS = (*STEMS, *SUMS, WHOLE)
 """What a song may have an array of."""
 
 
@@ -37,7 +41,8 @@ class Song:
 
     def untold(self, part: str) -> tuple[str, ...]:
         """The stems that a part may hold unheard of; none for one that is a stem itself."""
-        return tuple(stem for stem in SUMS.get(part, ()) if stem not in self.stems)
+        held = tuple(stem for stem in STEMS if stem not in SUMS["all_vocals"]) if part == WHOLE else SUMS.get(part, ())
+        return tuple(stem for stem in held if stem not in self.stems)
 
     @property
     def holds(self) -> dict[str, tuple[str, ...]]:
@@ -102,6 +107,11 @@ def complete_songs(folder: Path) -> list[Song]:
 def count_taken(folder: Path) -> int:
     """How many complete songs of a folder somebody gave; the others were composed."""
     return sum(1 for _ in folder.glob(f"{TAKEN}-*/song.json"))
+
+
+def count_songs(folder: Path) -> int:
+    """How many complete songs of a folder were composed or given. Raises NoSongs."""
+    return sum(1 for song in complete_songs(folder) if not song.folder.name.startswith(f"{RECORDED}-"))
 
 
 def _song(path: Path) -> Song:

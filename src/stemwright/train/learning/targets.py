@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from stemwright.nets.bandsplit import EPSILON, FAMILIES, STEMS, VIEWS, BandSplitConfig, family_of, loudness_slope
 from stemwright.train.learning.batches import Example, Sizes, spectra
 from stemwright.train.learning.kernels import SOFTNESS, SPREAD_SCALE, mix_parts, target_columns, write_features
+from stemwright.train.learning.songs import PARTS, SUMS, WHOLE
 
 # Families of one stem need no target of their own.
 SHARED_FAMILIES = tuple(i for i, family in enumerate(FAMILIES) if len(family) > 1)
 SOURCES = len(STEMS) + len(SHARED_FAMILIES)
+VOICES = (*map(STEMS.index, SUMS["all_vocals"]), len(STEMS) + [*SUMS].index("all_vocals"))
 ABSENT_WEIGHT = 0.25  # of a stem that is not in the mix
 MIX_FLOOR = 0.12  # share of the mix's level in a stem's loss scale: quiet stems are not blown up
 
@@ -72,6 +74,8 @@ class TargetMaker:
             scale = np.where(levels[:-1] > 0, 1.0, ABSENT_WEIGHT) / (levels[:-1] + MIX_FLOOR * mix_level + 1e-9)
             for part in example.parts:
                 scale[list(part.untold)] = 0  # its family alone is known; the loss takes a weight of 0 for that
+                if part.stem == PARTS.index(WHOLE):
+                    scale[[source for source in range(SOURCES) if source not in VOICES]] = 0
             out.source_weight[i] = scale
 
     def _fill_one(self, example: Example, out: Targets, i: int) -> NDArray[np.float64]:
@@ -96,6 +100,6 @@ class TargetMaker:
 def _shared_family(place: int) -> int:
     """The place of a part's family among the SOURCES, or −1; a part that is a sum has the place of its family."""
     if place >= len(STEMS):
-        return place
+        return place if place < SOURCES else -1
     family = family_of(STEMS[place])
     return len(STEMS) + SHARED_FAMILIES.index(family) if family in SHARED_FAMILIES else -1

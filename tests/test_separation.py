@@ -19,6 +19,7 @@ from stemwright.audio.tags import Tags
 from stemwright.errors import (
     BadPreview,
     BadSamples,
+    CannotRead,
     CannotWrite,
     EmptyAudio,
     NotFinite,
@@ -101,6 +102,20 @@ def test_one_mono_sample_is_a_song() -> None:
     separation = stemwright.separate(np.array([0.5], np.float32), rate=RATE)
     assert {stem.shape for stem in separation.stems.values()} == {(2, 1)}
     assert gap_dbfs(list(separation.stems.values()), np.full((2, 1), 0.5)) < -90
+
+
+def test_an_array_that_lies_sample_by_sample_in_memory_is_the_same_song() -> None:
+    # What the readers of files give is [samples, channels]; its transpose is the song, and no copy.
+    song = tune(10.0)
+    stored_by_sample = np.ascontiguousarray(song.T).T
+    found = stemwright.separate(stored_by_sample, rate=RATE, two=True).stems["vocals"]
+    assert np.array_equal(found, stemwright.separate(song, rate=RATE, two=True).stems["vocals"])
+
+
+def test_a_separator_takes_a_mix_however_it_lies_in_memory() -> None:
+    separator = stemwright.load()
+    mix = tune(separator.segment / RATE)[:, : separator.segment]
+    assert np.array_equal(separator(np.asfortranarray(mix)[None]), separator(mix[None]))
 
 
 def test_silence_stays_silent_and_is_said_to_be() -> None:
@@ -274,6 +289,12 @@ def test_a_wrong_wish_is_refused_before_any_work(tmp_path: Path, wrong: dict, er
 def test_an_array_that_is_no_song_is_refused(array: np.ndarray, rate: int | None) -> None:
     with pytest.raises(BadSamples, match="is not a song"):
         stemwright.separate(array, rate=rate)
+
+
+@pytest.mark.parametrize(("thing", "words"), [([[0.0] * 9] * 2, "type list.*numpy array"), (None, "type NoneType")])
+def test_what_is_no_song_is_told_what_would_be(thing: Any, words: str) -> None:
+    with pytest.raises(CannotRead, match=words):
+        stemwright.separate(thing, rate=RATE)
 
 
 def test_no_samples_are_no_song() -> None:

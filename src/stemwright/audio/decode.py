@@ -208,7 +208,9 @@ def _is_pipe(path: str | os.PathLike[str]) -> bool:
 def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
     samples, from_rate = _as_floats(audio), int(audio.rate)
     layout = channel_names(samples.shape[0])
-    pieces = (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
+    # Readers of files give frames, whose transpose lies sample by sample: from here on a channel is one piece.
+    starts = range(0, samples.shape[1], _BLOCK)
+    pieces = (np.ascontiguousarray(samples[:, start : start + _BLOCK]) for start in starts)
     chunks = (Chunk(piece, from_rate, layout) for piece in pieces)
     song = Song(chunks, path="the array", rate=rate, limits=limits, quality=quality)
     song.length_hint = resampled_length(samples.shape[1], from_rate, song.rate)
@@ -255,8 +257,11 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
     else:
         name = getattr(source, "name", None)  # of a nameless one it is a number
         path, file = name if isinstance(name, str) else "the file object", source
-    if isinstance(file, io.TextIOBase) or not hasattr(file, "read"):
+    if isinstance(file, io.TextIOBase):
         raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
+    if not hasattr(file, "read"):
+        reason = "give a path, a binary file object, or a numpy array with its rate (a tensor's `.numpy()` is one)"
+        raise errors.CannotRead(path=f"an object of type {type(file).__name__}", reason=reason)
     if getattr(file, "closed", False):
         raise errors.CannotRead(path=path, reason="it is closed")
     if not (hasattr(file, "seekable") and file.seekable()):

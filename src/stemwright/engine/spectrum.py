@@ -42,7 +42,7 @@ class Stft:
     def forward(self, signal: Samples) -> Spectrum:
         """Samples [..., n], n a multiple of `hop` → spectrum [..., frames, bins]."""
         edge = [(0, 0)] * (signal.ndim - 1) + [(self.n_fft // 2, self.n_fft // 2)]
-        padded = np.pad(signal, edge)
+        padded = np.pad(np.ascontiguousarray(signal), edge)  # numpy's transforms keep the order in memory
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft, axis=-1)[..., :: self.hop, :]
         return np.fft.rfft(frames * self.window, axis=-1).astype(np.complex64, copy=False)
 

@@ -30,6 +30,26 @@ if __name__ == "__main__":
     run(dataclasses.replace(RECIPE, steps=10**6), plan)
 """
 
+KILLED = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+from stemwright.train.learning.feeder import Feed, batches
+from stemwright.train.processes import processes
+from tests.train.examples import RECIPE
+
+def killed():
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "training":
+        with batches(Feed(Path(sys.argv[2]), RECIPE.sizes, RECIPE.net, 1, 2), 0):
+            killed()  # while its children are still being started
+    with processes(2) as pool:
+        pool.submit(abs, 1).result()
+        killed()
+"""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -89,6 +109,32 @@ def test_a_killed_run_leaves_a_whole_checkpoint(data: Path, tmp_path: Path) -> N
     trainer = Trainer(RECIPE, CPU)
     trainer.restore(checkpoint)
     assert trainer.step > 0
+
+
+def is_at_work(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no system here tells which processes there are")
+@pytest.mark.parametrize("kind", ["training", "composing"])
+def test_processes_beside_a_killed_one_end_with_it(kind: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(("src", "."))}
+    command = [sys.executable, tmp_path / "killed.py", kind, data / "train"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        pids = child.stdout.readline().split()
+    assert len(pids) == 2
+    deadline = time.monotonic() + 60
+    while any(map(is_at_work, pids)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = [pid for pid in pids if is_at_work(pid)]
+    for pid in left:
+        os.kill(int(pid), signal.SIGKILL)
+    assert not left
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-import os
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from stemwright.nets.bandsplit import BandSplitConfig
 from stemwright.train.learning.batches import Drawer, Sizes
 from stemwright.train.learning.songs import complete_songs
 from stemwright.train.learning.targets import TargetMaker, Targets
-from stemwright.train.processes import leave_interrupts
+from stemwright.train.processes import begin
 from stemwright.zoo import machine
 
 SLOTS = 2  # per worker: one is being filled while the other is in use
@@ -104,18 +103,14 @@ def _next(ready: mp.Queue, worker: mp.Process) -> int:  # type: ignore[type-arg]
 
 
 def _work(feed: Feed, start: tuple[int, int], names: list[str], free: mp.Queue, ready: mp.Queue) -> None:  # type: ignore[type-arg]
-    """The life of a worker; it ends with its parent, also when that one is killed."""
-    leave_interrupts()
+    """The life of a worker."""
+    begin()
     machine.keep_pages()
-    parent = os.getppid()
     memories = [SharedMemory(name) for name in names]
     views = [view(memory, feed) for memory in memories]
     maker, drawer, step = TargetMaker(feed.sizes, feed.config), None, sum(start)
-    while os.getppid() == parent:
-        try:
-            slot = free.get(timeout=1.0)
-        except queue.Empty:
-            continue
+    while True:
+        slot = free.get()
         try:
             if drawer is None or (step // feed.workers) % RESCAN == 0:
                 drawer = Drawer(complete_songs(feed.songs), feed.sizes)

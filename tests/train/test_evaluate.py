@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stemwright.audio.encode import open_stem
+from stemwright.cli import run
 from stemwright.errors import (
     BadWeights,
     NoReferences,
@@ -97,6 +98,12 @@ def test_songs_are_called_by_where_they_lie(tmp_path: Path) -> None:
     for album in ("One/Stems", "Two/Stems"):
         write_stems(tmp_path / album, seconds={"vocals": 1.0, "._vocals": 0.0, "drums": 1.0})
     assert [song.name for song in references(tmp_path)] == ["One/Stems", "Two/Stems"]
+
+
+def test_a_name_is_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stems(tmp_path / "Song [live] :star:", seconds=dict.fromkeys(("vocals", "drums"), 1.0))
+    assert run(["evaluate", str(tmp_path)]) == 0
+    assert "Song [live] :star:" in capsys.readouterr().err
 
 
 class Quarters(Halves):

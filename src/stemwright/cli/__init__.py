@@ -40,7 +40,7 @@ for _name, _module, _help in (
         "Look at this machine: device, disk, models, database, storage, clock.",
     ),
     ("evaluate", "stemwright.cli.training", "Measure a model on a folder of songs whose stems are known."),
-    ("train", "stemwright.cli.training", "Make training songs and train the model (needs `stemwright[train]`)."),
+    ("train", "stemwright.cli.training", "Make or take training songs, and train on them (needs `stemwright[train]`)."),
     ("mcp", "stemwright.cli.assistants", "Serve tools to an AI assistant (needs `stemwright[mcp]`)."),
     ("serve", "stemwright.server.commands", "Run the service: the API and one worker."),
     ("worker", "stemwright.server.commands", "Run one more worker for a service."),

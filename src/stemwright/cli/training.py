@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as jsons
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from stemwright.errors import ExtraMissing, FolderHasSounds, NobodyPlays
 
-train = App(name="train", help="Make training songs or take your own, and train the model (needs `stemwright[train]`).")
+train = App(name="train", help="Make or take training songs, and train on them (needs `stemwright[train]`).")
 Flag = Annotated[bool, Parameter(negative=())]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gte=1, lte=3600))]
@@ -23,7 +22,8 @@ Stems = Annotated[list[str] | None, Parameter(negative=())]
 # Seeds of the splits lie so far apart.
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=200_000_000))]
 
-_told = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names of songs and folders are printed as they are: rich would take "[live]" for a style.
+_told = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @train.command
@@ -93,11 +93,11 @@ def take(
     with _needing_extra():
         from stemwright.train import taking
         from stemwright.train.measuring import titles
-    told = {"on_song": partial(_told.print, markup=False), "on_problem": lambda e: _told.print(str(e), markup=False)}
+    told = {"on_song": _told.print, "on_problem": lambda e: _told.print(str(e))}
     done = taking.take(folder, data, split=split, mapping=dict(titles.parsed(entry) for entry in stem or []), **told)
     there = f", {done.kept} were there" if done.kept else ""
     left_out = f", {done.left_out} left out" if done.left_out else ""
-    _told.print(f"{done.taken} songs taken into {data / split}{there}{left_out}", markup=False)
+    _told.print(f"{done.taken} songs taken into {data / split}{there}{left_out}")
     return 1 if done.left_out else 0
 
 
@@ -166,7 +166,7 @@ def voices(folder: Path | None = None, /, *, workers: Count = 1) -> int:
         from stemwright.train.singing import voices as library
     place = folder or library.library_folder()
     for line in library.build(place, workers=workers):
-        _told.print(line, markup=False)
+        _told.print(line)
     built = sum(1 for _ in place.glob("*.npz"))
     _told.print(f"{built} voices are in {place}")
     return 0 if built else 1
@@ -212,7 +212,7 @@ def run_recipe(
         recipes.load_recipe(recipe),
         folder,
         course,
-        on_row=lambda row: _told.print(jsons.dumps(row), markup=False),
+        on_row=lambda row: _told.print(jsons.dumps(row)),
         on_step=_told.print,
     )
     _told.print(f"The graph and its card are in {made}")
@@ -272,7 +272,7 @@ def evaluate(
     mapping = dict(titles.parsed(entry) for entry in stem or [])
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # told now, not after minutes of measuring
-    heard = {"on_song": _told.print, "on_problem": lambda error: _told.print(str(error), markup=False)}
+    heard = {"on_song": _told.print, "on_problem": lambda error: _told.print(str(error))}
     report = measuring.evaluate(measuring.Named.of(model), folder, mapping=mapping, limit=limit, **heard)
     if out is not None:
         reports.write(report, out)

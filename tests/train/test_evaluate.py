@@ -100,6 +100,16 @@ def test_songs_are_called_by_where_they_lie(tmp_path: Path) -> None:
     assert [song.name for song in references(tmp_path)] == ["One/Stems", "Two/Stems"]
 
 
+def test_songs_behind_links_are_found_once(tmp_path: Path) -> None:
+    write_stems(tmp_path / "kept" / "A", seconds={"vocals": 1.1, "drums": 1.1})
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "A").symlink_to(tmp_path / "kept" / "A")
+    (tmp_path / "chosen" / "again").symlink_to(tmp_path / "kept")
+    (tmp_path / "kept" / "round").symlink_to(tmp_path / "kept")
+    assert [song.name for song in waiting(tmp_path / "chosen")] == ["A"]
+    assert [song.name for song in waiting(tmp_path / "kept")] == ["A"]
+
+
 def test_a_name_is_told_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_stems(tmp_path / "Song [live] :star:", seconds=dict.fromkeys(("vocals", "drums"), 1.0))
     assert run(["evaluate", str(tmp_path)]) == 0

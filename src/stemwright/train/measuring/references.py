@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,7 +64,7 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
     if any(folder.glob("*/song.json")):
         return [Waiting(song.folder.name, (), song.stems, partial(_composed, song)) for song in complete_songs(folder)]
     mapping = mapping or {}
-    files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.exists() else []
+    files = sorted(_below(folder)) if folder.is_dir() else [folder] if folder.exists() else []
     found = [_native(folder, path, mapping) for path in files if path.name.lower().endswith(NATIVE)]
     parents = dict.fromkeys(path.parent for path in files if _is_stem(path))
     found += [_folder(folder, parent, mapping) for parent in parents if folder.is_dir()]
@@ -75,6 +75,19 @@ def waiting(folder: Path, mapping: Mapping[str, str] | None = None) -> list[Wait
         if title not in titles:
             raise UnknownTitle(title=title, choices=", ".join(titles))
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those in it, also behind links; of one that is met twice, or in itself, once."""
+    met = set[str]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in met:
+            folders.clear()
+            continue
+        met.add(real)
+        folders.sort()
+        yield from (Path(place, name) for name in names)
 
 
 def _is_stem(path: Path) -> bool:

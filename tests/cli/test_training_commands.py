@@ -52,7 +52,7 @@ def test_a_measurement_that_makes_no_sense(
 def test_a_song_is_not_written_among_others(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from stemwright.train.instruments import sources
 
-    if not all(Path(source.path).exists() for source in sources.SOURCES):
+    if not all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings"):
         pytest.skip("the sound packages are not installed: make train-system")
     (tmp_path / "vocals.wav").write_bytes(b"mine")
     assert run(["train", "song", str(tmp_path), "--format", format, "--seconds", "1"]) == 1

@@ -2,24 +2,28 @@
 
 import json
 import time
+import zipfile
+from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stemwright.audio.encode import open_stem
 from stemwright.cli import run
 from stemwright.errors import CannotWrite, SoundSourceMissing
 from stemwright.train import dataset, song
 from stemwright.train.composing import genres
-from stemwright.train.instruments import kits, sources
+from stemwright.train.instruments import kits, recordings, sources
 from stemwright.train.instruments.samples import freepats_file, play_patch
 from stemwright.train.instruments.sources import Source
 from stemwright.train.instruments.studio import Studio
+from stemwright.train.learning.songs import complete_songs, count_recordings
 from stemwright.train.processes import processes
 from tests.train.examples import above_ground_db
 
-HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES)
+HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings")
 needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
 BAND = ("drums", "bass", "guitar", "keyboard", "strings", "brass", "woodwinds", "percussion", "synth", "fx")
 
@@ -58,7 +62,7 @@ def test_no_source_of_test_is_ever_trained_on():
 
 
 def test_what_trains_the_shipped_model_is_permissive():
-    granted = ("GPL-2+ with exception for music", "GPL-2+, author grants all rights")
+    granted = ("public domain", "GPL-2+ with exception for music", "GPL-2+, author grants all rights")
     free = ("MIT", "CC0", "CC-BY-3.0", "Apache-2.0", "GeneralUser GS 2.0, free for all music and software", *granted)
     assert not [s.name for s in sources.SOURCES if "train" in s.splits and not s.licence.startswith(free)]
 
@@ -119,6 +123,60 @@ def test_processes_end_at_once_with_the_one_that_started_them():
         interrupted()
     assert time.monotonic() - began < 30
     assert not active_children()
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """A bank of recordings in a folder and one in a game's archive, a tone in each, and one for test."""
+    (tmp_path / "loose").mkdir()
+    for name, hertz in (("calm", 220), ("loud", 330)):
+        tone = np.sin(2 * np.pi * hertz * np.arange(2 * 48000) / 48000).astype(np.float32)
+        with open_stem(tmp_path / f"{name}.opus", rate=48000, format="opus") as writer:
+            writer.write(np.stack([tone, -tone]) * np.float32(0.5))
+        (tmp_path / f"{name}.opus").rename(tmp_path / "loose" / f"{name}.ogg")
+    with zipfile.ZipFile(tmp_path / "music.pk3", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "loose" / "loud.ogg", "music/loud.ogg")
+    banks = {"loose": ("calm",), "packed": ("loud",), "held out": ("calm",)}
+    paths = {"loose": tmp_path / "loose", "packed": tmp_path / "music.pk3", "held out": tmp_path / "loose"}
+    splits = {"held out": ("test",)}
+    listed = [Source(name, name, str(paths[name]), "MIT", splits.get(name, ("train",)), "recordings") for name in banks]
+    monkeypatch.setattr(sources, "SOURCES", tuple(listed))
+    monkeypatch.setattr(recordings, "TRACKS", banks)
+    return tmp_path
+
+
+def test_recordings_lie_beside_the_songs_once(recorded):
+    heard = []
+    assert dataset.lay_recordings(recorded / "data", on_song=heard.append) == 2
+    assert dataset.lay_recordings(recorded / "data") == 0
+    assert [known["sources"] for known in heard] == [[{"name": n, "licence": "MIT"}] for n in ("loose", "packed")]
+    calm, loud = complete_songs(recorded / "data" / "train")
+    assert calm.stems == loud.stems == ("accompaniment",)
+    assert count_recordings(recorded / "data" / "train") == 2
+    sound = loud.stretch("accompaniment", 0, 44100)
+    at = np.argmax(np.abs(np.fft.rfft(sound[0])))
+    assert at == 330
+    np.testing.assert_allclose(sound[0], -sound[1], atol=2e-2)
+    assert dataset.lasting_otherwise(recorded / "data" / "train", 30.0) == {}
+
+
+def test_recordings_that_are_not_installed_are_named_before_the_first_is_put_there(recorded):
+    (recorded / "music.pk3").unlink()
+    with pytest.raises(SoundSourceMissing, match=r"packed .* Install from Debian: packed"):
+        dataset.lay_recordings(recorded / "data")
+    assert not (recorded / "data").exists()
+    assert not sources.refuse_missing("train")  # composed songs do without
+
+
+def test_every_bank_of_recordings_says_which_of_its_pieces_may_teach():
+    banks = [source.name for source in sources.SOURCES if source.kind == "recordings"]
+    assert sorted(banks) == sorted(recordings.TRACKS)
+    for name, _, read in recordings.recordings("train"):
+        with suppress(SoundSourceMissing):
+            sound = read()
+            assert sound.shape[0] == 2, name
+            assert sound.shape[1] > 10 * 44100
+            assert np.abs(sound).max() <= 1
 
 
 def test_whole_songs_are_kept(tmp_path):

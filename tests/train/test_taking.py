@@ -15,7 +15,7 @@ from stemwright.errors import NotForTaking, NothingTold, StemwrightError
 from stemwright.nets.bandsplit import STEMS
 from stemwright.train.learning import progress
 from stemwright.train.learning.batches import Drawer, Sizes
-from stemwright.train.learning.export import NOT_CLEARED, Provenance, card_text
+from stemwright.train.learning.export import GIVEN, NOT_CLEARED, OURS, RECORDED_TOO, Provenance, card_text
 from stemwright.train.learning.loop import Trainer
 from stemwright.train.learning.songs import PARTS, Song, complete_songs
 from stemwright.train.making import Course, make
@@ -223,6 +223,15 @@ def test_a_model_begun_with_such_a_one_says_so_once(tmp_path: Path) -> None:
     made = Provenance("mine", "abc", given=3, licence=f"{NOT_CLEARED}; all else MIT")
     text = card_text(Trainer(RECIPE, CPU).net, "mine", made, weights="a", sha256="0")
     assert text.count(NOT_CLEARED) == 1
+
+
+@pytest.mark.parametrize(
+    ("heard", "source"), [({}, OURS), ({"recordings": 2}, RECORDED_TOO), ({"given": 1, "recordings": 2}, GIVEN)]
+)
+def test_a_card_says_what_taught_the_weights(heard: dict[str, int], source: str) -> None:
+    text = card_text(Trainer(RECIPE, CPU).net, "mine", Provenance("mine", "abc", **heard), weights="a", sha256="0")
+    assert f'source = "{source}"' in text
+    assert f"recordings = {heard.get('recordings', 0)}" in text
 
 
 def test_the_command_tells_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

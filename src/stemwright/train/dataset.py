@@ -9,7 +9,8 @@ import numpy as np
 
 from stemwright.audio.parts import open_part, publish, settle, write_error
 from stemwright.train.instruments import sources
-from stemwright.train.learning.songs import Song
+from stemwright.train.instruments.recordings import recordings
+from stemwright.train.learning.songs import RECORDED, WHOLE, Song
 from stemwright.train.processes import processes
 from stemwright.train.singing import voices
 from stemwright.train.song import Rendered, render_song
@@ -43,6 +44,22 @@ def compose(
         for s in missing:
             _report(_render_into((root, s, seconds, split)), on_song)
     return len(missing)
+
+
+def lay_recordings(folder: Path | str, *, split: str = "train", on_song: Callable[[dict], None] | None = None) -> int:
+    """Puts the recordings of a split beside its songs; whole ones are kept. Returns how many were put there.
+
+    Raises SoundSourceMissing, with all that are missing, before the first; CannotWrite, DiskFull.
+    """
+    sources.refuse_missing(split, recorded=True)
+    done = 0
+    for name, source, read in recordings(split):
+        place = Path(folder) / split / f"{RECORDED}-{name}"
+        if not (place / "song.json").exists():
+            facts = {"name": name, "stems": [WHOLE], "sources": [{"name": source.name, "licence": source.licence}]}
+            _report(save_song(place, Rendered({WHOLE: read().T}, facts)), on_song)
+            done += 1
+    return done
 
 
 def lasting_otherwise(folder: Path | str, seconds: float) -> dict[str, float]:

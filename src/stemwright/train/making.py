@@ -22,7 +22,7 @@ from stemwright.train.learning.export import Provenance, export
 from stemwright.train.learning.graph import read_weights
 from stemwright.train.learning.loop import Plan, Row, Trainer, run
 from stemwright.train.learning.recipe import Recipe
-from stemwright.train.learning.songs import SPLITS, complete_songs, count_taken
+from stemwright.train.learning.songs import SPLITS, complete_songs, count_recordings, count_taken
 from stemwright.train.measuring import evaluate
 from stemwright.train.measuring.report import Report, write
 from stemwright.zoo import catalog, installed, loading, machine
@@ -50,7 +50,7 @@ def make(
     graph, card, curve and evaluation. Raises NoSuchDevice, OtherRecipe, BadStart and RunBusy before hours of composing,
     and what composing, training and measuring raise.
     """
-    from stemwright.train.dataset import compose, lasting_otherwise
+    from stemwright.train.dataset import compose, lasting_otherwise, lay_recordings
 
     plan, songs = plan_of(recipe, folder, course), recipe.songs
     machine.refuse(course.device, "the device to train on")
@@ -59,6 +59,8 @@ def make(
     elif plan.start is not None:
         read_weights(BandSplit(recipe.net), plan.start.weights_path)
     with _alone(plan.run):
+        if songs.recordings:
+            lay_recordings(folder, on_song=lambda song: on_step(f"train: {song['name']}, recorded"))
         for split in SPLITS:
             seconds = songs.seconds if split == "train" else songs.held_out_seconds
             count = max(0, getattr(songs, split) - count_taken(folder / split))
@@ -129,16 +131,17 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
 
 def _made(trainer: Trainer, plan: Plan) -> dict[str, Any]:
     """Where the weights come from, all that a model before them was made of included."""
-    recipe, before = trainer.recipe, trainer.before
+    recipe, before, recordings = trainer.recipe, trainer.before, count_recordings(plan.data / "train")
     counted = {
         "steps": trainer.step,
         "hours": trainer.seconds / 3600,
         "audio_hours": trainer.step * recipe.batch * recipe.sizes.samples / recipe.net.rate / 3600,
-        "songs": len(complete_songs(plan.data / "train")),
+        "songs": len(complete_songs(plan.data / "train")) - recordings,
         "given": count_taken(plan.data / "train"),
     }
     facts: dict[str, Any] = {"recipe": recipe.name, "commit": _commit()}
     facts |= {name: round(count + before.get(name, 0), 2) for name, count in counted.items()}
+    facts["recordings"] = max(recordings, before.get("recordings", 0))  # the same ones as before
     facts["heard"] = sorted({*heard(plan.data / "train"), *before.get("heard", ())})
     if before:
         facts["licence"] = before["licence"]

@@ -33,7 +33,7 @@ class Source:
 
 
 _KITS, _SF = "/usr/share/hydrogen/data/drumkits", "/usr/share/sounds"
-_HYDROGEN = "hydrogen-drumkits"
+_HYDROGEN, _UFO = "hydrogen-drumkits", "/usr/share/games/ufoai/base/0music.pk3"
 
 SOURCES = (
     Source("FluidR3 GM", "fluid-soundfont-gm", f"{_SF}/sf2/FluidR3_GM.sf2", "MIT", TRAIN, "soundfont"),
@@ -64,13 +64,21 @@ SOURCES = (
     Source("STK drums", "stk", "/usr/share/stk/rawwaves", "MIT", TRAIN, "raw kit"),
     Source("belofilms strums", "hydrogen-drumkits-effects", f"{_KITS}/belofilms_GuitarStrums", "CC-BY-3.0", TRAIN,
            "strums"),
+    *(Source(f"Music of Naev by {who}", "naev-data", "/usr/share/naev/dat/snd/music", "CC-BY-3.0", TRAIN, "recordings")
+      for who in ("Nikola Whallon", "Zeropage")),
+    Source("Music of UFO: Alien Invasion by M. Marino, D. Reeves, azrael1322 and K. Macklin", "ufoai-music", _UFO,
+           "CC-BY-3.0", TRAIN, "recordings"),
+    Source("Music of UFO: Alien Invasion by Golgotha", "ufoai-music", _UFO, "public domain", TRAIN, "recordings"),
     Source("Sonic Pi samples", "sonic-pi-samples", "/usr/share/sonic-pi/samples", "CC0-1.0", TRAIN, "one shots"),
 )  # fmt: skip
 
 
-def refuse_missing(split: str) -> None:
-    """Raises SoundSourceMissing, naming all banks that songs of a split may want and that are not installed."""
-    absent = [source for source in SOURCES if split in source.splits and not Path(source.path).exists()]
+def refuse_missing(split: str, *, recorded: bool = False) -> None:
+    """Raises SoundSourceMissing, naming all banks that songs of a split may want and that are not installed, or all
+    recordings that are put beside them.
+    """
+    wanted = [source for source in SOURCES if split in source.splits and (source.kind == "recordings") == recorded]
+    absent = [source for source in wanted if not Path(source.path).exists()]
     if absent:
         names, paths = ", ".join(source.name for source in absent), ", ".join(source.path for source in absent)
         packages = " ".join(dict.fromkeys(source.package for source in absent))

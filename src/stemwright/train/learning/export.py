@@ -15,6 +15,8 @@ USEFUL_DB = 1.5  # a stem whose median 1-s SDR on unseen sounds is below this is
 # Longer than the training's examples: the LSTM gains by context; the overlap of about a second hides the edges.
 SEGMENT_FRAMES, HOP_FRAMES = 173, 150
 
+OURS = "trained by this project on music it synthesizes; see docs/decisions"
+RECORDED_TOO = "trained by this project on music it synthesizes and on recordings without voices; see docs/decisions"
 GIVEN = "trained on songs that its user gave; made_by says on what else"
 NOT_CLEARED = "not cleared: who passes it on answers for the songs that its user gave"
 
@@ -25,7 +27,7 @@ Scores = Mapping[str, Mapping[str, float]]
 class Provenance:
     """Where weights come from: what a reader of the card needs to make them again.
 
-    Of the `songs`, `given` are its user's; the others were composed.
+    Of the `songs`, `given` are its user's; the others were composed. `recordings` are counted apart.
     """
 
     recipe: str
@@ -35,6 +37,7 @@ class Provenance:
     audio_hours: float = 0.0
     songs: int = 0
     given: int = 0
+    recordings: int = 0
     notes: str = ""
     heard: Sequence[str] = ()
     licence: str = "MIT"
@@ -63,7 +66,7 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "weights": weights,
         "sha256": sha256,
         "licence": _licence(made_by),
-        "source": GIVEN if made_by.given else "trained by this project on music it synthesizes; see docs/decisions",
+        "source": _source(made_by),
         "rate": c.rate,
         "stems": list(STEMS),
         "experimental": weak,
@@ -72,12 +75,18 @@ def card_text(net: BandSplit, name: str, made_by: Provenance, *, weights: str, s
         "mask_bins": list(c.first_bins),  # the first STFT bin of every column of the masks
     }
     stft = {"n_fft": c.n_fft, "hop": c.hop, "window": "sine", "center": True, "pad": "constant"}
-    known = ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "given", "heard", "notes")
+    known = ("recipe", "commit", "steps", "hours", "audio_hours", "songs", "given", "recordings", "heard", "notes")
     made = {key: getattr(made_by, key) for key in known}
     tables: dict[str, Mapping[str, object]] = {"stft": stft, "made_by": made}
     tables |= {f"scores.{split}": values for split, values in made_by.scores.items()}
     blocks = [_lines(facts), *(f"[{title}]\n{_lines(table)}" for title, table in tables.items())]
     return "\n\n".join(blocks) + "\n"
+
+
+def _source(made_by: Provenance) -> str:
+    if made_by.given:
+        return GIVEN
+    return RECORDED_TOO if made_by.recordings else OURS
 
 
 def _licence(made_by: Provenance) -> str:

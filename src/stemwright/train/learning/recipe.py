@@ -29,13 +29,17 @@ _FROM_TO = {
 
 @dataclass(frozen=True)
 class Songs:
-    """How many songs the data set has, and how long those are that are trained on, and those that are not."""
+    """How many songs the data set has, and how long those are that are trained on, and those that are not.
+
+    `recordings` says whether recorded music is put beside them, for voices to be heard before.
+    """
 
     train: int
     val: int
     test: int
     seconds: float
     held_out_seconds: float
+    recordings: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def _value(value: Any, kind: str, name: str) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"{name} is {value!r}, which is no list")
         return tuple(_value(each, "int", name) for each in value)
+    if kind == "bool" and not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; write true or false")
     numbers = {"int": (int,), "float": (int, float)}.get(kind, ())
     if numbers and (isinstance(value, bool) or not isinstance(value, numbers)):
         raise ValueError(f"{name} is {value!r}, which is no {'whole ' if kind == 'int' else ''}number")

@@ -109,9 +109,9 @@ def count_taken(folder: Path) -> int:
     return sum(1 for _ in folder.glob(f"{TAKEN}-*/song.json"))
 
 
-def count_songs(folder: Path) -> int:
-    """How many complete songs of a folder were composed or given. Raises NoSongs."""
-    return sum(1 for song in complete_songs(folder) if not song.folder.name.startswith(f"{RECORDED}-"))
+def count_recordings(folder: Path) -> int:
+    """How many complete recordings lie beside the songs of a folder."""
+    return sum(1 for _ in folder.glob(f"{RECORDED}-*/song.json"))
 
 
 def _song(path: Path) -> Song:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stemwright.train.composing import genres, parts, rhythm
+from stemwright.train import song
+from stemwright.train.composing import genres, parts, rhythm, riffs
 from stemwright.train.composing.plan import choose_cast, write_plan
 
 
@@ -39,6 +40,28 @@ def test_every_bass_style_keeps_to_the_low_notes(style):
     notes = parts.write_bass(np.random.default_rng(2), plan, style, np.ones(plan.bars, bool))
     assert notes
     assert all(20 <= note.pitch <= 52 for note in notes)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_riff_is_low_and_damped_notes_are_short(seed):
+    rng, plan = np.random.default_rng(seed), plan_of(seed)
+    playing = np.arange(plan.bars) % 4 != 3
+    damped, ringing = riffs.write_riffs(rng, plan, playing, low=33)
+    assert damped or ringing
+    assert all(33 <= note.pitch <= 33 + 11 + 10 for note in damped)
+    assert all(note.seconds <= riffs.DAMPED_SECONDS[1] for note in damped)
+    assert all(33 <= note.pitch <= 33 + 11 + 10 + 12 for note in ringing)
+    bars = np.array([plan.time_of(bar) for bar in range(plan.bars + 1)])
+    rests = np.flatnonzero(~playing)
+    middles = (bars[rests] + bars[rests + 1]) / 2
+    assert not [m for m in middles for note in damped + ringing if abs(note.start_seconds - m) < 0.1]
+
+
+def test_rock_and_metal_are_a_share_of_what_is_learned_and_of_nothing_else():
+    heavy = [song._heavy_genre(seed, "train") for seed in range(2000)]
+    assert 0.12 < 1 - heavy.count(None) / 2000 < 0.18
+    assert set(heavy) == {None, "rock", "metal"}
+    assert {song._heavy_genre(seed, split) for seed in range(200) for split in ("val", "test")} == {None}
 
 
 def test_a_melody_keeps_to_its_range_and_key():

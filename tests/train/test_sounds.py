@@ -11,15 +11,17 @@ import pytest
 from stemwright.errors import SoundSourceMissing
 from stemwright.train.composing.notes import Note
 from stemwright.train.composing.plan import write_plan
-from stemwright.train.instruments import basses, drumkits, keys, kits, skins, sonivox, sources, voicing
+from stemwright.train.instruments import basses, drumkits, heavy, keys, kits, skins, sonivox, sources, voicing
 from stemwright.train.instruments.physical import pitch_of
 from stemwright.train.instruments.soundfonts import soundfont
 from stemwright.train.instruments.studio import Studio
+from stemwright.train.mixing.desk import loudness_db, to_level
+from stemwright.train.mixing.effects import insert
 
 RATE = 44100
 NOTES = [Note(0.05 + 0.6 * i, 0.55, pitch, 96.0) for i, pitch in enumerate((33.0, 40.0, 47.0))]
 SAMPLES = 2 * RATE
-HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES)
+HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings")
 needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
 
 
@@ -125,6 +127,21 @@ def test_a_bent_instrument_is_in_tune(tone):
         bent = voicing.draw_voicing(np.random.default_rng(seed), tone)
         sound = font.render(NOTES, SAMPLES, 33 if tone == "electric bass" else 66, voicing=bent)
         assert np.median([abs(cents_off(sound, note)) for note in NOTES]) < 60
+
+
+@needs_sounds
+def test_heavy_guitars_play_one_riff_from_far_sides_and_repeat_it():
+    studio, playing = Studio(write_plan(np.random.default_rng(0), 2.0), "train", SAMPLES), np.ones(9, bool)
+    takes = [heavy.heavy_guitars(np.random.default_rng(seed), studio, playing) for seed in (*range(6), 0)]
+    assert {len(parts) for parts in takes} <= {1, 2, 4}
+    for parts in takes:
+        assert abs(sum(part.pan for part in parts)) < 0.5
+        for part in parts:
+            amplified = insert(np.random.default_rng(1), to_level(part.sound, -20), part.effects)
+            assert np.isfinite(amplified).all()
+            assert loudness_db(amplified) > -60
+    for one, two in zip(takes[0], takes[-1], strict=True):
+        assert np.array_equal(one.sound, two.sound)
 
 
 @needs_sounds

@@ -8,11 +8,14 @@ from stemwright.train.composing.rhythm import write_drums, write_percussion
 from stemwright.train.composing.score import Note
 from stemwright.train.instruments.drumkits import play_drum_kit, play_hand_percussion
 from stemwright.train.instruments.engines import play_tone
+from stemwright.train.instruments.heavy import heavy_guitars
 from stemwright.train.instruments.soundfonts import Control
 from stemwright.train.instruments.sources import usable
 from stemwright.train.instruments.strums import play_strums
 from stemwright.train.instruments.studio import Part, Studio
 from stemwright.train.instruments.synths import play_fm, play_subtractive
+
+RIFF_SHARE = 0.7  # of the heavy guitars in songs that are learned from
 
 
 def _pick(rng: np.random.Generator, odds: dict[str, float]) -> str:
@@ -91,6 +94,9 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
     for _ in range(int(rng.choice([1, 1, 2, 2, 3]))):
         playing = playing_bars(rng, studio.plan, keen=0.75)
         if rng.random() < heavy:
+            if studio.split == "train" and rng.random() < RIFF_SHARE:
+                parts += heavy_guitars(rng, studio, playing)
+                continue
             notes = write_chords(rng, studio.plan, playing, "power", low=38, high=60, count=3)
             pan = rng.uniform(0.5, 1.0)
             for side in (-1, 1):

@@ -38,6 +38,8 @@ def insert(rng: np.random.Generator, sound: np.ndarray, chain: str, *, gentle: b
         return sound
     if chain == "driven guitar":
         sound = amplify(rng, sound, gain_db=(14, 46))
+    elif chain == "high gain":
+        sound = amplify(rng, sound, gain_db=(34, 60))
     elif not gentle and ((chain == "guitar" and rng.random() < 0.3) or (chain == "bass" and rng.random() < 0.25)):
         sound = amplify(rng, sound, gain_db=(0, 16))
     sound = equalise(sound, _tone(rng, chain))

@@ -215,7 +215,7 @@ class NothingLeft(Misuse):
 
 
 class NothingChosen(Misuse):
-    """No stem, group or mix is left to write. Choose at least one."""
+    """No stem, group or mix is left to write. Choose at least one: dawproject, rpp and zip are made of them too."""
 
 
 class SameNameTwice(Misuse):

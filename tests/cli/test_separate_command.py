@@ -133,6 +133,7 @@ def test_a_song_of_nothing_has_no_folder(tmp_path: Path) -> None:
         ),
         (["x.wav", "--rate", "1"], 2, "There is no sound at 1 samples per second."),
         (["x.wav", "--stems", "none", "--also", "rpp,zip"], 2, "No stem, group or mix is left to write."),
+        (["x.wav", "--stems", "none", "--also", "stem.mp4,rpp"], 2, "rpp and zip are made of them too."),
         (["x.wav", "--preview", "0"], 2, "There is no preview of 0.0 s."),
         (["x.wav", "--format", "exe"], 2, "There is no output format 'exe'. Choose one of: mp3"),
         (["x.wav", "--model", "x"], 2, "There is no model 'x'"),

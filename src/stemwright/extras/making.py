@@ -48,8 +48,8 @@ def extras(kinds: str | Iterable[str], *, preview: float | None = None) -> tuple
 
 
 def need_no_stems(kinds: Iterable[str]) -> bool:
-    """Whether one of them says something without a single stem; a project would be empty."""
-    return bool(set(kinds) - _OF_STEMS)
+    """Whether one of them says something without a single stem, and none is a project, which would be empty."""
+    return bool(set(kinds) - _OF_STEMS) and not _PROJECTS & set(kinds)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,21 @@ def test_an_unknown_command_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
+def test_a_file_in_the_place_of_a_command_or_an_option_is_told_how(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-tune.wav", "tune.wav"):
+        Path(name).touch()
+    for arguments, told in (
+        (["tune.wav"], "There is no command 'tune.wav'. `stemwright separate tune.wav` separates it."),
+        (["separate", "-tune.wav"], "-tune.wav was taken for an option. Write ./-tune.wav"),
+        (["separate", "-"], "A pipe (-) is not read. Save it to a file, and give that."),
+    ):
+        assert run(arguments) == 2
+        assert capsys.readouterr().err == f"stemwright: {told}\n"
+
+
 def test_an_error_nobody_foresaw_is_one_line_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

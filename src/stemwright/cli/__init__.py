@@ -10,13 +10,14 @@ from contextlib import suppress
 from importlib.metadata import version as installed_version
 from types import FrameType
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, UnknownCommandError, UnknownOptionError
 
 from stemwright.audio.parts import is_full
 from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
+_LIST = "`stemwright --help` shows those that exist"
 ONE_SECONDS = 0.3
 """Signals within them count as one: `timeout`, make and others pass on what the terminal has sent to all."""
 
@@ -81,10 +82,10 @@ def run(arguments: list[str] | None = None) -> int:
         return status if isinstance(status, int) else 0
     except UnknownCommandError as error:  # its own message would import every command, to suggest one
         unknown = (error.unused_tokens or ["?"])[0]
-        return _complain(f"There is no command {unknown!r}. `stemwright --help` shows those that exist.", MISUSED)
+        way = f"`stemwright separate {unknown}` separates it" if os.access(unknown, os.F_OK) else _LIST
+        return _complain(f"There is no command {unknown!r}. {way}.", MISUSED)
     except CycloptsError as error:
-        told = str(error).rstrip(".")
-        return _complain(f"{told}{'' if told.endswith('?') else '.'} Add --help to see how.", MISUSED)
+        return _complain(_misuse(error), MISUSED)
     except StemwrightError as error:
         return _complain(str(error), MISUSED if isinstance(error, Misuse) else FAILED)
     except KeyboardInterrupt:
@@ -101,6 +102,17 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.strerror and (error.filename or is_full(error)):
             return _complain(f"{error.filename or 'the output'} cannot be used: {error.strerror}", FAILED)
         return _complain(str(Unforeseen.by(error)), UNEXPECTED)
+
+
+def _misuse(error: CycloptsError) -> str:
+    """What was wrong with the words of a command; names of files that begin with a dash are no options."""
+    unknown = error.token.value if isinstance(error, UnknownOptionError) else ""
+    if unknown == "-":
+        return "A pipe (-) is not read. Save it to a file, and give that."
+    if unknown and os.access(unknown, os.F_OK):
+        return f"{unknown} was taken for an option. Write ./{unknown}"
+    told = str(error).rstrip(".")
+    return f"{told}{'' if told.endswith('?') else '.'} Add --help to see how."
 
 
 def _complain(message: str, status: int) -> int:

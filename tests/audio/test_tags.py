@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import mutagen
+import mutagen.mp4
 import numpy as np
 import pytest
 import soundfile
@@ -96,10 +97,36 @@ def test_a_wav_with_a_tag_is_still_a_wav_of_its_length(tmp_path: Path, bits: str
 
 def test_djs_find_tempo_key_and_isrc(tmp_path: Path) -> None:
     texts = {"bpm": "128", "key": "Am", "isrc": "DEABC2400001", "disc": "1/2", "album_artist": "Various"}
-    for ending in ("mp3", "flac", "opus", "wav"):
+    for ending in ("mp3", "flac", "opus", "wav", "m4a"):
         assert tags_of(write(tmp_path / f"a.{ending}", music(5000), tags=Tags(texts))).texts == texts
-    found = mutagen.File(write(tmp_path / "a.m4a", music(5000), tags=Tags(texts))).tags
+    found = mutagen.File(tmp_path / "a.m4a").tags
     assert found["tmpo"] == [128]
+    assert found["----:com.apple.iTunes:initialkey"] == [b"Am"]
+
+
+def test_the_tempo_and_key_that_another_program_put_into_an_m4a_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.m4a", music(5000))
+    file = mutagen.mp4.MP4(path)
+    file["tmpo"], file["----:com.apple.iTunes:initialkey"] = [174], [mutagen.mp4.MP4FreeForm(b"F#m")]
+    file.save()
+    assert tags_of(path).texts == {"bpm": "174", "key": "F#m"}
+
+
+def test_a_tempo_with_a_fraction_is_the_nearest_whole_one_in_an_m4a(tmp_path: Path) -> None:
+    for bpm, kept in (("127.98", 128), ("127,4", 127)):
+        path = write(tmp_path / "a.m4a", music(5000), tags=Tags({"title": "x", "bpm": bpm}))
+        assert mutagen.File(path).tags["tmpo"] == [kept]
+    path = write(tmp_path / "b.m4a", music(5000), tags=Tags({"title": "x", "bpm": "fast"}))
+    assert "tmpo" not in mutagen.File(path).tags
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 0x7FFFFFFF])
+def test_an_atom_whose_size_is_a_lie_stops_nothing(tmp_path: Path, size: int) -> None:
+    path = write(tmp_path / "a.m4a", music(5000), tags=Tags({"title": "x", "bpm": "128"}))
+    data = path.read_bytes()
+    place = data.index(b"tmpo") - 4
+    path.write_bytes(data[:place] + size.to_bytes(4, "big") + data[place + 4 :])
+    assert tags_of(path).texts.get("bpm") in (None, "128")
 
 
 def test_a_stems_title_has_its_name() -> None:

@@ -12,9 +12,10 @@ import pytest
 import soxr
 
 import stemwright
+from stemwright.audio.tags import Tags
 from stemwright.errors import NotFourParts
 from stemwright.train.measuring.references import waiting
-from tests.audio.sounds import RATE, lag
+from tests.audio.sounds import RATE, lag, write
 from tests.extras.conftest import beat
 
 INSIDE = {b"moov", b"udta", b"trak"}
@@ -85,6 +86,16 @@ def test_mutagen_reads_its_tags(made: Any) -> None:
     file.tags["©ART"] = ["Somebody"]
     file.save()
     assert b"stem{" in made.extras["stem.mp4"].read_bytes()
+
+
+def test_djs_find_the_tempo_and_the_key_of_the_song(tmp_path: Path) -> None:
+    song = write(tmp_path / "a.flac", beat(1.0), tags=Tags({"title": "Tune", "bpm": "127.98", "key": "8A"}))
+    files = stemwright.separate_to(song, tmp_path / "out", stems=[], also=["stem.mp4"])
+    found = mutagen.mp4.MP4(files.extras["stem.mp4"])
+    assert found["tmpo"] == [128]
+    assert found["----:com.apple.iTunes:initialkey"] == [b"8A"]
+    assert b"stem{" in files.extras["stem.mp4"].read_bytes()
+    assert [track.shape[1] >= RATE for track in tracks(files.extras["stem.mp4"])] == [True] * 5
 
 
 def test_our_own_evaluation_reads_it(made: Any) -> None:

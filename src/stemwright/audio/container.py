@@ -22,6 +22,7 @@ from av.stream import Discard, Disposition, Stream
 
 from stemwright import errors
 from stemwright.audio import tags as tagging
+from stemwright.audio.atoms import told_tempo
 from stemwright.audio.covers import complaint
 from stemwright.audio.signal import Samples, channel_names
 
@@ -80,7 +81,7 @@ class Container:
         self._drop = 0
         self.starts_at: Fraction | None = None  # of the first sample, in seconds of the file's clock
         self._reading, self._is_closed = Lock(), False
-        self._whole = _announced(file)
+        self._whole, tempo = _announced(file), told_tempo(file)
         self._container = open_container(file, path)
         try:
             self._stream = self._choose_stream(number)
@@ -88,7 +89,7 @@ class Container:
             self._container.close()
             raise
         self._skips_manually = self._quiet_wma_encoder()
-        self.tags = tagging.from_metadata(self._container.metadata, self._stream.metadata)
+        self.tags = tagging.from_metadata(self._container.metadata, self._stream.metadata, tempo)
 
     def close(self) -> None:
         """Waits for the chunk that another thread is reading: FFmpeg would read on in what is freed here."""

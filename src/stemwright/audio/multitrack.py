@@ -18,8 +18,9 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from stemwright.audio.atoms import add_named_tags
 from stemwright.audio.blocks import even
-from stemwright.audio.muxing import add_cover
+from stemwright.audio.muxing import add_cover, texts_for
 from stemwright.audio.picture import Picture
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import Tags
@@ -47,7 +48,7 @@ def write_tracks(
     brand = {"brand": "M4A "} if muxer == "mp4" and picture is None else {}
     opened = av.open(file, "w", format=muxer, container_options=timing | brand)
     with closing(cast(OutputContainer, opened)) as container, ThreadPoolExecutor(len(tracks)) as threads:
-        container.metadata.update(tags.texts)
+        container.metadata.update(texts_for(muxer, tags))
         film = _film(container, picture) if picture else None
         sounds = [_sound(container, title, to_rate, first=not number) for number, title in enumerate(tracks)]
         if tags.cover is not None and picture is None and muxer == "mp4":
@@ -64,6 +65,8 @@ def write_tracks(
             container.mux(packets)
         if picture and film:
             _copy(picture, film, container, until=None)
+    if muxer == "mp4":
+        add_named_tags(file, tags)
 
 
 class _Encoder:

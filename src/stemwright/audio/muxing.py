@@ -16,11 +16,12 @@ from av.packet import Packet
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from stemwright.audio.atoms import add_named_tags
 from stemwright.audio.covers import cover_codec, cover_size, flac_picture
 from stemwright.audio.formats import Sound
 from stemwright.audio.id3 import wav_chunk
 from stemwright.audio.signal import Samples
-from stemwright.audio.tags import Tags
+from stemwright.audio.tags import NO_TAGS, Tags
 
 _WRITE_BYTES = 1 << 17
 _AT_ONCE = 1 << 14  # samples rounded at once: they stay in a core's cache
@@ -34,13 +35,14 @@ class AvEncoder:
         codec, self._sample_format = kind.codecs[16 if kind.is_lossy else sound.bits]
         self._rate, self._position, self._bits = rate, 0, sound.bits
         self._file, self._last_chunk = file, wav_chunk(tags) if kind.muxer == "wav" else b""
+        self._named = tags if kind.muxer == "mp4" else NO_TAGS
         self._dither = np.random.default_rng(seed) if sound.is_dithered else None
         # An mp4's edit list counts in the movie's time scale: exact at the song's rate, not at the usual 1/1000 s.
         timing = {"movie_timescale": str(rate)} if kind.muxer == "mp4" else {}
         muxing = {**kind.muxer_options, **timing}
         opened = av.open(file, "w", format=kind.muxer, container_options=muxing, buffer_size=_WRITE_BYTES)
         self._container = cast(OutputContainer, opened)
-        self._container.metadata.update(_texts(tags, kind.muxer))
+        self._container.metadata.update(texts_for(kind.muxer, tags))
         self._stream = cast(AudioStream, self._container.add_stream(codec, rate=rate, options=dict(kind.codec_options)))
         self._stream.layout = "stereo"
         self._stream.format = self._sample_format
@@ -60,6 +62,7 @@ class AvEncoder:
         self._container.close()
         if self._last_chunk:
             _append_chunk(self._file, self._last_chunk)
+        add_named_tags(self._file, self._named)
 
     def abandon(self) -> None:
         with suppress(Exception):
@@ -109,14 +112,21 @@ def _triangular(dither: np.random.Generator, steps: Samples) -> Samples:
     return noise
 
 
-def _texts(tags: Tags, muxer: str) -> dict[str, str]:
+def texts_for(muxer: str, tags: Tags) -> dict[str, str]:
     """The texts as the muxer knows them; an Ogg file has its cover among them."""
     texts = dict(tags.texts)
     if muxer == "mp4" and "bpm" in texts:
-        texts["tmpo"] = texts.pop("bpm")
+        texts["tmpo"] = _whole(texts.pop("bpm"))
     if muxer == "ogg" and tags.cover is not None:
         texts["METADATA_BLOCK_PICTURE"] = flac_picture(tags.cover)
     return texts
+
+
+def _whole(bpm: str) -> str:
+    """The nearest whole number, which is what an mp4 can hold: FFmpeg would cut 127.98 to 127."""
+    with suppress(ValueError, OverflowError):
+        return str(round(float(bpm.replace(",", "."))))
+    return bpm
 
 
 def _append_chunk(file: BinaryIO, chunk: bytes) -> None:

@@ -168,6 +168,23 @@ def test_stems_that_would_clip_share_one_gain(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sum(stems, axis=0), loud * 10 ** (files.gain_db / 20), atol=1e-3)
 
 
+def test_files_of_floats_keep_the_level_of_the_song_and_sum_to_it(tmp_path: Path) -> None:
+    loud = tune() * 4
+    files = stemwright.separate_to(stemwright.Audio(loud, RATE), tmp_path / "a", format="wav-32f", two=True, mix=True)
+    saved = stemwright.separate(loud, rate=RATE, two=True).save(tmp_path / "b", format="wav-32f")
+    assert (files.gain_db, files.mix_factor) == (0, 1)
+    assert files.mix is not None
+    np.testing.assert_allclose(heard(files.mix), loud, atol=1e-5)
+    for paths in (files.paths, saved):
+        np.testing.assert_allclose(np.sum([heard(path) for path in paths.values()], axis=0), loud, atol=1e-4)
+
+
+def test_a_file_beside_floats_does_not_clip(tmp_path: Path) -> None:
+    loud = stemwright.Audio(tune() * 4, RATE)
+    files = stemwright.separate_to(loud, tmp_path, format="wav-32f", stems=["drums"], also=["stem.mp4"])
+    assert np.abs(heard(files.extras["stem.mp4"])).max() < 1.05  # AAC rings a little
+
+
 def test_saving_applies_the_gain_and_the_arrays_keep_their_level(tmp_path: Path) -> None:
     separation = stemwright.separate(tune() * 4, rate=RATE, two=True)
     paths = separation.save(tmp_path, format="wav")

@@ -65,7 +65,8 @@ class Separation(Outcome):
         about = {"model": self.model, "rate": sound.kind.rate_for(self.rate), "ext": sound.format}
         paths = Names.of(names, None).paths(Path(folder), self.stems, self.tags, **about)
         blocks = {name: [stem] for name, stem in self.stems.items()}
-        done = Finished(blocks, 10 ** (self.gain_db / 20), self.rate, self.tags, frozenset(self.silent))
+        gain = 1.0 if sound.is_float else 10 ** (self.gain_db / 20)
+        done = Finished(blocks, gain, self.rate, self.tags, frozenset(self.silent))
         return write_stems(done, paths, sound, silent=silent)
 
 

@@ -63,6 +63,7 @@ class Work:
         self._files = len(choice.names) + (tap is not None)
         encoding = _ENCODING[sound.format] * self._files if sound else 0.0
         self._share = separating / (separating + encoding)
+        self._is_float = sound is not None and sound.is_float
         self.samples = 0
         self._began = self._separated = time.monotonic()
 
@@ -102,8 +103,8 @@ class Work:
 
     @property
     def gain(self) -> float:
-        """The factor for all stems, known when the song has ended."""
-        return common_gain([self._levels[name].peak for name in self._choice.names])
+        """The factor for all stems, known when the song has ended; nothing clips in files of floats."""
+        return 1.0 if self._is_float else common_gain([self._levels[name].peak for name in self._choice.names])
 
     @property
     def peaks(self) -> dict[str, float]:
@@ -113,7 +114,7 @@ class Work:
     @property
     def mix_factor(self) -> float:
         """What keeps the song itself within full scale beside the stems' gain."""
-        return common_gain([self._mix_level.peak * self.gain])
+        return 1.0 if self._is_float else common_gain([self._mix_level.peak * self.gain])
 
     @property
     def seconds_spent(self) -> dict[str, float]:

@@ -133,6 +133,11 @@ class Sound:
         return not self.kind.is_lossy and self.bits > _USUAL_BITS
 
     @property
+    def is_float(self) -> bool:
+        """Samples above full scale are kept as they are."""
+        return self.bits == FLOAT_BITS
+
+    @property
     def is_dithered(self) -> bool:
         return self.dither and not self.kind.is_lossy and self.bits == _USUAL_BITS
 

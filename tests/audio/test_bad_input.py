@@ -104,6 +104,16 @@ def test_damage_in_the_middle_is_survived_and_reported(tmp_path: Path, ending: s
     assert song.warnings
 
 
+def test_damage_in_an_mp3_makes_no_burst_above_full_scale(tmp_path: Path) -> None:
+    swell = 1 + np.sin(np.arange(4 * RATE) / RATE * 40).astype(np.float32)  # what is loud takes bits that quiet saved
+    song = write_with_pyav(tmp_path / "a.mp3", "mp3", "libmp3lame", music(4 * RATE) * swell, options={"b": "160k"})
+    whole = song.read_bytes()
+    for place in range(10_000, 60_000, 2500):
+        song.write_bytes(whole[:place] + bytes(3000) + whole[place + 3000 :])
+        heard = read(song)
+        assert np.abs(heard).max() <= 1
+
+
 def test_a_truncated_m4a_has_lost_its_index(tmp_path: Path) -> None:
     path = write(tmp_path / "a.m4a", music(RATE))
     path.write_bytes(path.read_bytes()[:10_000])

@@ -56,6 +56,7 @@ SANE_RATES = range(1000, 768_001)
 MOST_CHANNELS = 64
 _NOT_COUNTED = 0x7FFF0000  # bytes, and more: what programs write that do not know the length yet
 _MOST_CHUNKS = 64  # before the sound of a WAV
+_WOUNDED = 3  # frames behind a damaged packet: those of mp3 take bits from the ones before them, and overlap
 _DAMAGED = "it is damaged, cut off or no audio at all"
 
 
@@ -124,7 +125,7 @@ class Container:
 
     def chunks(self) -> Iterator[Chunk]:
         """The stream's sound from its first sample to its last, frame by frame; raises CannotRead once it is closed."""
-        chunks = self._decoded()
+        chunks = _calmed(self._decoded())
         while True:
             with self._reading:
                 if self._is_closed:
@@ -134,18 +135,21 @@ class Container:
                 return
             yield chunk
 
-    def _decoded(self) -> Iterator[Chunk]:
+    def _decoded(self) -> Iterator[Chunk | None]:
+        """The stream's sound, and None before and behind what was damaged."""
         missing = Fraction(0)  # seconds of damaged packets, replaced by silence when sound follows them
         for packet, is_last in self._packets():
             frames = self._decode(packet)
             if frames is None:
                 missing += (packet.duration or 0) * (packet.time_base or 0)
+                yield None
                 continue
             for frame in frames:
                 chunk = self._trimmed(_chunk(frame, self.path), packet if is_last else None)
                 self._note_start(frame, chunk)
                 if missing and self.decoded:
                     yield from _silence(missing, chunk)
+                    yield None
                 missing = Fraction(0)
                 self.decoded += 1
                 yield chunk
@@ -285,6 +289,27 @@ def limit_allocations(most_bytes: int) -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(_core.__file__).av_max_alloc(ctypes.c_size_t(most_bytes))
+
+
+def _calmed(pieces: Iterator[Chunk | None]) -> Iterator[Chunk]:
+    """The chunks; those around damage within full scale, as every player has them.
+
+    What a decoder makes there can be a burst 20 dB above the song, which would turn all of its stems down.
+    """
+    held, wounded = None, 0
+    for piece in pieces:
+        if piece is None:
+            held, wounded = held and _within_full_scale(held), _WOUNDED
+            continue
+        if held is not None:
+            yield held
+        held, wounded = _within_full_scale(piece) if wounded else piece, max(0, wounded - 1)
+    if held is not None:
+        yield held
+
+
+def _within_full_scale(chunk: Chunk) -> Chunk:
+    return Chunk(np.clip(chunk.samples, -1, 1), chunk.rate, chunk.layout)
 
 
 def _is_cover(stream: Stream) -> bool:

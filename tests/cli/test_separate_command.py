@@ -139,6 +139,7 @@ def test_a_song_of_nothing_has_no_folder(tmp_path: Path) -> None:
         (["x.wav", "--model", "x"], 2, "There is no model 'x'"),
         (["x.wav", "--name", "{stem"], 2, "The name template '{stem' cannot be used"),
         (["x.wav"], 1, "There is no file x.wav"),
+        (["set.m3u8"], 2, "set.m3u8 is a list of songs. Give it with --manifest."),
         (
             ["https://example.com/x.mp3"],
             2,

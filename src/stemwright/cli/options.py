@@ -21,7 +21,8 @@ class Hearing:
     Parameters
     ----------
     stems
-        Only these stems, for example `vocals,drums`; `none` where groups and mixes are enough.
+        Only these stems, for example `vocals,drums`; `none` where groups and mixes are enough. `stemwright models show
+        MODEL` names them all.
     except_
         All but these; their sum is written too: `--except vocals` makes the karaoke track `no_vocals`.
     two
@@ -62,13 +63,13 @@ class Writing:
     Parameters
     ----------
     format
-        mp3, wav, flac, opus or m4a.
+        mp3, wav, flac, opus or m4a; also with bits or kbit/s, as in `flac-24` or `mp3-192`.
     rate
         Samples per second; `keep` is the song's own.
     bits
-        Of wav and flac files; 32f is float (wav).
+        Of wav and flac files, 16 where none are given, whatever the song has; 32f is float (wav), which never clips.
     bitrate
-        kbit/s of mp3, m4a and opus files.
+        kbit/s of mp3, m4a and opus files, 320 where none are given.
     dither
         Shape the rounding to 16 bits into noise instead of distortion.
     name

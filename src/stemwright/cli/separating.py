@@ -40,7 +40,7 @@ def separate(
     out
         The folder for the results.
     manifest
-        A list of songs: paths a line, a CSV table or JSON lines with a `path` and options of these names.
+        A list of songs: paths a line (m3u too), a CSV table or JSON lines with a `path` and options of these names.
     jobs
         How many songs to separate at once.
     again
@@ -54,6 +54,8 @@ def separate(
         if str(song).startswith(("http:/", "https:/")) and not song.exists():
             address = str(song).replace(":/", "://", 1)  # a path has lost a slash of it
             raise CycloptsError(msg=f"{address} is an address, and songs are files here. Download it first.")
+        if song.suffix.lower() in (".m3u", ".m3u8"):
+            raise CycloptsError(msg=f"{song} is a list of songs. Give it with --manifest.")
     if jobs < 1:
         raise CycloptsError(msg="--jobs is the number of songs to separate at once: 1 or more.")
     work = _work(songs, manifest, texts(hearing, writing), out)

@@ -129,7 +129,7 @@ class Work:
     def outcome(self, sound: Sound | None = None) -> dict[str, Any]:
         """The fields of an Outcome."""
         rate, notes = self._song.rate, list(self._song.warnings)
-        if sound is not None and (held := sound.kind.rate_for(rate)) != rate:
+        if sound is not None and self._choice.names and (held := sound.kind.rate_for(rate)) != rate:
             notes.append(f"{sound.format} holds no {rate} Hz: the files have {held} Hz")
         device, precision = self._choice.setup
         if unused := machine.unused_gpu(device):

@@ -106,8 +106,8 @@ def test_our_own_evaluation_reads_it(made: Any) -> None:
 
 def test_a_song_at_a_rate_that_players_do_not_know_is_resampled(tmp_path: Path) -> None:
     song = soxr.resample(beat(2.0).T, RATE, 22050).T
-    files = stemwright.separate_to(song, tmp_path, rate=22050, format="wav", stems=[], also=["stem.mp4"])
-    assert files.paths == {}
+    files = stemwright.separate_to(song, tmp_path, rate=22050, format="mp3", stems=[], also=["stem.mp4"])
+    assert (files.paths, files.warnings) == ({}, ())  # there is no mp3 whose rate could be told
     with av.open(str(files.extras["stem.mp4"])) as container:
         assert {stream.rate for stream in container.streams.audio} == {44100}
 

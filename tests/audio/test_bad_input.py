@@ -161,9 +161,17 @@ def test_ten_hours_of_silence_in_a_small_file_whose_header_says_nothing(tmp_path
         assert song.length < 15 * RATE
 
 
-@pytest.mark.parametrize("file", [io.StringIO("text"), 5, None, object()])
-def test_what_is_no_binary_file(file: object) -> None:
-    with pytest.raises(errors.CannotRead, match="rb"):
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        (io.StringIO("text"), 'mode "rb"'),
+        (5, "type int .* give a path"),
+        (None, "type NoneType .* give a path"),
+        (object(), "type object .* give a path"),
+    ],
+)
+def test_what_is_no_binary_file(file: object, told: str) -> None:
+    with pytest.raises(errors.CannotRead, match=told):
         read(file)  # pyright: ignore[reportArgumentType]
 
 

@@ -115,7 +115,7 @@ def _parts(song: Reference) -> Parts:
     named = {title: _part(song, title) for title in song.stems}
     is_whole = WHOLE in named.values()  # what else is no voice is heard in it, and not told apart
     for title, sound in song.stems.items():
-        part = WHOLE if is_whole and not set(song.sums[title]) & set(SUMS["all_vocals"]) else named[title]
+        part = WHOLE if is_whole and set(song.sums[title]) <= set(SUMS[WHOLE]) else named[title]
         found[part] = found[part] + sound if part in found else sound
     return {part: found[part] for part in PARTS if part in found}
 
@@ -127,6 +127,4 @@ def _part(song: Reference, title: str) -> str:
     for part, family in SUMS.items():
         if held and set(held) <= set(family):
             return part
-    if held and not set(held) & set(SUMS["all_vocals"]):
-        return WHOLE
     raise StemsTooCoarse(name=song.name, title=title, stems=", ".join(held) or "nothing that the model has")

@@ -25,9 +25,9 @@ def heavy_guitars(rng: np.random.Generator, studio: Studio, playing: np.ndarray)
         sound = np.zeros((studio.samples, 2), np.float32)
         if ringing:
             tone = "clean guitar" if rng.random() < 0.5 else "driven guitar"
-            sound += _at_level(play_tone(rng, studio, _again(rng, ringing), tone))
+            sound += _at_level(play_tone(rng, studio, another_take(rng, ringing), tone))
         if damped:
-            plucked = play_plucked(rng, _again(rng, damped), studio.samples, body="solid", decay=DAMPED_DECAY)
+            plucked = play_plucked(rng, another_take(rng, damped), studio.samples, body="solid", decay=DAMPED_DECAY)
             sound += balance * _at_level(plucked)
         parts.append(Part(sound, "high gain", 0.0, place, 0.0))
     return parts
@@ -41,7 +41,7 @@ def _places(rng: np.random.Generator) -> list[float]:
     return [-side, side, *((-inner, inner) if rng.random() < 0.2 else ())]
 
 
-def _again(rng: np.random.Generator, notes: list[Note]) -> list[Note]:
+def another_take(rng: np.random.Generator, notes: list[Note]) -> list[Note]:
     """The same notes as another take has them."""
     return [n._replace(start_seconds=max(0.0, n.start_seconds + rng.normal(0, 0.006))) for n in notes]
 

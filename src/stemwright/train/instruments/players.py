@@ -8,7 +8,7 @@ from stemwright.train.composing.rhythm import write_drums, write_percussion
 from stemwright.train.composing.score import Note
 from stemwright.train.instruments.drumkits import play_drum_kit, play_hand_percussion
 from stemwright.train.instruments.engines import play_tone
-from stemwright.train.instruments.heavy import heavy_guitars
+from stemwright.train.instruments.heavy import another_take, heavy_guitars
 from stemwright.train.instruments.soundfonts import Control
 from stemwright.train.instruments.sources import usable
 from stemwright.train.instruments.strums import play_strums
@@ -100,7 +100,7 @@ def guitar(rng: np.random.Generator, studio: Studio) -> list[Part]:
             notes = write_chords(rng, studio.plan, playing, "power", low=38, high=60, count=3)
             pan = rng.uniform(0.5, 1.0)
             for side in (-1, 1):
-                again = [n._replace(start_seconds=max(0.0, n.start_seconds + rng.normal(0, 0.006))) for n in notes]
+                again = another_take(rng, notes)
                 sound = play_tone(rng, studio, again, "driven guitar" if rng.random() < 0.6 else "clean guitar")
                 parts.append(Part(sound, "driven guitar", 0.0, side * pan, 0.2))
             continue

@@ -130,8 +130,7 @@ class Drawer:
 
     def _accompanied(self, rng: Generator) -> Sounding:
         song = self.accompaniments[rng.integers(len(self.accompaniments))]
-        start = int(rng.integers(max(1, song.samples - self.sizes.samples)))
-        samples = song.stretch(WHOLE, start, self.sizes.samples, speed=_speed(rng, AS_RECORDED_SHARE))
+        samples = self._anywhere(rng, song, WHOLE, AS_RECORDED_SHARE)
         voices = self._remix(rng, [stem for stem in SUMS["all_vocals"] if rng.random() < REMIX_SHARE[stem]])
         return voices | ({WHOLE: (samples, untold(song, WHOLE))} if _audible(samples) else {})
 
@@ -152,10 +151,15 @@ class Drawer:
         return found
 
     def _drawn(self, rng: Generator, stem: str) -> tuple[Song, str, Samples]:
-        length, as_recorded = self.sizes.samples, RESIZED_AS_RECORDED_SHARE if stem in RESIZED else AS_RECORDED_SHARE
         song = self.having[stem][rng.integers(len(self.having[stem]))]
-        start, part = int(rng.integers(max(1, song.samples - length))), song.part_for(stem) or stem
-        return song, part, song.stretch(part, start, length, speed=_speed(rng, as_recorded))
+        part = song.part_for(stem) or stem
+        as_recorded = RESIZED_AS_RECORDED_SHARE if stem in RESIZED else AS_RECORDED_SHARE
+        return song, part, self._anywhere(rng, song, part, as_recorded)
+
+    def _anywhere(self, rng: Generator, song: Song, part: str, as_recorded: float) -> Samples:
+        length = self.sizes.samples
+        start = int(rng.integers(max(1, song.samples - length)))
+        return song.stretch(part, start, length, speed=_speed(rng, as_recorded))
 
     def _augmented(self, rng: Generator, stems: Sounding, *, coherent: bool) -> Example:
         spread_db = 2.5 if coherent else 4.0

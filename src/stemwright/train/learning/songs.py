@@ -18,17 +18,19 @@ from stemwright.train.learning.kernels import play_at_speed
 Samples = NDArray[np.float32]
 RATE = 44100
 SPLITS = ("train", "val", "test")
-SUMS: dict[str, tuple[str, ...]] = dict(
-    zip(("all_vocals", "all_drums", "rest"), (family for family in FAMILIES if len(family) > 1), strict=True)
-)
-"""Families in one array, as far as nobody told their stems apart: real songs often know no more."""
 WHOLE = "accompaniment"
 """All that is no voice, in one array: of most songs that is what there is."""
+_SHARED = [family for family in FAMILIES if len(family) > 1]
+SUMS: dict[str, tuple[str, ...]] = {
+    **dict(zip(("all_vocals", "all_drums", "rest"), _SHARED, strict=True)),
+    WHOLE: tuple(stem for stem in STEMS if stem not in _SHARED[0]),
+}
+"""Stems in one array, as far as nobody told them apart: of real songs often no more is known. Families, then WHOLE."""
 TAKEN = "taken"
 """What the folder names of songs that somebody gave begin with."""
 RECORDED = "recorded"
 """What the folder names of recordings begin with that are put beside the songs."""
-PARTS = (*STEMS, *SUMS, WHOLE)
+PARTS = (*STEMS, *SUMS)
 """What a song may have an array of."""
 
 
@@ -41,8 +43,7 @@ class Song:
 
     def untold(self, part: str) -> tuple[str, ...]:
         """The stems that a part may hold unheard of; none for one that is a stem itself."""
-        held = tuple(stem for stem in STEMS if stem not in SUMS["all_vocals"]) if part == WHOLE else SUMS.get(part, ())
-        return tuple(stem for stem in held if stem not in self.stems)
+        return tuple(stem for stem in SUMS.get(part, ()) if stem not in self.stems)
 
     @property
     def holds(self) -> dict[str, tuple[str, ...]]:

@@ -28,6 +28,8 @@ ODDS: dict[str, dict[str, float]] = {
 GROUND_HZ = 220.0
 ABOVE_GROUND_DB, MOST_GROUNDED_DB = (-14.0, 1.0), 30.0
 
+AMPLIFIED_DB = {"driven guitar": (14, 46), "high gain": (34, 60)}
+
 # What an engineer reaches for when the song is to be pleasant rather than instructive.
 GENTLE = ("compress", "chorus", "room")
 
@@ -36,10 +38,8 @@ def insert(rng: np.random.Generator, sound: np.ndarray, chain: str, *, gentle: b
     """The sound [n, 2] (about -20 dBFS) through the effects of its family; `sung` has had its own already."""
     if chain == "sung":
         return sound
-    if chain == "driven guitar":
-        sound = amplify(rng, sound, gain_db=(14, 46))
-    elif chain == "high gain":
-        sound = amplify(rng, sound, gain_db=(34, 60))
+    if chain in AMPLIFIED_DB:
+        sound = amplify(rng, sound, gain_db=AMPLIFIED_DB[chain])
     elif not gentle and ((chain == "guitar" and rng.random() < 0.3) or (chain == "bass" and rng.random() < 0.25)):
         sound = amplify(rng, sound, gain_db=(0, 16))
     sound = equalise(sound, _tone(rng, chain))

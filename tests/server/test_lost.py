@@ -8,13 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.errors import BlobsAway
-from stemwright.server import accounts, credits, fleet, retention, running, tasks, worker, workflows
+from stemwright.server import accounts, credits, fleet, retention, running, tasks, tracks, worker, workflows
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import open_blobs
 from stemwright.server.store.database import Database
 from stemwright.server.store.tables import tasks as rows
 from tests.crash.house import Receiver
 
+from .conftest import keep
 from .crew import Crew, Submit, crew, hook, submit, wait  # noqa: F401  fixtures
 
 HASTY = """
@@ -159,6 +161,44 @@ def test_a_task_whose_workflow_is_no_more_begins_anew(
     with database.read() as tx:
         assert credits.balance(tx, account.id) == 95
         assert tx.exec_driver_sql(f"{chores}'ERROR'").scalar_one() == 0
+
+
+@pytest.mark.parametrize("days", [0, 400])
+def test_nothing_is_deleted_by_a_clock_that_has_leapt(
+    days: int, database: Database, settings: Settings, account: accounts.Account, crew: Crew
+) -> None:
+    """SQLite has no other clock than its machine's: a worker that was here before is all that tells of a leap."""
+    blobs = open_blobs(settings.blobs)
+    keep(blobs, "song", b"sound")
+    with database.transaction() as tx:
+        now = fleet.clock(tx)
+        fleet.register(tx, version="1", device="cpu", model="m", now=now - days * retention.DAY_MS)
+        tracks.register(tx, account.id, blob="song", size=5, expires=now - retention.DAY_MS, now=now)
+    crew.start(retention_cron="* * * * * *")
+
+    def has_been_done() -> bool:
+        with database.read() as tx:
+            done = f"SELECT count(*) FROM {workflow_table(database)} WHERE name = 'chores' AND status = 'SUCCESS'"
+            return tx.exec_driver_sql(done).scalar_one() > 0
+
+    wait(has_been_done)
+    assert ("song" in blobs) == bool(days)
+
+
+def test_a_clock_that_has_leapt_is_believed_after_a_while_or_once_it_is_right(database: Database) -> None:
+    right, year = 1_800_000_000_000, 365 * retention.DAY_MS
+    with database.transaction() as tx:
+        worker_id = fleet.register(tx, version="1", device="cpu", model="m", now=right)
+        assert fleet.note_leap(tx, right, now=right + 60_000) == 0
+        ahead = right + year
+        assert fleet.note_leap(tx, fleet.last_heard(tx, now=ahead), now=ahead) == year // 100
+        assert fleet.note_leap(tx, ahead, now=ahead + fleet.LEAP + 1)  # once more, before it was believed
+        ahead += fleet.LEAP + 1
+        assert [fleet.believed(tx, now) for now in (ahead - 5, ahead, ahead + 1000)] == [right] * 3
+        assert [fleet.believed(tx, now) for now in (right + 7, ahead + year // 99)] == [right + 7, ahead + year // 99]
+        before = fleet.clock(tx) - year
+        fleet.beat(tx, worker_id, now=before)
+        assert fleet.certain(tx, worker_id) == before  # noted by whoever looks first
 
 
 def test_the_chores_are_called_once_for_each_time_that_they_are_due(

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from stemwright.server.parentage import is_stopped
-from stemwright.server.store.tables import tasks
+from stemwright.server.store.tables import switches, tasks
 from stemwright.server.store.tables import workers as rows
 
 # The number of the workflows' shape, not of the release: workflows of another number are never gone on with, but begun
@@ -19,6 +19,8 @@ from stemwright.server.store.tables import workers as rows
 SHAPE = "3"
 LATE_CLAIM = 5_000  # the same where a worker that has ended took something all the same
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
+LEAP = 3_600_000  # ms without a word, which are noted: nobody was here, or a clock was put ahead
+DOUBTED = 100  # by a hundredth of the leap that a clock has made it is not believed
 KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known
 
 
@@ -44,6 +46,39 @@ def beat(tx: sa.Connection, worker_id: str, *, now: int) -> bool:
     """Says that the worker lives; False when it was declared dead meanwhile and has to end itself."""
     mine = (rows.c.id == worker_id, rows.c.sweeper.is_(None), rows.c.ended.is_(None))
     return tx.execute(sa.update(rows).where(*mine).values(heartbeat=now)).rowcount == 1
+
+
+def last_heard(tx: sa.Connection, *, now: int) -> int:
+    """When anybody, alive or not, last gave a sign of life; 0 where nobody ever did."""
+    signs = [sa.select(sa.func.max(each).filter(each <= now)) for each in (rows.c.heartbeat, rows.c.ended)]
+    return max(tx.execute(sign).scalar() or 0 for sign in signs)
+
+
+def note_leap(tx: sa.Connection, since: int, *, now: int) -> int:
+    """Notes that the time went on from `since` without a word; for how long after it nothing is deleted, in ms."""
+    if not since or now - since <= LEAP:
+        return 0
+    before = believed(tx, since)
+    tx.execute(sa.delete(switches).where(switches.c.name == "leap"))
+    tx.execute(sa.insert(switches).values(name="leap", value=str(before), since=now))
+    return (now - before) // DOUBTED
+
+
+def believed(tx: sa.Connection, now: int) -> int:
+    """The time that files may be deleted by: for a while after a leap the one before it, as a clock that is a year
+    ahead would delete them all, and is put right in days."""
+    row = tx.execute(sa.select(switches.c.value, switches.c.since).where(switches.c.name == "leap")).first()
+    if row is None:
+        return now
+    before = int(row.value)
+    return before if abs(now - row.since) * DOUBTED < row.since - before else now
+
+
+def certain(tx: sa.Connection, worker_id: str) -> int:
+    """The believed time by the database's clock, which may have leapt since this worker last looked at it."""
+    now = clock(tx)
+    note_leap(tx, now - silent_ms(tx, worker_id, now=now), now=now)
+    return believed(tx, now)
 
 
 def silent_ms(tx: sa.Connection, worker_id: str, *, now: int) -> int:

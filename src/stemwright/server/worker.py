@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
+import sqlalchemy as sa
+
 from stemwright.errors import ModelsNotReady, StemwrightError
 from stemwright.server import fleet, logs, opening, parentage, port, retention, tracing, turns, workflows
 from stemwright.server.running import Workshop
@@ -106,7 +108,9 @@ def open_workshop(settings: Settings, database: Database) -> Workshop:
     told = {"device": settings.device, "model": settings.model, "slots": settings.concurrent_tasks}
     told |= {"version": version("stemwright"), "shape": workflows.SHAPE}
     with database.transaction() as tx:
-        worker_id = fleet.register(tx, **told, now=fleet.clock(tx))
+        now = fleet.clock(tx)
+        _note_leap(tx, fleet.last_heard(tx, now=now), now)
+        worker_id = fleet.register(tx, **told, now=now)
     return Workshop(settings, database, blobs, worker_id)
 
 
@@ -114,12 +118,20 @@ def _beat(shop: Workshop) -> None:
     with shop.database.transaction() as tx:
         now = fleet.clock(tx)
         silent_ms = fleet.silent_ms(tx, shop.worker_id, now=now)
+        _note_leap(tx, now - silent_ms, now)
         alive = fleet.beat(tx, shop.worker_id, now=now)
     if not alive:
         shop.die()
     # So long without a word, and so may the others have been: let them say first that they live.
     if silent_ms > shop.settings.dead_after_seconds * 1000 / 2:
         shop.blind_until = time.monotonic() + shop.settings.dead_after_seconds
+
+
+def _note_leap(tx: sa.Connection, since: int, now: int) -> None:
+    if doubted := fleet.note_leap(tx, since, now=now):
+        hours = (now - since) / 3_600_000
+        told = "no worker was heard of for %.1f hours, or the clock was put ahead: nothing is deleted for %.1f hours"
+        log.warning(told, hours, doubted / 3_600_000)
 
 
 def _sweep(shop: Workshop) -> None:

@@ -359,8 +359,8 @@ def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
 def _chores(shop: Workshop, *_scheduled: object) -> None:
     from dbos import DBOS
 
-    with shop.database.read() as tx:
-        now = min(now_ms(), fleet.clock(tx))  # what a machine deletes whose clock is ahead is gone for good
+    with shop.database.transaction() as tx:  # what a machine deletes whose clock is ahead is gone for good
+        now = min(now_ms(), fleet.certain(tx, shop.worker_id))
     retention.purge(shop.database, shop.blobs, shop.settings, now=now)
     _rescue(shop)
     # What asks DBOS for workflows is a step: outside of one, a workflow records every answer, and these cannot be.

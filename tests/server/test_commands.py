@@ -205,6 +205,7 @@ def test_a_rotated_key_comes_alone_too(call, tmp_path: Path, capsys: pytest.Capt
         *(("TASK_MEMORY_BYTES", "9" * 20), ("COST_FACTORS", "four:1e9"), ("DATABASE_URL", "sqlite://")),
         *(("BLOBS_URL", "file://srv/stems"), ("BLOBS_URL", "file:stems")),
         *(("RETENTION_CRON", "0 0 30 2 *"), ("RETENTION_CRON", "0 3 * * * 30")),
+        *(("RETENTION_CRON", "R 3 * * *"), ("RETENTION_CRON", "r(0-10) 3 * * *")),
     ],
 )
 def test_a_bad_setting_is_named(

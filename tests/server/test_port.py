@@ -63,6 +63,20 @@ def test_a_worker_tells_how_it_is(database: Database, submit: Submit, crew: Crew
         assert tasks.find(tx, running).state == "finished"
 
 
+@pytest.mark.parametrize("deployment", ["postgresql"], indirect=True)
+def test_a_worker_whose_database_says_nothing_tells_so_within_a_moment(
+    database: Database, crew: Crew, number: int
+) -> None:
+    process = crew.start(worker_port=number)
+    wait(lambda: crew.is_ready(process))
+    with database.transaction() as tx:
+        tx.exec_driver_sql("LOCK TABLE workers")
+        began = time.monotonic()
+        answer = asked(number, "/readyz")
+        assert time.monotonic() - began < 5
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "database": "unavailable"})
+
+
 def test_a_worker_whose_port_is_taken_takes_no_task(database: Database, submit: Submit, crew: Crew) -> None:
     """A supervisor starts it again and again: so many attempts would be the task's end."""
     task = submit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import TimeoutError as NotYet
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stemwright.errors import PortInUse
 from stemwright.server import fleet, metrics
+from stemwright.server.glances import MOMENT_SECONDS, Glance
 from stemwright.server.running import Workshop
 from stemwright.server.settings import Settings
 
@@ -30,7 +32,8 @@ def take(settings: Settings) -> ThreadingHTTPServer | None:
 
 def open_to_all(server: ThreadingHTTPServer, shop: Workshop) -> str:
     """Answers on a thread from now on; returns the address."""
-    server.RequestHandlerClass = type("Handler", (_Handler,), {"shop": shop})
+    taking = Glance(lambda: _is_taking(shop))
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"shop": shop, "taking": taking})
     threading.Thread(target=server.serve_forever, name="port", daemon=True).start()
     return f"http://{shop.settings.host}:{server.server_address[1]}"
 
@@ -45,6 +48,7 @@ class _Server6(_Server):
 
 class _Handler(BaseHTTPRequestHandler):
     shop: Workshop
+    taking: Glance[bool]
     timeout = 10
 
     def do_GET(self) -> None:
@@ -53,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/livez":
             self._send(200, "application/json", json.dumps({"status": "ok"}).encode())
         elif self.path == "/readyz":
-            status, told = _ready(shop)
+            status, told = _ready(self.taking)
             self._send(status, "application/json", json.dumps(told).encode())
         elif self.path == "/metrics":
             shop.work.busy.set(shop.separations)
@@ -73,12 +77,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _ready(shop: Workshop) -> tuple[int, dict[str, str]]:
-    """Ready is a worker that lives by the database's clock and takes tasks."""
+def _ready(look: Glance[bool]) -> tuple[int, dict[str, str]]:
+    """The answer within a moment: a database that says nothing is away."""
     try:
-        with shop.database.read() as tx:
-            dead_after_ms = int(shop.settings.dead_after_seconds * 1000)
-            taking = shop.worker_id in fleet.slots(tx, dead_after_ms=dead_after_ms, now=fleet.clock(tx))
-    except SQLAlchemyError:
+        taking = look.begin().result(MOMENT_SECONDS)
+    except (SQLAlchemyError, NotYet, RuntimeError):  # the last: no thread is left that could look
         return 503, {"status": "unavailable", "database": "unavailable"}
     return (200, {"status": "ready", "database": "ok"}) if taking else (503, {"status": "draining", "database": "ok"})
+
+
+def _is_taking(shop: Workshop) -> bool:
+    """Whether the worker lives by the database's clock and takes tasks."""
+    with shop.database.read() as tx:
+        dead_after_ms = int(shop.settings.dead_after_seconds * 1000)
+        return shop.worker_id in fleet.slots(tx, dead_after_ms=dead_after_ms, now=fleet.clock(tx))

@@ -220,9 +220,12 @@ class Settings(BaseSettings):
         from croniter import croniter
 
         try:
-            croniter(value, second_at_beginning=True).get_prev()
+            by_lot = re.search(r"\bR\b", value, re.IGNORECASE)  # another one each time that it is asked for
+            comes = not by_lot and croniter(value, second_at_beginning=True).get_prev()
         except ValueError:  # also of a 30th of February, which never comes
-            raise ValueError("give minute, hour, day, month and day of the week, such as */5 * * * *") from None
+            comes = False
+        if not comes:
+            raise ValueError("give minute, hour, day, month and day of the week, such as */5 * * * *")
         return value
 
     @field_validator("public_url", "upstream_url")

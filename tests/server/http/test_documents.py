@@ -8,9 +8,9 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from stemwright.server import fleet, maintenance, tasks
+from stemwright.server import fleet, glances, maintenance, tasks
 from stemwright.server.clock import now_ms
-from stemwright.server.http import calls, glances
+from stemwright.server.http import calls
 from stemwright.server.http.routes import health
 from tests.server.http.house import GENERATE, Caller, House
 

@@ -8,15 +8,14 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from stemwright.server import fleet, maintenance, metrics
+from stemwright.server.glances import MOMENT_SECONDS, Glance
 from stemwright.server.http import answers
 from stemwright.server.http.answers import Answer
 from stemwright.server.http.calls import Api, Call
-from stemwright.server.http.glances import Glance
 from stemwright.server.store.database import is_read_only
 
 FIGURES_MS = 1000
 CHECK_SECONDS, PATIENCE_SECONDS = 5.0, 1.0  # between two looks at the storage, and with it
-MOMENT_SECONDS = 2.0  # whoever asks gives up soon after that
 PROBE = bytes(1 << 16)  # an empty file still finds a place on a disk that is full
 
 

@@ -10,6 +10,7 @@ from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+MOMENT_SECONDS = 2.0  # whoever asks whether a process is ready gives up soon after that
 
 
 class Glance(Generic[T]):

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from stemwright.cli import run
-from stemwright.server import accounts, credits, fleet, tasks, tracks, turns, workflows
+from stemwright.server import accounts, credits, fleet, operating, tasks, tracks, turns, workflows
 from stemwright.server import settings as settings_module
 from stemwright.server.settings import Settings, unknown
 from stemwright.server.store.database import Database
@@ -53,6 +53,21 @@ def test_tasks_are_listed(call: Call, task: tasks.Task) -> None:
     assert [row["id"] for row in call("tasks", "list", "--unfinished", "--account", "someone", "--json")] == [task.id]
     assert re.match(rf"{task.id}  2026-11-18 \S+  queued +0 %  separate_vocal  someone", call("tasks", "list"))
     assert "nobody" in call("tasks", "list", "--account", "nobody", status=1)
+
+
+@pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
+def test_a_list_of_all_does_not_go_through_a_million_tasks_account_by_account(
+    database: Database, settings: Settings
+) -> None:
+    said: list[tuple[str, Any]] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *told: said.append((told[2], told[3])))
+    with database.read() as tx:
+        operating.tasks(tx, limit=50, settings=settings)
+        operating.callbacks(tx, state="failed", limit=50)
+        asked = [each for each in said if "LIMIT" in each[0]]
+        plans = [str(tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", given).all()) for query, given in asked]
+    assert len(plans) == 2
+    assert "tasks_of_account" not in str(plans)
 
 
 def test_a_task_that_waits_says_for_what(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -307,6 +308,22 @@ def test_a_shell_can_take_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[
 def begun(folder: Path, out: int) -> subprocess.Popen[bytes]:
     words = ["serve", "--data", str(folder), "--port", "0", "--no-worker"]
     return subprocess.Popen([sys.executable, "-m", "stemwright", *words], stdout=out, stderr=subprocess.DEVNULL)
+
+
+def test_a_service_that_is_stopped_while_it_starts_ends_as_well_as_later(tmp_path: Path) -> None:
+    storage = socket.create_server(("127.0.0.1", 0))
+    url = (
+        f"s3://stems?endpoint=http://127.0.0.1:{storage.getsockname()[1]}&access_key_id=a&secret_access_key=b&region=r"
+    )
+    command = [sys.executable, "-m", "stemwright", "serve", "--data", str(tmp_path), "--port", "0", "--no-worker"]
+    environment = os.environ | {"STEMWRIGHT_BLOBS_URL": url}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        asks, _ = storage.accept()
+        process.terminate()
+        asks.close()
+        storage.close()
+        _, told = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in told) == (0, False)
 
 
 def said(out: int, lines: int) -> str:

@@ -17,6 +17,7 @@ from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
+SERVICES = (["serve"], ["worker"])
 _LIST = "`stemwright --help` shows those that exist"
 ONE_SECONDS = 0.3
 """Signals within them count as one: `timeout`, make and others pass on what the terminal has sent to all."""
@@ -89,7 +90,7 @@ def run(arguments: list[str] | None = None) -> int:
     except StemwrightError as error:
         return _complain(str(error), MISUSED if isinstance(error, Misuse) else FAILED)
     except KeyboardInterrupt:
-        return _complain("interrupted: nothing half-written was left behind", INTERRUPTED)
+        return _break_off(sys.argv[1:] if arguments is None else arguments)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left: nobody is there to be told
         return FAILED
@@ -113,6 +114,12 @@ def _misuse(error: CycloptsError) -> str:
         return f"{unknown} was taken for an option. Write ./{unknown}"
     told = str(error).rstrip(".")
     return f"{told}{'' if told.endswith('?') else '.'} Add --help to see how."
+
+
+def _break_off(arguments: list[str]) -> int:
+    if arguments[:1] in SERVICES:
+        return 0  # one that is stopped while it starts ends as later: nobody waits for what it does
+    return _complain("interrupted: nothing half-written was left behind", INTERRUPTED)
 
 
 def _complain(message: str, status: int) -> int:

@@ -311,18 +311,14 @@ def begun(folder: Path, out: int) -> subprocess.Popen[bytes]:
 
 
 def test_a_service_that_is_stopped_while_it_starts_ends_as_well_as_later(tmp_path: Path) -> None:
-    storage = socket.create_server(("127.0.0.1", 0))
-    url = (
-        f"s3://stems?endpoint=http://127.0.0.1:{storage.getsockname()[1]}&access_key_id=a&secret_access_key=b&region=r"
-    )
     command = [sys.executable, "-m", "stemwright", "serve", "--data", str(tmp_path), "--port", "0", "--no-worker"]
-    environment = os.environ | {"STEMWRIGHT_BLOBS_URL": url}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        asks, _ = storage.accept()
-        process.terminate()
-        asks.close()
-        storage.close()
-        _, told = process.communicate(timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as storage:  # says nothing, and is waited for
+        url = f"s3://stems?endpoint=http://127.0.0.1:{storage.getsockname()[1]}&access_key_id=a&secret_access_key=b"
+        environment = os.environ | {"STEMWRIGHT_BLOBS_URL": url}
+        begun = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        with begun as process, storage.accept()[0]:
+            process.terminate()
+            _, told = process.communicate(timeout=10)
     assert (process.returncode, "Traceback" in told) == (0, False)
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -173,3 +174,11 @@ def test_a_store_that_may_not_be_written_is_said_at_the_start(tmp_path: Path) ->
     with pytest.raises(CannotOpenBlobs, match="denied"):
         opening.open_store(Settings(data=tmp_path))
     (tmp_path / "blobs").chmod(0o700)
+
+
+def test_a_store_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as storage:
+        url = f"s3://stems?endpoint=http://127.0.0.1:{storage.getsockname()[1]}&access_key_id=a&secret_access_key=b"
+        with pytest.raises(CannotOpenBlobs, match="Nothing can be stored in s3://stems: it says nothing"):
+            opening.open_store(Settings(data=tmp_path, blobs_url=url), patience_seconds=0)

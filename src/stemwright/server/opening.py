@@ -13,8 +13,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from stemwright.errors import AccountExists, CannotOpenData, CannotReachDatabase, DataInUse, NoData
+from stemwright.errors import AccountExists, CannotOpenBlobs, CannotOpenData, CannotReachDatabase, DataInUse, NoData
 from stemwright.server import accounts, credits, keys, workflows
+from stemwright.server.glances import Glance
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
 from stemwright.server.store.blobs import Blobs, open_blobs
@@ -22,6 +23,7 @@ from stemwright.server.store.database import Database
 from stemwright.server.store.tables import switches
 
 ADMIN = "admin"
+SILENT_SECONDS = 5  # beyond its patience with a store that refuses
 
 
 @contextmanager
@@ -115,7 +117,10 @@ def _opened(database: Database, *, begin: bool) -> Database:
 def open_store(settings: Settings, *, patience_seconds: float = 10) -> Blobs:
     """The blob store, tried out; raises UnknownBlobs and CannotOpenBlobs."""
     blobs = open_blobs(settings.blobs, patience_seconds=patience_seconds)
-    blobs.check()
+    try:  # by a thread of its own: whoever is told to stop while nobody answers has to hear it
+        Glance(blobs.check).begin().result(patience_seconds + SILENT_SECONDS)
+    except TimeoutError:
+        raise CannotOpenBlobs(url=settings.blobs.partition("?")[0], reason="it says nothing") from None
     return blobs
 
 

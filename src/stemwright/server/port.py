@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from concurrent.futures import TimeoutError as NotYet
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -81,7 +80,7 @@ def _ready(look: Glance[bool]) -> tuple[int, dict[str, str]]:
     """The answer within a moment: a database that says nothing is away."""
     try:
         taking = look.begin().result(MOMENT_SECONDS)
-    except (SQLAlchemyError, NotYet, RuntimeError):  # the last: no thread is left that could look
+    except (SQLAlchemyError, TimeoutError, RuntimeError):  # the last: no thread is left that could look
         return 503, {"status": "unavailable", "database": "unavailable"}
     return (200, {"status": "ready", "database": "ok"}) if taking else (503, {"status": "draining", "database": "ok"})
 

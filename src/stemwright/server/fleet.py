@@ -20,7 +20,7 @@ SHAPE = "3"
 LATE_CLAIM = 5_000  # the same where a worker that has ended took something all the same
 SWEEP_CLAIM = 60_000  # ms after which another worker may take over a sweep that was not finished
 LEAP = 3_600_000  # ms without a word, which are noted: nobody was here, or a clock was put ahead
-DOUBTED = 100  # by a hundredth of the leap that a clock has made it is not believed
+DOUBTED = 500  # by that part of the leap that a clock has made it is not believed
 KEPT = 30 * 86_400_000  # ms for which an ended worker is remembered: one that comes back later than that is not known
 
 

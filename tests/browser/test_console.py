@@ -150,7 +150,7 @@ def test_a_page_that_was_left_by_signing_out_is_loaded_anew_on_the_way_back(page
 
 
 def test_an_ended_session_is_said_and_nothing_on_the_page_is_lost(page: Any, service: Served) -> None:
-    page.get_by_label("Or a link").fill("https://example.com/half")
+    page.get_by_label("Or links").fill("https://example.com/half")
     with sqlite3.connect(service.data / "stemwright.db") as database:
         database.execute("DELETE FROM sessions")
     database.close()
@@ -280,7 +280,7 @@ def test_several_songs_at_once_with_their_price_before_and_progress(visit: Visit
 
 
 def test_a_link_and_what_is_neither_link_nor_ids(page: Any, songs: list[Path]) -> None:
-    field = page.get_by_label("Or a link")
+    field = page.get_by_label("Or links")
     field.fill("my song")
     page.get_by_role("button", name="Add").click()
     assert "begins with http" in page.get_by_role("alert").inner_text()
@@ -296,7 +296,7 @@ def test_a_link_and_what_is_neither_link_nor_ids(page: Any, songs: list[Path]) -
 def test_a_song_that_is_here_by_its_ids(page: Any, service: Served, finished: str) -> None:
     with service.api() as api:
         told = api.get(f"/tasks/{finished}").json()["data"]
-    page.get_by_label("Or a link").fill(f"{told['musicId']} {told['audioId']}")
+    page.get_by_label("Or links").fill(f"{told['musicId']} {told['audioId']}")
     page.get_by_role("button", name="Add").click()
     page.get_by_role("radio", name=re.compile("One instrument")).check()
     page.get_by_label("Instrument", exact=True).select_option("Piano")
@@ -351,6 +351,27 @@ def test_a_folder_and_an_empty_file_that_are_dropped_are_told_and_cost_nothing(
     page.locator(".song", has_text="album").get_by_text("This is a folder.").wait_for()
     page.locator(".song", has_text="empty.mp3").get_by_text("This file is empty").wait_for()
     assert "1 song ×" in page.locator("#cost").inner_text()
+
+
+def test_several_links_are_as_many_songs(page: Any) -> None:
+    field = page.get_by_label("Or links")
+    field.fill("https://a.example/Low tide.mp3  https://b.example/Reef.mp3")
+    field.press("Enter")
+    page.locator(".song").nth(1).wait_for()
+    assert page.locator(".song .name").all_inner_texts() == ["Low tide.mp3", "Reef.mp3"]
+    field.fill("https://a.example/Reef.mp3 https://")
+    field.press("Enter")
+    assert "begins with http" in page.get_by_role("alert").inner_text()
+    assert page.locator(".song").count() == 2
+
+
+def test_a_callback_address_that_is_emptied_is_not_folded_away(page: Any) -> None:
+    page.get_by_text("Tell a server when it is done").click()
+    field = page.get_by_label("Callback address")
+    field.fill("h")
+    field.press("Backspace")
+    assert field.is_visible()
+    assert page.evaluate("document.activeElement.type") == "url"
 
 
 def test_a_callback_address_that_cannot_be_one_is_shown_where_it_was_folded_away(
@@ -891,7 +912,7 @@ def test_no_name_turns_what_stands_beside_it(visit: Visit, songs: list[Path]) ->
     song = {"name": f"{name}.mp3", "mimeType": "audio/mpeg", "buffer": songs[0].read_bytes()}
     visit.to("/")
     page.locator("#files").set_input_files([song])
-    page.get_by_label("Or a link").fill(f"http://127.0.0.1:9/{name}")
+    page.get_by_label("Or links").fill(f"http://127.0.0.1:9/{name}")
     page.get_by_role("button", name="Add").click()
     page.get_by_role("radio", name=re.compile("Vocals and")).check()
     page.get_by_role("button", name="Separate 2 songs").click()

@@ -10,6 +10,7 @@ import { Badge, Bar, Button, Choice, Field, Icon, StateBadge, Title } from "../u
 import { bytes, credits, givesTwelve, isEnded, KINDS, made, number, plural, price, span, stage } from "../words";
 
 const IDS = /^([0-9a-f]{32})[\s,/]+([0-9a-f-]{36})$/i;
+const LINK = /^https?:\/\/([^\s/]+[./]|localhost)/i;
 const KEPT = "stemwright.options";
 
 export function Separate(): JSX.Element {
@@ -41,7 +42,7 @@ export function Separate(): JSX.Element {
               {(attributes) => <select {...attributes} value={options.model || service.models[0]} onChange={(event) => change({ model: event.currentTarget.value === service.models[0] ? "" : event.currentTarget.value })}>{service.models.map((model) => <option key={model}>{model}</option>)}</select>}
             </Field>
           </div>
-          <details open={service.requireCallback || options.callBackUrl !== ""}>
+          <details open={service.requireCallback}>
             <summary>Tell a server when it is done</summary>
             <Field label="Callback address" hint={service.requireCallback ? "This server asks for one." : "Optional. It gets a signed POST with the links."}>
               {(attributes) => <input {...attributes} type="url" inputMode="url" placeholder="https://…" required={service.requireCallback} value={options.callBackUrl} onInvalid={unfold} onInput={(event) => change({ callBackUrl: event.currentTarget.value.trim() })} />}
@@ -109,14 +110,15 @@ function Link(): JSX.Element {
     event.preventDefault();
     const given = text.trim();
     const ids = IDS.exec(given);
+    const links = given.split(/\s+(?=https?:)/i);
     if (ids) add(`song ${ids[2]?.slice(0, 8)}`, { taskId: (ids[1] as string).toLowerCase(), audioId: (ids[2] as string).toLowerCase() });
-    else if (/^https?:\/\/[^\s]+\.[^\s]+|^https?:\/\/localhost/i.test(given) || /^https?:\/\/[^\s/]+\//i.test(given)) add(decoded(given), { audioUrl: given });
-    else return setWrong("Give an address that begins with http:// or https://, or a taskId and an audioId with a space between them.");
+    else if (links.every((link) => LINK.test(link))) links.forEach((link) => add(decoded(link), { audioUrl: link }));
+    else return setWrong("Give an address that begins with http:// or https://, or several with spaces between them, or a taskId and an audioId.");
     setText("");
   };
   return (
     <form class="link" onSubmit={submit} noValidate>
-      <Field label="Or a link, or the ids of a song" wrong={wrong || undefined}>
+      <Field label="Or links, or the ids of a song" wrong={wrong || undefined}>
         {(attributes) => (
           <div class="joined">
             <input {...attributes} type="text" inputMode="url" autoComplete="off" spellcheck={false} placeholder="https://… or taskId audioId" value={text} onInput={(event) => { setText(event.currentTarget.value); setWrong(""); }} />
@@ -189,7 +191,7 @@ function Songs({ all, options }: { all: Song[]; options: Options }): JSX.Element
       <div class="title"><h2>{plural(all.length, "song")}</h2>
         {done.length > 0 && <div class="actions">
           <Choice label="Which songs" value={show} options={[["all", "All"], ["open", "Unfinished"]]} onChange={setShow} />
-          <Button small onClick={() => done.forEach((song) => drop(song.id))}>Clear finished</Button>
+          <Button small onClick={clear}>Clear finished</Button>
         </div>}
       </div>
       <ul>{shown.map((song) => <Line key={song.id} song={song} options={options} progress={song.taskId ? progress.get(song.taskId) : undefined} />)}</ul>

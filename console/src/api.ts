@@ -157,7 +157,7 @@ export function goneAway(): void {
 export interface Loaded<T> {
   data: T | undefined;
   fault: Fault | undefined;
-  reload: () => void;
+  reload: () => Promise<void>;
 }
 
 /** What is at `path`, loaded again when it changes, when the server is back, and when asked to. The old stays until then. */
@@ -165,20 +165,20 @@ export function useData<T>(path: string | null, everyMs = 0): Loaded<T> {
   const [state, set] = useState<{ path: string | null; data?: T; fault?: Fault }>({ path });
   const now = useStore(epoch);
   const newest = useRef(0);
-  const load = useCallback(() => {
+  const load = useCallback(async () => {
     if (path === null) return;
     const mine = ++newest.current;
     const refused = (fault: Fault): void => {
       if (mine !== newest.current) return;
       const gone = fault.status === 404 || fault.status === 410;
       set((old) => ({ path, fault, ...(old.path === path && old.data !== undefined && !gone ? { data: old.data } : {}) }));
-      if (passes(fault)) setTimeout(() => mine === newest.current && load(), Math.max(2 * AGAIN_MS, 1000 * fault.retryAfter));
+      if (passes(fault)) setTimeout(() => mine === newest.current && void load(), Math.max(2 * AGAIN_MS, 1000 * fault.retryAfter));
     };
-    get<T>(path).then((data) => mine === newest.current && set({ path, data }), refused);
+    await get<T>(path).then((data) => mine === newest.current && set({ path, data }), refused);
   }, [path]);
   useEffect(() => {
-    load();
-    const timer = everyMs ? setInterval(() => document.hidden || away.value || load(), everyMs) : 0;
+    void load();
+    const timer = everyMs ? setInterval(() => document.hidden || away.value || void load(), everyMs) : 0;
     return () => {
       newest.current++; // nobody waits any more for what is on its way
       clearInterval(timer);

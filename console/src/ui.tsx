@@ -119,17 +119,22 @@ export function Field({ label, hint, wrong, children }: FieldProps): JSX.Element
   );
 }
 
+let opener: HTMLElement | null = null;
+
 /** A dialog of the browser's own: it keeps the focus, closes with Escape, and gives the focus back. */
 export function Dialog({ title, onClose, children }: { title: ComponentChildren; onClose?: () => void; children: ComponentChildren }): JSX.Element {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
     const dialog = box.current;
-    const before = document.activeElement as HTMLElement | null;
+    // One that takes the place of another was opened by what opened that one.
+    if (document.activeElement !== document.body) opener = document.activeElement as HTMLElement | null;
+    const before = [opener, opener?.closest<HTMLElement>(".table")];
     dialog?.showModal();
     return () => {
       dialog?.close();
-      setTimeout(() => document.activeElement === document.body && before?.isConnected && before.focus());
+      // What opened it may be gone by what was done in it: then to the table it stood in, or to the page's heading.
+      setTimeout(() => document.activeElement === document.body && [...before, document.querySelector("h1")].find((each) => each?.isConnected)?.focus());
     };
   }, []);
   // A browser lets nobody keep a dialog open against several Escapes.

@@ -657,6 +657,8 @@ def test_a_task_is_cancelled(page: Any, visit: Visit, service: Served, where: st
         visit.to(where.format(task_id))
         page.get_by_role("button", name=re.compile("^Cancel( |$)")).click()
         page.get_by_role("button", name="Cancel the task").click()
+        # Its button is gone with it.
+        until(page, "document.activeElement.matches('h1, .table')", seconds=5)
         visit.to(f"/console/task/{task_id}")
         page.get_by_text("It was cancelled.").wait_for()
 
@@ -987,6 +989,25 @@ def test_the_focus_goes_on_to_the_next_song_when_one_is_removed(page: Any, visit
     page.keyboard.press("Enter")
     page.locator(".song").wait_for(state="detached")
     assert page.evaluate("document.activeElement.id") == "files"
+
+
+def test_the_focus_comes_back_from_dialogs_and_from_what_they_took_away(
+    page: Any, visit: Visit, songs: list[Path]
+) -> None:
+    visit.to("/console/keys")
+    page.get_by_role("button", name="New key").press("Enter")
+    page.get_by_label("Name").fill("for a moment")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="I have it").press("Enter")  # of a second dialog, in the place of the first
+    until(page, "document.activeElement.textContent === 'New key'", seconds=5)
+    page.get_by_role("button", name="Revoke for a moment").press("Enter")
+    page.get_by_role("button", name="Revoke it").press("Enter")
+    until(page, "document.activeElement.matches('.table')", seconds=5)
+    visit.to("/")
+    visit.choose(songs[0])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    page.get_by_role("button", name="Clear finished").press("Enter")
+    until(page, "document.activeElement.id === 'files'", seconds=5)
 
 
 def test_those_who_want_no_motion_get_none(chromium: Any, service: Served) -> None:

@@ -42,7 +42,7 @@ export function Keys(): JSX.Element {
   );
 }
 
-function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; reload: () => void }): JSX.Element {
+function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; reload: () => Promise<void> }): JSX.Element {
   const [asking, setAsking] = useState<"rotate" | "revoke">();
   const [tone, icon, state] = STATES[one.state];
   const open = one.state === "valid" || one.state === "ending";
@@ -62,7 +62,7 @@ function Row({ one, show, reload }: { one: Key; show: (made: Made) => void; relo
         {open && <Button small icon="cross" aria-label={`Revoke ${name}`} onClick={() => setAsking("revoke")}>Revoke</Button>}
         {asking === "rotate" && <Rotate one={one} onClose={() => setAsking(undefined)} show={show} />}
         {asking === "revoke" && (
-          <Confirm title={<>Revoke <bdi>{name}</bdi>?</>} yes="Revoke it" onClose={() => setAsking(undefined)} act={async () => { await remove(`/keys/${one.keyId}`); if (one.current) await refreshSession(); else reload(); }}>
+          <Confirm title={<>Revoke <bdi>{name}</bdi>?</>} yes="Revoke it" onClose={() => setAsking(undefined)} act={async () => { await remove(`/keys/${one.keyId}`); await (one.current ? refreshSession() : reload()); }}>
             <p>Every program that uses <code>{one.hint}…</code> is refused from now on. This cannot be undone.{one.current && <strong> You are signed in with it: this ends your session too.</strong>}</p>
           </Confirm>
         )}

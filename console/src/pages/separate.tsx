@@ -186,6 +186,10 @@ function Songs({ all, options }: { all: Song[]; options: Options }): JSX.Element
   const [show, setShow] = useState<"all" | "open">("all");
   const done = all.filter((song) => song.taskId && isEnded(progress.get(song.taskId)?.state ?? "queued"));
   const shown = show === "all" ? all : all.filter((song) => !done.includes(song));
+  const clear = (): void => {
+    done.forEach((song) => drop(song.id));
+    toChoosing();
+  };
   return (
     <div class="songs">
       <div class="title"><h2>{plural(all.length, "song")}</h2>
@@ -199,13 +203,17 @@ function Songs({ all, options }: { all: Song[]; options: Options }): JSX.Element
   );
 }
 
+/** Where the focus goes when what had it is gone; else it would be nowhere. */
+const toChoosing = (): void => document.getElementById("files")?.focus({ preventScroll: true });
+
 function Line({ song, options, progress }: { song: Song; options: Options; progress: Progress | undefined }): JSX.Element {
   const unfinished = song.step === "made" && !(progress && isEnded(progress.state));
   const remove = ({ currentTarget: button }: TargetedMouseEvent<HTMLButtonElement>): void => {
     const line = button.closest("li");
     const beside = (line?.nextElementSibling ?? line?.previousElementSibling)?.querySelector<HTMLElement>("a, button");
     drop(song.id);
-    (beside ?? document.getElementById("files"))?.focus({ preventScroll: true }); // else it would be nowhere
+    if (beside) beside.focus({ preventScroll: true });
+    else toChoosing();
   };
   return (
     <li class="song">

@@ -45,7 +45,7 @@ export function Task({ rest: taskId }: { rest: string }): JSX.Element {
   );
 }
 
-function Actions({ task, reload }: { task: Whole; reload: () => void }): JSX.Element {
+function Actions({ task, reload }: { task: Whole; reload: () => Promise<void> }): JSX.Element {
   const [asking, setAsking] = useState<"cancel" | "delete">();
   const ended = isEnded(task.state);
   return (

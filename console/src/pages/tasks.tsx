@@ -60,7 +60,7 @@ function None({ searched }: { searched: boolean }): JSX.Element {
   return searched ? <Empty title="No task is like that.">Try other words, or another state.</Empty> : <Empty title="There are no tasks yet."><a href="/">Separate your first song</a>: it appears here.</Empty>;
 }
 
-function List({ tasks, reload }: { tasks: TaskLine[]; reload: () => void }): JSX.Element {
+function List({ tasks, reload }: { tasks: TaskLine[]; reload: () => Promise<void> }): JSX.Element {
   const live = useProgress();
   const [ending, setEnding] = useState<TaskLine>();
   useEffect(() => tasks.forEach((task) => isEnded(task.state) || nameTask(task.taskId, task.song)), [tasks]);

@@ -1,5 +1,6 @@
 // The one place that speaks with the server.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { returned } from "./router";
 import { Store, useStore } from "./store";
 import type { Session } from "./types";
 import { straight } from "./words";
@@ -160,9 +161,19 @@ export interface Loaded<T> {
   reload: () => Promise<void>;
 }
 
+/** What was found lately, by path, for the way back: the browser scrolls to where one was as soon as the page is long enough. */
+const known = new Map<string, unknown>();
+const MOST_KNOWN = 30;
+
+function keep(path: string, data: unknown): void {
+  known.delete(path);
+  known.set(path, data);
+  if (known.size > MOST_KNOWN) known.delete(known.keys().next().value as string);
+}
+
 /** What is at `path`, loaded again when it changes, when the server is back, and when asked to. The old stays until then. */
 export function useData<T>(path: string | null, everyMs = 0): Loaded<T> {
-  const [state, set] = useState<{ path: string | null; data?: T; fault?: Fault }>({ path });
+  const [state, set] = useState<{ path: string | null; data?: T | undefined; fault?: Fault }>(() => ({ path, data: returned && path !== null ? (known.get(path) as T) : undefined }));
   const now = useStore(epoch);
   const newest = useRef(0);
   const load = useCallback(async () => {
@@ -174,7 +185,10 @@ export function useData<T>(path: string | null, everyMs = 0): Loaded<T> {
       set((old) => ({ path, fault, ...(old.path === path && old.data !== undefined && !gone ? { data: old.data } : {}) }));
       if (passes(fault)) setTimeout(() => mine === newest.current && void load(), Math.max(2 * AGAIN_MS, 1000 * fault.retryAfter));
     };
-    await get<T>(path).then((data) => mine === newest.current && set({ path, data }), refused);
+    await get<T>(path).then((data) => {
+      keep(path, data);
+      if (mine === newest.current) set({ path, data });
+    }, refused);
   }, [path]);
   useEffect(() => {
     void load();

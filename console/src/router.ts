@@ -3,7 +3,13 @@ import { Store, useStore } from "./store";
 
 const at = new Store(location.pathname + location.search);
 
-addEventListener("popstate", () => at.set(location.pathname + location.search));
+/** Whether the way here was back or forward in the history: such a page is shown as it was, and then loaded again. */
+export let returned = false;
+
+addEventListener("popstate", () => {
+  returned = true;
+  at.set(location.pathname + location.search);
+});
 addEventListener("click", (event) => {
   const link = (event.target as Element).closest?.("a");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -17,6 +23,7 @@ const isPage = (path: string): boolean => path === "/" || (path.startsWith("/con
 /** `state` is kept with the page's place in the history: a reload and the way back find it again. */
 export function go(address: string, { replace = false, state = null as unknown } = {}): void {
   if (address === at.value) return;
+  returned = false;
   history[replace ? "replaceState" : "pushState"](state, "", address);
   if (!replace) scrollTo(0, 0);
   at.set(address);

@@ -208,7 +208,7 @@ export function Title({ children, beside }: { children: string; beside?: Compone
     document.title = `${children} · Stemwright`;
   }, [children]);
   useEffect(() => {
-    if (navigated) heading.current?.focus();
+    if (navigated) heading.current?.focus({ preventScroll: true });
     navigated = true;
   }, []);
   return <div class="title"><h1 ref={heading} tabIndex={-1}><bdi>{children}</bdi></h1>{beside && <div class="actions">{beside}</div>}</div>;

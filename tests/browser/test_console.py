@@ -803,6 +803,20 @@ def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> Non
     page.get_by_text("The service is under maintenance").wait_for(state="detached")
 
 
+def test_the_way_back_leads_to_where_one_was(visit: Visit, finished: str) -> None:
+    page = visit.sign_in().page
+    visit.to("/console/callbacks")
+    page.get_by_role("link", name="Harbour lights (live)").first.wait_for()
+    page.evaluate("scrollTo(0, 1e6)")
+    page.wait_for_timeout(300)
+    down = page.evaluate("scrollY")
+    page.get_by_role("link", name="Harbour lights (live)").first.click()
+    page.get_by_role("heading", name="12 stems").wait_for()
+    assert page.evaluate("scrollY") == 0 < down
+    page.go_back()
+    until(page, f"scrollY === {down}", seconds=5)
+
+
 @pytest.mark.parametrize("address", ["/console/nowhere", "/console/constructor"])
 def test_an_address_that_is_no_page_says_so(page: Any, visit: Visit, address: str) -> None:
     visit.to(address)

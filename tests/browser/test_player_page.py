@@ -323,6 +323,16 @@ def test_a_browser_that_does_not_start_its_sound_is_told_of_until_it_does(player
     player.wait("engine.position() > 0")
 
 
+def test_what_stops_the_sound_pauses_and_play_goes_on_from_there(player: Player) -> None:
+    player.do("await engine.play();")
+    player.wait("engine.state === 'playing' && engine.position() > 4410")
+    player.do("await engine.context.suspend();")  # as a call does on a phone
+    player.page.get_by_role("button", name="Play", exact=True).wait_for()
+    stood = player.do("return engine.position();")
+    player.page.get_by_role("button", name="Play", exact=True).click()
+    player.wait(f"engine.state === 'playing' && engine.position() > {stood} + 4410")
+
+
 def test_a_server_that_is_away_for_a_moment_only_makes_it_wait(player: Player) -> None:
     player.page.route("**/s/*.mp3", lambda route: route.abort())
     player.do("await engine.play();")

@@ -286,6 +286,8 @@ export class Engine extends EventTarget {
   private ready(): AudioContext {
     if (this.context) return this.context;
     const context = (this.context = contextAt(this.song.rate));
+    // A phone that rings stops the clock, and nothing says that it will go on: one press of play does.
+    context.onstatechange = () => context.state !== "running" && this.state === "playing" && this.pause();
     this.output = context.createGain();
     this.volume = context.createGain();
     this.bus = context.createGain();

@@ -34,7 +34,11 @@ document.addEventListener("visibilitychange", () => {
   attend();
   if (source) epoch.set(epoch.value + 1);
 });
-addEventListener("focus", refresh);
+// Two windows beside each other are both seen: what was done in the other one shows when one comes to this.
+addEventListener("focus", () => {
+  refresh();
+  epoch.set(epoch.value + 1);
+});
 
 function listen(): EventSource {
   const stream = new EventSource(url("/events"));

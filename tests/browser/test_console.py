@@ -803,6 +803,20 @@ def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> Non
     page.get_by_text("The service is under maintenance").wait_for(state="detached")
 
 
+def test_what_was_done_in_another_window_shows_when_one_comes_to_this(
+    page: Any, visit: Visit, songs: list[Path]
+) -> None:
+    visit.choose(songs[0])
+    page.get_by_role("button", name="Separate", exact=True).click()
+    until(page, "document.querySelector('.song .badge.good')")
+    page.get_by_role("link", name=songs[0].name).click()
+    page.get_by_role("heading", name="2 stems").wait_for()
+    with visit.service.api() as api:
+        api.delete(f"/tasks/{page.url.rpartition('/')[2]}")
+    page.evaluate("void dispatchEvent(new Event('focus'))")
+    page.get_by_text("There is no task").wait_for(timeout=5000)
+
+
 def test_the_way_back_leads_to_where_one_was(visit: Visit, finished: str) -> None:
     page = visit.sign_in().page
     visit.to("/console/callbacks")

@@ -796,6 +796,7 @@ def test_the_operator_grants_and_closes_the_door(page: Any, visit: Visit) -> Non
     page.get_by_label("Amount").fill("23")
     page.get_by_role("button", name="Grant", exact=True).click()
     page.get_by_role("row", name=re.compile("harbour radio 123")).wait_for()
+    assert page.locator(".note").inner_text() == "The balance is 123 now."  # a name would turn it
     page.get_by_role("switch", name="Maintenance").click()
     page.get_by_role("button", name="Turn maintenance on").click()
     page.get_by_text("The service is under maintenance").wait_for()

@@ -152,7 +152,7 @@ function Grant({ account, onClose, done }: { account: Account; onClose: () => vo
     setBusy(true);
     const asked = { accountId: account.accountId, amount: Number(form.get("amount")), reason: String(form.get("reason")) };
     post<{ balance: number }>("/operator/grants", asked, { "Idempotency-Key": key }).then(
-      ({ balance }) => { tell(`${account.name} has ${number(balance)} now.`); done(); void refreshSession(); onClose(); },
+      ({ balance }) => { tell(`The balance is ${number(balance)} now.`); done(); void refreshSession(); onClose(); },
       (thrown: Fault) => { setFault(thrown); setBusy(false); },
     );
   };

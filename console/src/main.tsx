@@ -6,9 +6,9 @@ import { Separate } from "./pages/separate";
 import { Task } from "./pages/task";
 import { Tasks } from "./pages/tasks";
 import { useRoute } from "./router";
-import { note, spoken, tell } from "./say";
+import { note, tell } from "./say";
 import { Store, useStore } from "./store";
-import { Button, Dialog, Field, Icon, Title, Wrong } from "./ui";
+import { Button, Dialog, Field, Icon, Spoken, Title, Wrong } from "./ui";
 import { number } from "./words";
 
 type Page = ComponentType<{ rest: string }>;
@@ -154,10 +154,6 @@ function Away(): JSX.Element {
 function Note(): JSX.Element {
   const shown = useStore(note);
   return <div class="notes">{shown && <p class={`note ${shown.bad ? "bad" : ""}`}><Icon name={shown.bad ? "warn" : "check"} /><span>{shown.text}</span><button type="button" class="button bare small" aria-label="Dismiss" onClick={() => note.set(null)}><Icon name="cross" /></button></p>}</div>;
-}
-
-function Spoken(): JSX.Element {
-  return <div class="hidden" aria-live="polite" role="log">{useStore(spoken)}</div>;
 }
 
 export function Mark(): JSX.Element {

@@ -2,7 +2,8 @@
 import type { ButtonHTMLAttributes, ComponentChildren, JSX, TargetedMouseEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Fault } from "./api";
-import { say, tell } from "./say";
+import { say, spoken, tell } from "./say";
+import { useStore } from "./store";
 import type { State } from "./types";
 import { ago, fullTime, STATES } from "./words";
 
@@ -119,6 +120,11 @@ export function Field({ label, hint, wrong, children }: FieldProps): JSX.Element
   );
 }
 
+/** What is said aloud. Behind a dialog nothing is heard: each has one of its own. */
+export function Spoken(): JSX.Element {
+  return <div class="hidden" aria-live="polite" role="log">{useStore(spoken)}</div>;
+}
+
 let opener: HTMLElement | null = null;
 
 /** A dialog of the browser's own: it keeps the focus, closes with Escape, and gives the focus back. */
@@ -143,6 +149,7 @@ export function Dialog({ title, onClose, children }: { title: ComponentChildren;
     <dialog ref={box} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose?.(); }} onClose={() => box.current && closed()}>
       <h2 id={id}>{title}</h2>
       {children}
+      <Spoken />
     </dialog>
   );
 }

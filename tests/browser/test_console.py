@@ -1027,6 +1027,8 @@ def test_the_focus_comes_back_from_dialogs_and_from_what_they_took_away(
     page.get_by_role("button", name="New key").press("Enter")
     page.get_by_label("Name").fill("for a moment")
     page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copy").press("Enter")
+    page.get_by_role("dialog").get_by_role("log").get_by_text("Copied.").wait_for(timeout=5000)
     page.get_by_role("button", name="I have it").press("Enter")  # of a second dialog, in the place of the first
     until(page, "document.activeElement.textContent === 'New key'", seconds=5)
     page.get_by_role("button", name="Revoke for a moment").press("Enter")

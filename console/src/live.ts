@@ -75,12 +75,12 @@ async function findOut(ids: string[]): Promise<void> {
   const later: string[] = [];
   for (const id of ids) {
     try {
-      const { taskId, state, progress, error } = await get<Task>(`/tasks/${id}`);
+      const { taskId, state, progress, error, warnings } = await get<Task>(`/tasks/${id}`);
       // What goes on is told by the stream, which may have said more since.
-      if (isEnded(state)) found.push({ taskId, state, progress, error, secondsLeft: null, ahead: null });
+      if (isEnded(state)) found.push({ taskId, state, progress, error, warnings, secondsLeft: null, ahead: null });
     } catch (fault) {
       if (passes(fault as Fault)) later.push(id);
-      else if ((fault as Fault).status === 404) found.push({ taskId: id, state: "cancelled", progress: 0, error: "It was deleted.", secondsLeft: null, ahead: null });
+      else if ((fault as Fault).status === 404) found.push({ taskId: id, state: "cancelled", progress: 0, error: "It was deleted.", warnings: [], secondsLeft: null, ahead: null });
     }
   }
   if (found.length) take(found);

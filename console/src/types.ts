@@ -46,6 +46,8 @@ export interface TaskLine {
   state: State;
   progress: number;
   error: string | null;
+  /** What was odd about the song. */
+  warnings: string[];
   model: string | null;
   durationSeconds: number | null;
   createTime: number;
@@ -77,8 +79,6 @@ export interface Task extends TaskLine {
   device: string | null;
   precision: string | null;
   gainDb: number | null;
-  /** What was odd about the song. */
-  warnings: string[];
   attempts: number;
   key: KeyName | null;
   songUrl: string | null;
@@ -108,6 +108,7 @@ export interface Progress {
   secondsLeft: number | null;
   ahead: number | null;
   error: string | null;
+  warnings: string[];
 }
 
 export interface Key {

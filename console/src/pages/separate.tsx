@@ -248,7 +248,7 @@ function told(song: Song, progress: Progress | undefined): string {
   const what = song.options ? `${made(song.options.kind, song.options.model)} as ${song.options.format}` : "";
   if (song.step === "made") {
     if (!progress) return `${what}: waiting for a worker`;
-    return progress.error ?? `${what}: ${stage(progress.state, progress.progress, progress.secondsLeft, progress.ahead)}`;
+    return progress.error ?? [`${what}: ${stage(progress.state, progress.progress, progress.secondsLeft, progress.ahead)}`, ...progress.warnings].join("; ");
   }
   return song.size ? bytes(song.size) : "audioUrl" in song.source ? song.source.audioUrl : "a song that is here already";
 }

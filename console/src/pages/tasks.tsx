@@ -89,6 +89,7 @@ function Row({ task, now, onCancel }: { task: TaskLine; now: Progress | undefine
         <StateBadge state={state} /> {task.gone && task.state === "finished" && <span class="soft">files gone</span>}
         {!isEnded(state) && <div class="mini"><Bar value={progress} label={`Separation of ${task.song}`} /><span class="soft">{stage(state, progress, now?.secondsLeft ?? null, now?.ahead ?? null)}</span></div>}
         {task.state === "failed" && task.error && <div class="soft clip" title={task.error}>{task.error}</div>}
+        {task.warnings.length > 0 && <div class="soft clip" title={task.warnings.join("; ")}>{task.warnings.join("; ")}</div>}
       </td>
       <td data-label="Length" class="number">{task.durationSeconds === null ? "–" : length(task.durationSeconds)}</td>
       <td data-label="Cost" class="number">{task.state === "failed" || task.state === "cancelled" ? <span title="given back">0</span> : task.cost}</td>

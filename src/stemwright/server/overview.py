@@ -28,7 +28,7 @@ _SONG = sa.func.coalesce(sa.func.nullif(tracks.c.title, ""), sa.func.nullif(trac
 _SUMMARY = (
     *(tasks.c[name] for name in ("id", "kind", "stem_name", "format", "cost", "state", "progress", "error")),
     *(tasks.c[name] for name in ("model", "duration_seconds", "created", "started", "completed", "expires", "gone")),
-    *(tasks.c[name] for name in ("callback_url", "audio_url")),
+    *(tasks.c[name] for name in ("callback_url", "audio_url", "warnings")),
     _SONG.label("song"),
     callbacks.c.state.label("callback_state"),
 )
@@ -145,6 +145,7 @@ class Moment:
     started: int | None
     created: int
     error: str | None
+    warnings: list[str] | None
 
     @property
     def ended(self) -> bool:

@@ -134,6 +134,7 @@ def summary(row: Mapping[str, Any] | sa.RowMapping, *, now: int) -> dict[str, An
         "state": row["state"],
         "progress": row["progress"],
         "error": row["error"],
+        "warnings": row["warnings"] or [],
         "model": row["model"],
         "durationSeconds": row["duration_seconds"],
         "createTime": row["created"],
@@ -155,7 +156,6 @@ def details(task: Task, stems: Sequence[Stem], *, base_url: str, key: Key | None
         "device": task.device,
         "precision": task.precision,
         "gainDb": task.gain_db,
-        "warnings": task.warnings or [],
         "attempts": task.attempt,
         "key": {"id": key.id, "name": key.name, "hint": key.hint} if key else None,
         "songUrl": callbacks.file_url(base_url, task.source) if song_here and task.source else None,
@@ -209,6 +209,7 @@ def progress(news: News) -> dict[str, Any]:
         "secondsLeft": news.seconds_left,
         "ahead": news.ahead,
         "error": moment.error,
+        "warnings": moment.warnings or [],
     }
 
 

@@ -343,14 +343,25 @@ def test_a_folder_and_an_empty_file_that_are_dropped_are_told_and_cost_nothing(
 ) -> None:
     (tmp_path / "album").mkdir()
     (tmp_path / "empty.mp3").touch()
-    mouse = visit.context.new_cdp_session(page)
-    dropped = [str(path) for path in (tmp_path / "album", tmp_path / "empty.mp3", songs[0])]
-    for step in ("dragEnter", "dragOver", "drop"):
-        data = {"items": [], "files": dropped, "dragOperationsMask": 1}
-        mouse.send("Input.dispatchDragEvent", {"type": step, "x": 300, "y": 300, "data": data})
+    drop(visit, tmp_path / "album", tmp_path / "empty.mp3", songs[0])
     page.locator(".song", has_text="album").get_by_text("This is a folder.").wait_for()
     page.locator(".song", has_text="empty.mp3").get_by_text("This file is empty").wait_for()
     assert "1 song ×" in page.locator("#cost").inner_text()
+
+
+def test_songs_may_be_dropped_on_every_page(visit: Visit, songs: list[Path]) -> None:
+    visit.sign_in().to("/console/tasks")
+    drop(visit, *songs)
+    visit.page.get_by_role("heading", name="Separate").wait_for(timeout=5000)
+    assert visit.page.locator(".song .name").all_inner_texts() == [song.name for song in songs]
+
+
+def drop(visit: Visit, *paths: Path) -> None:
+    """Let go of the files over the page."""
+    mouse = visit.context.new_cdp_session(visit.page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for step in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": step, "x": 300, "y": 300, "data": data})
 
 
 def test_several_links_are_as_many_songs(page: Any) -> None:

@@ -3,6 +3,7 @@ import type { JSX, TargetedEvent, TargetedMouseEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { session } from "../api";
 import { useProgress } from "../live";
+import { go } from "../router";
 import { useStore } from "../store";
 import type { Kind, Progress, Service, Session } from "../types";
 import { add, drop, type Options, retry, type Song, songs, start } from "../uploads";
@@ -60,35 +61,40 @@ function unfold({ currentTarget: input }: TargetedEvent<HTMLInputElement>): void
   input.closest("details")?.setAttribute("open", "");
 }
 
+const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+
+// On every page: a browser opens what is dropped where nothing takes it, in the place of the console.
+addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  if (!session.value) return;
+  const dropped = [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === "file");
+  take(event.dataTransfer?.files, session.value.service, dropped.map((item) => item.webkitGetAsEntry()?.isDirectory ?? false));
+  go("/");
+});
+
 function Drop({ service }: { service: Service }): JSX.Element {
   const [over, setOver] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     let depth = 0;
-    const has = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
     const handlers: Record<string, (event: DragEvent) => void> = {
-      dragenter: (event) => has(event) && (depth++, setOver(true)),
-      dragleave: (event) => has(event) && --depth <= 0 && setOver(false),
-      dragover: (event) => has(event) && event.preventDefault(),
-      drop: (event) => {
-        if (!has(event)) return;
-        event.preventDefault();
-        depth = 0;
-        setOver(false);
-        take(event.dataTransfer?.files, service, [...(event.dataTransfer?.items ?? [])].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry()?.isDirectory ?? false));
-      },
+      dragenter: (event) => hasFiles(event) && (depth++, setOver(true)),
+      dragleave: (event) => hasFiles(event) && --depth <= 0 && setOver(false),
+      drop: () => (depth = 0, setOver(false)),
     };
     for (const [name, handler] of Object.entries(handlers)) addEventListener(name, handler as EventListener);
     return () => {
       for (const [name, handler] of Object.entries(handlers)) removeEventListener(name, handler as EventListener);
     };
-  }, [service]);
+  }, []);
   return (
     <div class={`drop ${over ? "over" : ""}`}>
       <Icon name="up" class="large" />
       <label class="button main" for="files"><span>Choose songs</span></label>
       <input ref={input} id="files" class="hidden" type="file" multiple accept="audio/*,video/*,.flac,.opus,.m4a,.mka,.mkv,.aiff,.wma" aria-describedby="files-hint" onChange={(event) => { take(event.currentTarget.files, service); event.currentTarget.value = ""; }} />
-      <p id="files-hint">or drop them anywhere on this page. <span class="soft">Anything with sound in it, up to {bytes(service.maxUploadBytes)} and {span(service.maxDurationSeconds)}.</span></p>
+      <p id="files-hint">or drop them anywhere. <span class="soft">Anything with sound in it, up to {bytes(service.maxUploadBytes)} and {span(service.maxDurationSeconds)}.</span></p>
     </div>
   );
 }

@@ -469,6 +469,8 @@ def test_a_song_that_was_cut_off_says_so(visit: Visit, tmp_path: Path) -> None:
 
 def test_stems_and_a_zip_to_take_away(page: Any, visit: Visit, finished: str, tmp_path: Path) -> None:
     visit.to(f"/console/task/{finished}")
+    marked = page.locator("stem-player .name", has=page.locator("small")).first
+    assert re.fullmatch(r".+ (silent|experimental)", marked.text_content() or "")
     page.get_by_role("heading", name="12 stems").wait_for()
     page.locator("stem-player .lane").first.wait_for()
     with page.expect_download() as one:

@@ -41,8 +41,8 @@ export function Lane({ song, engine, frames, lane, view, drawn, onMute, onSolo }
         </span>
         <span class="name" title={label}>
           {label}
-          {silent && <small>silent</small>}
-          {!silent && experimental && <small title="The model is not yet good at this one.">experimental</small>}
+          {silent && <> <small>silent</small></>}
+          {!silent && experimental && <> <small title="The model is not yet good at this one.">experimental</small></>}
         </span>
         <button
           type="button"

@@ -151,7 +151,7 @@ def test_the_export_is_the_mix_that_sounds(player: Player, tmp_path: Path) -> No
     player.page.unroute("**/mix?*")
     with player.page.expect_download() as download:
         link.click()
-    assert download.value.suggested_filename == "mix without vocals.mp3"
+    assert download.value.suggested_filename == "song - mix without vocals.mp3"
     assert Path(download.value.path()).stat().st_size > 8 * 40_000
 
 

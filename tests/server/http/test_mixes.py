@@ -38,7 +38,7 @@ def read(path: Path, content: bytes) -> np.ndarray:
 def test_the_query_is_the_mix(client: Client, song: Staged, tmp_path: Path) -> None:
     answer = client.get(f"{song.url}/mix?format=wav&vocals=0.5,-1&instrumental=0.25")
     assert answer.status_code == 200
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="mix.wav"'
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="song - mix.wav";')
     assert int(answer.headers["Content-Length"]) == len(answer.content)
     vocals, rest = song.heard("vocals"), song.heard("instrumental")
     expected = 0.5 * np.stack([vocals.sum(axis=0), np.zeros(vocals.shape[1])]) + 0.25 * rest
@@ -48,7 +48,7 @@ def test_the_query_is_the_mix(client: Client, song: Staged, tmp_path: Path) -> N
 def test_stems_not_named_are_silent_and_mp3_is_the_default(client: Client, song: Staged, tmp_path: Path) -> None:
     answer = client.get(f"{song.url}/mix?instrumental=1")
     assert answer.headers["Content-Type"] == "audio/mpeg"
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="mix without vocals.mp3"'
+    assert answer.headers["Content-Disposition"].endswith("UTF-8''song%20-%20mix%20without%20vocals.mp3")
     rest = song.heard("instrumental")
     found = read(tmp_path / "mix.mp3", answer.content)
     assert found.shape == rest.shape

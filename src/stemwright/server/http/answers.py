@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
@@ -71,3 +73,9 @@ def failure(
     if isinstance(fault, errors.InvalidKey):
         sent["WWW-Authenticate"] = "Bearer"
     return Answer(status(code, always_200=always_200), encoded(body), headers=sent, code=code)
+
+
+def attached(name: str) -> str:
+    """The Content-Disposition of a file that is kept under this name: plain first, for what knows no other signs."""
+    plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import quote
-
 import sqlalchemy as sa
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 
 from stemwright import errors
-from stemwright.audio import naming
 from stemwright.server import keys, overview, retention, tasks, tracks, workflows
 from stemwright.server.http import answers, wire, wire_console, zipped
 from stemwright.server.http.answers import Answer
@@ -132,22 +128,12 @@ def download(call: Call) -> ASGIApp:
         raise errors.TaskNotFound(task_id=task.id)
     if not task.is_kept(call.now):
         raise errors.FileGone(name=f"{song}.zip")
-    name = _folder_name(song)
+    name = uploads.kept_name(song, room=len(" stems.zip"))
     members = [_member(call, task, stem, name) for stem in stems]
-    plain = re.sub(r"[^A-Za-z0-9._ -]+", "_", name)
-    headers = {
-        "content-disposition": f'attachment; filename="{plain} stems.zip"; '
-        f"filename*=UTF-8''{quote(name)}%20stems.zip",
-        "cache-control": "no-store",
-    }
+    headers = {"content-disposition": answers.attached(f"{name} stems.zip"), "cache-control": "no-store"}
     if (total := zipped.length(members)) is not None:
         headers["content-length"] = str(total)
     return StreamingResponse(zipped.stream(members), media_type="application/zip", headers=headers)
-
-
-def _folder_name(song: str) -> str:
-    """The song's name as every system takes it for a folder's, without a file's extension."""
-    return naming.safe(uploads.bare(song)[:100], room=len(" stems.zip"))
 
 
 def cursor(call: Call) -> Cursor | None:

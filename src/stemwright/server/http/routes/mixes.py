@@ -14,13 +14,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stemwright import errors
-from stemwright.server import tasks
+from stemwright.server import overview, tasks
+from stemwright.server.http import answers, wire_console
 from stemwright.server.http.calls import Call
+from stemwright.server.http.routes import uploads
 from stemwright.server.mixing import Mixdown, Mixing
 
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _SEATS = threading.BoundedSemaphore(os.cpu_count() or 1)  # renderings at once in this process
 LARGEST_GAIN = 16.0  # 24 dB
+_LONGEST_TITLE = 90  # of a mix, in its file's name behind the song's
 _KNOWN = ("format", "tempo", "pitch")
 
 
@@ -30,7 +33,7 @@ def mix(call: Call) -> ASGIApp:
     Each stem has its gain as a factor and, after a comma, its pan from −1 to 1; stems not named are not in the mix.
     """
     call.headers |= {"Access-Control-Allow-Origin": "*"}
-    task, stems = _task(call, call.scope["path_params"]["name"])
+    task, stems, song = _task(call, call.scope["path_params"]["name"])
     file_format = call.query.get("format", "mp3")
     if file_format not in _TYPES:
         raise errors.InvalidRequest(field="format", problem=f"must be one of: {', '.join(_TYPES)}")
@@ -51,7 +54,7 @@ def mix(call: Call) -> ASGIApp:
             **call.headers,
             "content-type": _TYPES[file_format],
             "content-length": str(mixing.size),
-            "content-disposition": f'attachment; filename="{_title(list(stems), list(faders))}.{file_format}"',
+            "content-disposition": answers.attached(f"{song} - {_title(list(stems), list(faders))}.{file_format}"),
             "cache-control": "no-store",
         }
         if call.scope["method"] == "HEAD":  # who asks before they download finds the seat free again
@@ -60,15 +63,18 @@ def mix(call: Call) -> ASGIApp:
     raise AssertionError
 
 
-def _task(call: Call, name: str) -> tuple[tasks.Task, dict[str, tasks.Stem]]:
+def _task(call: Call, name: str) -> tuple[tasks.Task, dict[str, tasks.Stem], str]:
+    """The task of a player's file, its stems, and what files of its song are called."""
     with call.api.database.read() as tx:
         task = tasks.by_file_beside(tx, name)
         if task is None or task.peaks != name:
             raise errors.BlobNotFound(name=name)
         stems = {stem.name: stem for stem in tasks.stems_of(tx, task.id)}
+        line = overview.one(tx, task.id)
     if not task.is_kept(call.now):
         raise errors.FileGone(name=name)
-    return task, stems
+    song = wire_console.song_name(line["song"], line["audio_url"])
+    return task, stems, uploads.kept_name(song, room=_LONGEST_TITLE)
 
 
 class _Sent:
@@ -117,7 +123,7 @@ def _title(stems: list[str], heard: list[str]) -> str:
     silent = [name for name in stems if name not in heard]
     kind, told = ("of", heard) if len(heard) < len(silent) else ("without", silent)
     words = f"mix {kind} {' and '.join(told)}" if told else "mix"
-    return re.sub(r"[^A-Za-z0-9 -]+", " ", words)[:80].strip()
+    return re.sub(r"[^A-Za-z0-9 -]+", " ", words)[: _LONGEST_TITLE - len(" - .mp3")].strip()
 
 
 async def _pieces(mixing: Mixing) -> AsyncIterator[bytes]:

@@ -241,6 +241,11 @@ def bare(name: str) -> str:
     return stem if dot + suffix.lower() in EXTENSIONS else name
 
 
+def kept_name(song: str, *, room: int) -> str:
+    """What a file of a song is called, up to `room` bytes behind it: as every system takes it, without an extension."""
+    return naming.safe(bare(song)[:100], room=room)
+
+
 def safe_folder(folder: str) -> str:
     """A client's upload path without what could lead elsewhere. It is only told back: files have names of our own."""
     parts = (_SAFE.sub("_", part).strip(".") for part in re.split(r"[/\\]", folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ COLUMNS = 1 << 12
 class HTDemucsConfig:
     """Sizes of an HTDemucs; `segment` is the training length in samples, the only one the net was made for.
 
-    `bottom` is the transformer's width when it differs from the U-Nets' last (0: it does not).
+    `bottom` is the transformer's width where the U-Nets' last is brought to it (0: it is that).
     """
 
     stems: int = 4
@@ -341,8 +342,9 @@ class HTDemucs(nn.Module):
         )
         self.frequencies = nn.Embedding(config.n_fft // 2 // config.subbands // config.stride, widths[0])
         top, dim = widths[-1], config.bottom or widths[-1]
-        self.widen, self.widen_wave = _resized(top, dim), _resized(top, dim)
-        self.narrow, self.narrow_wave = _resized(dim, top), _resized(dim, top)
+        resized = partial(nn.Conv1d, kernel_size=1) if config.bottom else nn.Identity
+        self.widen, self.widen_wave = resized(top, dim), resized(top, dim)
+        self.narrow, self.narrow_wave = resized(dim, top), resized(dim, top)
         self.transformer = CrossTransformer(dim, config)
 
     def forward(self, mix: Tensor) -> Tensor:
@@ -400,10 +402,6 @@ class HTDemucs(nn.Module):
         total = frames * config.hop + 2 * edge
         audio = torch.istft(spectra, config.n_fft, config.hop, window=window, normalized=True, length=total)
         return audio[:, edge : edge + length].view(b, config.channels, length)
-
-
-def _resized(before: int, after: int) -> nn.Module:
-    return nn.Identity() if before == after else nn.Conv1d(before, after, 1)
 
 
 def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

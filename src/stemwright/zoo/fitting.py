@@ -65,6 +65,8 @@ def incomplete(architecture: str, sizes: dict[str, Any], weights: Path) -> str |
         return f"cannot be built ({' '.join(str(error).split())[:200]})"
     if lacking := sorted({*net} - {*here}):
         return f"lacks {len(lacking)} of its tensors, such as {lacking[0]}"
+    if strange := sorted({*here} - {*net}):
+        return f"has {len(strange)} tensors that no net of its sizes has, such as {strange[0]}"
     wrong = (name for name, tensor in net.items() if here[name] != tuple(tensor.shape))
     return next((f"has {name} in the shape {here[name]}, not {tuple(net[name].shape)}" for name in wrong), None)
 

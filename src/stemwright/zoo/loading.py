@@ -84,15 +84,17 @@ def _doubtful(origins: Origins) -> bool:
 
 
 def try_out(card: catalog.Card) -> None:
-    """Runs a net of our own once, on silence; raises BadCard where its graph does not go with the sizes on the card."""
+    """Runs a net of our own once, on silence; raises BadCard unless its graph goes with the card and gives numbers."""
     try:
         separator = _opened(card)
-        separator(np.zeros((1, 2, separator.segment), np.float32))
+        stems = separator(np.zeros((1, 2, separator.segment), np.float32))
     except BadCard:
         raise
     except Exception as error:  # onnxruntime's errors have no other common class
         reason = f"its graph does not run with these sizes ({' '.join(str(error).split())[:200]})"
         raise BadCard(path=card.weights_path, reason=reason) from error
+    if not np.isfinite(stems).all():
+        raise BadCard(path=card.weights_path, reason="its graph answers silence with what are no numbers")
 
 
 def layout(card: catalog.Card) -> MaskLayout:

@@ -18,7 +18,8 @@ from stemwright.errors import HostileCheckpoint, UnreadableCheckpoint
 from stemwright.zoo.checkpoints import pickled
 
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-FLOATS = ("F64", "F32", "F16", "BF16")
+EXPONENTS = {"F64": 0x7FF << 52, "F32": 0xFF << 23, "F16": 0x1F << 10, "BF16": 0xFF << 7}
+"""Of floats, the bits that are all set where they are infinite or no number."""
 NESTED = ("state", "state_dict", "model_state_dict", "model", "module", "ema", "net")
 MAX_HEADER = 64 << 20
 _PAGE = "it is a web page: what was fetched is not the file itself"

@@ -45,11 +45,11 @@ def convert(source: Path, out: Path, config: Path | None) -> dict[str, Any]:
         raise UnknownArchitecture(
             reason=f"it is a variant of {found.architecture} with {len(left)} tensors like {left[0]}"
         )
-    _refuse_whole_numbers({theirs: tensors[theirs].dtype for theirs in table})
+    _refuse_other_than_floats({theirs: tensors[theirs] for theirs in table})
     said = training_config.stated(config, found.architecture, found.kind)
     sizes, contradictions = _agreed(found, said)
     rate = _rate(checkpoint.facts) or said.rate or 44100
-    told = _told(found.architecture, checkpoint.facts, rate)
+    told = _told(found, checkpoint.facts, rate)
     sizes |= told
     segment = sizes.get("segment", said.segment or found.segment)
     if (config or told) and (misfit := fitting.misfit(found.architecture, sizes, segment)):
@@ -86,11 +86,14 @@ def _own(tensors: Mapping[str, archive.Tensor]) -> tuple[dict[str, archive.Tenso
     return {name.removeprefix(first): tensors[name] for name in taken}, copies, strangers[:50]
 
 
-def _refuse_whole_numbers(dtypes: Mapping[str, str]) -> None:
-    """Raises UnreadableCheckpoint for weights that are no floats: a net cannot run with them; its counters may be."""
-    for name, dtype in dtypes.items():
-        if dtype not in archive.FLOATS and not name.endswith("num_batches_tracked"):
-            raise UnreadableCheckpoint(reason=f"its weights in {name} are {dtype}, and a net's are floats")
+def _refuse_other_than_floats(tensors: Mapping[str, archive.Tensor]) -> None:
+    """Raises UnreadableCheckpoint for weights that a net cannot run with: whole numbers (its counters may be), NaN."""
+    for name, tensor in tensors.items():
+        exponent = archive.EXPONENTS.get(tensor.dtype)
+        if exponent is None and not name.endswith("num_batches_tracked"):
+            raise UnreadableCheckpoint(reason=f"its weights in {name} are {tensor.dtype}, and a net's are floats")
+        if exponent is not None and (tensor.bits & exponent == exponent).any():
+            raise UnreadableCheckpoint(reason=f"its weights in {name} are not all numbers: the training has diverged")
 
 
 def is_graph(source: Path) -> bool:
@@ -160,15 +163,28 @@ def _rate(facts: Mapping[str, Any]) -> int | None:
     return rate if type(rate) is int and 8000 <= rate <= 192000 else None
 
 
-def _told(architecture: str, facts: Mapping[str, Any], rate: int) -> dict[str, Any]:
-    """Demucs files carry the arguments their net was made with: the training length is among them."""
+def _told(found: recognition.Recognised, facts: Mapping[str, Any], rate: int) -> dict[str, Any]:
+    """Demucs files carry the arguments their net was made with: of sizes that no tensor shows, they are believed."""
     kwargs = facts.get("kwargs")
-    seconds = kwargs.get("segment") if isinstance(kwargs, dict) else None
-    if isinstance(seconds, dict) and seconds.get("_type") == "fraction":
-        seconds = Fraction(int(seconds["numerator"]), int(seconds["denominator"]))
-    if architecture != "htdemucs" or not isinstance(seconds, int | float | Fraction) or not 0 < seconds < 600:
+    if found.architecture != "htdemucs" or not isinstance(kwargs, dict):
         return {}
-    return {"segment": int(seconds * rate)}
+    try:
+        said = training_config.sizes("htdemucs", found.kind, {"htdemucs": kwargs})
+    except ValueError as error:
+        raise UnreadableCheckpoint(reason=f"of what its net was made with, {error}") from error
+    told = {name: value for name, value in said.items() if name in found.assumed}
+    seconds = _seconds(kwargs.get("segment"))
+    return told | ({"segment": int(seconds * rate)} if seconds else {})
+
+
+def _seconds(length: Any) -> int | float | Fraction | None:
+    """A length as Demucs writes it, also as JSON; None for what is none."""
+    if isinstance(length, dict) and length.get("_type") == "fraction":
+        try:
+            length = Fraction(int(length["numerator"]), int(length["denominator"]))
+        except (KeyError, TypeError, ValueError, ArithmeticError):
+            return None
+    return length if isinstance(length, int | float | Fraction) and 0 < length < 600 else None
 
 
 def _stems(

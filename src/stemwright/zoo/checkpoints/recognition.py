@@ -190,9 +190,13 @@ def _htdemucs(shapes: Shapes) -> Recognised:
         "subbands": subbands,
         "stride": 4,
         "heads": 8,
+        "frequency_embedding": 0.2,
+        "embedding_scale": 10.0,
+        "max_period": 10000.0,
         "segment": 343980,
     }
-    return Recognised("htdemucs", sizes, outermost // audio, 343980, ("segment", "heads", "stride"))
+    assumed = ("segment", "heads", "stride", "frequency_embedding", "embedding_scale", "max_period")
+    return Recognised("htdemucs", sizes, outermost // audio, 343980, assumed)
 
 
 _FAMILIES: dict[str, Callable[[Shapes], Recognised]] = {

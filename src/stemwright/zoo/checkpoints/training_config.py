@@ -40,9 +40,17 @@ _PLACES: dict[str, dict[str, str]] = {
         "residual_depth": "htdemucs.dconv_depth", "residual_compress": "htdemucs.dconv_comp",
         "bottom": "htdemucs.bottom_channels", "layers": "htdemucs.t_layers", "heads": "htdemucs.t_heads",
         "n_fft": "htdemucs.nfft", "subbands": "htdemucs.num_subbands",
+        "frequency_embedding": "htdemucs.freq_emb", "embedding_scale": "htdemucs.emb_scale",
+        "max_period": "htdemucs.t_max_period",
     },
 }  # fmt: skip
 
+_FIXED = {
+    "htdemucs.cac": True, "htdemucs.t_emb": "sin", "htdemucs.t_weight_pos_embed": 1, "htdemucs.t_gelu": True,
+    "htdemucs.t_norm_in": True, "htdemucs.t_norm_first": True, "htdemucs.t_group_norm": False,
+    "htdemucs.t_cross_first": False, "htdemucs.t_sparse_self_attn": False, "htdemucs.t_sparse_cross_attn": False,
+}  # fmt: skip
+"""What nets here are, and no tensor's name or shape shows: one that was trained otherwise would run, and be wrong."""
 
 Kind = tuple[Callable[[Any], bool], str]
 """What a value may be, and the words for it."""
@@ -70,6 +78,7 @@ def _are_shares(value: Any) -> bool:
 
 
 _FLAG: Kind = (lambda value: isinstance(value, bool)), "true or false"
+_FACTOR: Kind = (lambda value: type(value) in (int, float) and 0 < value <= 1e6), "a number above 0"
 _SECONDS: Kind = (lambda value: type(value) in (int, float) and 0.1 <= value <= 600), "a number of seconds up to 600"
 _RATE, _SEGMENT = _whole(8000, 192000), _whole(1 << 12, 600 * 44100)
 _SIZE, _SIZE_OR_NONE, _LARGE = _whole(1, 4096), _whole(0, 4096), _whole(1, 1 << 16)
@@ -77,6 +86,7 @@ _KINDS: dict[str, Kind] = {
     "n_fft": _whole(16, 1 << 16), "hop": _LARGE, "bins": _LARGE,
     "normalized": _FLAG, "zero_dc": _FLAG, "skip": _FLAG,
     "context": _SIZE_OR_NONE, "residual_depth": _SIZE_OR_NONE, "bottom": _SIZE_OR_NONE,
+    "frequency_embedding": _FACTOR, "embedding_scale": _FACTOR, "max_period": _FACTOR,
     "dims": _wholes(), "kernels": _wholes(3), "strides": _wholes(3), "conv_depths": _wholes(3), "scale": _wholes(2),
     "shares": (_are_shares, "a list of three parts of 1"),
     "norm": _words("(?i)(none|batch|instance|group[1-9][0-9]{0,3})(norm)?|(batch|instance|group)norm[0-9]{0,4}"),
@@ -164,6 +174,8 @@ def sizes(architecture: str, kind: str, config: Mapping[str, Any]) -> dict[str, 
     """The sizes that a configuration states, under our names; raises ValueError for one that cannot be."""
     said = {ours: _valid(config, place, _KINDS.get(ours, _SIZE)) for ours, place in _PLACES[architecture].items()}
     said |= _translated(architecture, kind, config, said)
+    for place, ours in _FIXED.items():
+        _valid(config, place, ((lambda value, ours=ours: value == ours), f"{ours}, as in every net here"))
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if value is not None
     }

@@ -828,8 +828,8 @@ class RunBusy(StemwrightError):
 
 
 class Diverged(StemwrightError):
-    """The training diverged at step {step}: the loss is {loss}. The last checkpoint is kept; lower the learning
-    rate."""
+    """The training diverged at step {step}: the loss is {loss}, its gradient {slope}. The last checkpoint is kept;
+    lower the learning rate."""
 
 
 class NoReferences(StemwrightError):

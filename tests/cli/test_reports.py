@@ -35,3 +35,11 @@ def test_a_long_title_and_a_long_sentence_are_one_line_each(capsys: pytest.Captu
 def test_where_there_are_no_stems_there_is_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     lines = told(capsys, Path("music/tune.wav"), gain_db=-1)
     assert lines == ["tune.wav, 0:03, by twelve in fp32 on cpu", "1 file in music", ""]
+
+
+def test_figures_are_whole_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "42")
+    lines = told(capsys, Path("music/tune.wav"), "vocals", "backing_vocals")
+    assert lines[2].split() == ["vocals", "-10.0", "dBFS", "1.0", "dBFS"]

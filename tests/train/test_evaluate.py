@@ -70,6 +70,7 @@ def test_a_composed_folder_from_end_to_end(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 0 for path in files)
     assert set(found["stems"]["drums"]["sdr"]) == {"model", "mixture", "constant", "classical", "oracle"}
     assert found["stems"]["drums"]["songs"] == 2
+    assert (found["model"], found["songs"], found["spoiled"]) == (None, 2, 0)
     assert found["leakage_db"]["vocals"] == pytest.approx(-6, abs=0.1)
     assert found["confusion"]["bass"]["vocals"] == pytest.approx(0.5, abs=0.01)
     assert "oracle" in table(report)
@@ -142,6 +143,7 @@ def test_models_and_recipes_are_measured_by_name(tmp_path: Path) -> None:
         evaluate.evaluate(evaluate.Named.of(name), tmp_path, rivals=False).as_json() for name in ("twelve", "fast")
     )
     assert set(model["stems"]["vocals"]["sdr"]) == {"model"}
+    assert (model.pop("model"), recipe.pop("model")) == ("twelve", "fast")
     assert model == recipe
     with pytest.raises(UnknownModel, match="none"):
         evaluate.Named.of("none")

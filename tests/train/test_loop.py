@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from stemwright.errors import BadCheckpoint, CannotWrite, NoSongs, OtherRecipe, SpoiledSong
+from stemwright.errors import BadCheckpoint, CannotWrite, Diverged, NoSongs, OtherRecipe, SpoiledSong
 from stemwright.nets.bandsplit import BandSplit
 from stemwright.train.learning import checkpoints, progress
 from stemwright.train.learning.export import Provenance, export
-from stemwright.train.learning.loop import Plan, Trainer, run
+from stemwright.train.learning.feeder import Feed, batches
+from stemwright.train.learning.loop import Plan, Trainer, run, to_torch
 from stemwright.zoo import catalog, machine
 from tests.train.examples import RECIPE, write_data
 
@@ -150,6 +151,25 @@ def test_a_spoiled_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"not safe, not tensors")
     with pytest.raises(BadCheckpoint, match="cannot be read"):
         checkpoints.facts_of(tmp_path / "checkpoint.safetensors")
+
+
+def test_a_checkpoint_that_does_not_tell_its_step_is_named(tmp_path: Path) -> None:
+    trainer = Trainer(RECIPE, CPU)
+    checkpoints.save(tmp_path / "its", trainer.parts, {"recipe": RECIPE.fingerprint, "seconds": 0, "finish": [4, 6]})
+    with pytest.raises(BadCheckpoint, match="does not tell step, songs"):
+        trainer.restore(tmp_path / "its")
+
+
+def test_a_gradient_that_is_no_number_reaches_neither_weights_nor_checkpoint(data: Path) -> None:
+    trainer = Trainer(RECIPE, CPU)
+    before = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    next(trainer.net.parameters()).register_hook(lambda slope: slope * float("nan"))
+    with batches(Feed(data / "train", RECIPE.sizes, RECIPE.net, 1, 1), 0) as stream:
+        targets = to_torch(next(stream), CPU)
+    with pytest.raises(Diverged, match="its gradient nan"):
+        trainer.train(targets)
+    assert trainer.step == 0
+    assert all(torch.equal(value, before[name]) for name, value in trainer.net.state_dict().items())
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:

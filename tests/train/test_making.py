@@ -1,5 +1,6 @@
 """The whole recipe on tiny songs: what comes out is a model that the engine can open, with an honest card."""
 
+import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -38,6 +39,7 @@ def test_what_is_shipped_opens_and_sums_to_the_mix(tmp_path: Path) -> None:
     np.testing.assert_allclose(separator(mix).sum(1), mix, atol=1e-3)
     told = {path.name for path in (out / "tiny" / "test").iterdir()}
     assert told == {"evaluation.json", "evaluation.txt", "evaluation.png"}
+    assert json.loads((out / "tiny" / "test" / "evaluation.json").read_text())["model"] == "tiny"
     assert (out / "tiny" / "curve.png").exists()
 
 

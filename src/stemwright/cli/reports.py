@@ -161,15 +161,14 @@ def _common(paths: list[Path]) -> str:
 
 def _table(files: SeparatedFiles) -> Table:
     table = Table("stem", "", box=None)
-    table.columns[0].min_width = 16
-    table.add_column("level", justify="right")
-    table.add_column("peak", justify="right")
+    table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("peak", justify="right", no_wrap=True)
     by_others = any(stem.model != files.model for stem in files.facts.values())
     if by_others:
         table.add_column("model")
     for stem in files.facts.values():
         mark = "silent" if stem.silent else "experimental" if stem.experimental else ""
-        told = (stem.name, mark, f"{stem.loudness_dbfs:.1f} dBFS", f"{stem.peak_dbfs:.1f} dBFS")
+        told = (f"{stem.name:16}", mark, f"{stem.loudness_dbfs:.1f} dBFS", f"{stem.peak_dbfs:.1f} dBFS")
         table.add_row(*told, *([stem.model] if by_others else []))
     return table
 

@@ -120,6 +120,7 @@ def ship(recipe: Recipe, plan: Plan, out: Path, *, on_step: Step = lambda _: Non
         for split in ("val", "test"):
             on_step(f"measuring {split}")
             reports[split] = evaluate.evaluate(opened(card, graph), plan.data / split, rivals=False)
+            reports[split].model = recipe.name
     facts["scores"] = {split: _scores(report) for split, report in reports.items()}
     graph, card = out / f"{recipe.name}.onnx", out / f"{recipe.name}.toml"
     export(trainer.average, recipe.name, Provenance(**facts), graph=graph, card=card)

@@ -17,6 +17,8 @@ from stemwright.audio.parts import write_error
 from stemwright.errors import BadCheckpoint, OtherRecipe
 
 Parts = dict[str, nn.Module | Optimizer]
+NEEDED = ("step", "seconds", "songs", "finish")
+"""Facts without which no run goes on."""
 
 
 def save(path: Path, parts: Parts, facts: dict[str, Any]) -> None:
@@ -42,6 +44,8 @@ def facts_of(path: Path, **expected: object) -> dict[str, Any]:
     for field, value in expected.items():
         if facts.get(field) != value:
             raise OtherRecipe(path=path, field=field, found=facts.get(field), expected=value)
+    if missing := [field for field in NEEDED if field not in facts]:
+        raise BadCheckpoint(path=path, reason=f"it does not tell {', '.join(missing)}")
     return facts
 
 

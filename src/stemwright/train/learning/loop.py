@@ -90,11 +90,10 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.net.logits(progress.zone_features(targets["features"], self.net))
         loss = separation_loss(logits, recipe.net.zones, targets)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(step=self.step, loss=value)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), recipe.rates.clip)
+        value, slope = loss.item(), nn.utils.clip_grad_norm_(self.net.parameters(), recipe.rates.clip).item()
+        if not math.isfinite(value + slope):  # before a weight is touched, and saved
+            raise Diverged(step=self.step, loss=value, slope=slope)
         for optimiser in (self.muon, self.adamw):
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)

@@ -44,6 +44,7 @@ class Report:
     """All that was measured; `leakage` in dB below the mix, `confusion` as shares of the energy."""
 
     stems: tuple[str, ...]
+    model: str | None = None
     songs: int = 0
     spoiled: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
@@ -53,6 +54,9 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The report in plain values."""
         return {
+            "model": self.model,
+            "songs": self.songs,
+            "spoiled": self.spoiled,
             "stems": {name: line.summary() for name, line in self.lines.items()},
             "leakage_db": {name: round(float(np.median(values)), 1) for name, values in self.leakage.items()},
             "confusion": {

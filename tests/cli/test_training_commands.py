@@ -10,6 +10,8 @@ from stemwright.cli import run
 
 pytest.importorskip("torch", reason="needs stemwright[train]")
 
+from tests.train.examples import needs_sounds
+
 
 @pytest.mark.parametrize(
     ("words", "told"),
@@ -48,12 +50,9 @@ def test_a_measurement_that_makes_no_sense(
     assert words[0] in capsys.readouterr().err
 
 
+@needs_sounds
 @pytest.mark.parametrize("format", ["wav", "flac"])
 def test_a_song_is_not_written_among_others(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from stemwright.train.instruments import sources
-
-    if not all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings"):
-        pytest.skip("the sound packages are not installed: make train-system")
     (tmp_path / "vocals.wav").write_bytes(b"mine")
     assert run(["train", "song", str(tmp_path), "--format", format, "--seconds", "1"]) == 1
     assert "has sounds already (vocals.wav)" in capsys.readouterr().err

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from stemwright.nets.bandsplit import BandSplitConfig
+from stemwright.train.instruments import sources
 from stemwright.train.learning.recipe import Rates, Recipe, Songs
 from stemwright.train.mixing.desk import RATE
 from stemwright.train.mixing.effects import GROUND_HZ
 
+HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings")
+needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
 SMALL = BandSplitConfig(width=16, head=8, expansion=2, squeezed=2, hidden=8, dilations=(1, 2))
 RECIPE = Recipe(
     name="tiny", seed=3, steps=6, finish_steps=2, batch=2, frames=12,

@@ -5,7 +5,6 @@ import time
 import zipfile
 from contextlib import suppress
 from multiprocessing import active_children
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +20,8 @@ from stemwright.train.instruments.sources import Source
 from stemwright.train.instruments.studio import Studio
 from stemwright.train.learning.songs import complete_songs, count_recordings
 from stemwright.train.processes import processes
-from tests.train.examples import above_ground_db
+from tests.train.examples import above_ground_db, needs_sounds
 
-HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings")
-needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
 BAND = ("drums", "bass", "guitar", "keyboard", "strings", "brass", "woodwinds", "percussion", "synth", "fx")
 
 

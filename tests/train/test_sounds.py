@@ -3,7 +3,6 @@
 import ctypes
 import math
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +16,11 @@ from stemwright.train.instruments.soundfonts import soundfont
 from stemwright.train.instruments.studio import Studio
 from stemwright.train.mixing.desk import loudness_db, to_level
 from stemwright.train.mixing.effects import insert
+from tests.train.examples import needs_sounds
 
 RATE = 44100
 NOTES = [Note(0.05 + 0.6 * i, 0.55, pitch, 96.0) for i, pitch in enumerate((33.0, 40.0, 47.0))]
 SAMPLES = 2 * RATE
-HAVE_SOUNDS = all(Path(source.path).exists() for source in sources.SOURCES if source.kind != "recordings")
-needs_sounds = pytest.mark.skipif(not HAVE_SOUNDS, reason="the sound packages are not installed: make train-system")
 
 
 def cents_off(sound: np.ndarray, note: Note) -> float:

@@ -248,8 +248,8 @@ def test_weights_that_are_put_in_the_place_of_others_are_opened(tmp_path: Path) 
     assert loading.load("net") is not before
 
 
-def test_weights_that_are_no_numbers_are_told(tmp_path: Path) -> None:
-    torch.save(state("SCNet", lambda tensor: tensor * float("nan")), tmp_path / "its.ckpt")
+def test_answers_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    torch.save(state("SCNet", lambda tensor: tensor * 1e30), tmp_path / "its.ckpt")
     foreign.add(tmp_path / "its.ckpt", name="net")
     with pytest.raises(errors.SpoiledAnswer, match=r"net answered .* at 0\.0 s"):
         stemwright.separate(SONG, rate=44100, model="net")

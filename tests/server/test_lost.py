@@ -195,7 +195,10 @@ def test_a_clock_that_has_leapt_is_believed_after_a_while_or_once_it_is_right(da
         assert fleet.note_leap(tx, ahead, now=ahead + fleet.LEAP + 1)  # once more, before it was believed
         ahead += fleet.LEAP + 1
         assert [fleet.believed(tx, now) for now in (ahead - 5, ahead, ahead + 1000)] == [right] * 3
-        assert [fleet.believed(tx, now) for now in (right + 7, ahead + year // (fleet.DOUBTED - 1))] == [right + 7, ahead + year // (fleet.DOUBTED - 1)]
+        assert [fleet.believed(tx, now) for now in (right + 7, ahead + year // (fleet.DOUBTED - 1))] == [
+            right + 7,
+            ahead + year // (fleet.DOUBTED - 1),
+        ]
         before = fleet.clock(tx) - year
         fleet.beat(tx, worker_id, now=before)
         assert fleet.certain(tx, worker_id) == before  # noted by whoever looks first

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from stemwright.batch.journal import Journal
 from stemwright.cli import app, run
@@ -22,6 +24,22 @@ def test_every_command_is_there_and_tells_its_help(capsys: pytest.CaptureFixture
         names
     )
     assert all(name in told for name in names)
+
+
+def parameters(of: App, path: str = "stemwright") -> Iterator[tuple[str, str | None]]:
+    """Each parameter of a command and of those below it, with what its help says of it."""
+    if of.default_command:
+        found = of.assemble_argument_collection(parse_docstring=True)
+        yield from ((f"{path} {one.name}", one.parameter.help) for one in found if one.show)
+    for name in of:
+        if not name.startswith("-"):
+            yield from parameters(of[name], f"{path} {name}")
+
+
+def test_help_says_of_every_parameter_what_it_is_for() -> None:
+    told = dict(parameters(app))
+    assert {"stemwright separate --out", "stemwright keys create --scope", "stemwright serve --port"} <= set(told)
+    assert [name for name, help_text in told.items() if not help_text] == []
 
 
 def test_help_imports_no_command() -> None:

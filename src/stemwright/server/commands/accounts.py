@@ -34,8 +34,10 @@ def share(
 
     Parameters
     ----------
-    account: Name of the account.
-    share: From 1, which every account begins with, to 1000.
+    account
+        Name of the account.
+    share
+        From 1, which every account begins with, to 1000.
     """
     from stemwright.server import accounts as domain
 

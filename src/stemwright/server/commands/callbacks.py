@@ -35,9 +35,10 @@ def list_callbacks(
 
     Parameters
     ----------
-    state: Only those in this state.
-    account: Only those of the account with this name.
-    limit: How many at most.
+    state
+        Only those in this state.
+    account
+        Only those of the account with this name.
     """
     from stemwright.server import operating
 
@@ -50,12 +51,7 @@ def list_callbacks(
 
 @callbacks.command
 def resend(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> int:
-    """Deliver the callbacks of ended tasks once more, under the same webhook-id.
-
-    Parameters
-    ----------
-    ids: Ids of the tasks.
-    """
+    """Deliver the callbacks of ended tasks once more, under the same webhook-id."""
     from stemwright.server import workflows
 
     def send(task: str) -> None:

@@ -23,8 +23,26 @@ Amount = Annotated[int, Parameter(validator=[validators.Number(gte=-MOST_AT_ONCE
 
 
 @credits.command
-def grant(account: str, amount: Amount, /, *, reason: str = "", data: Data = None, as_json: AsJson = False) -> None:
-    """Give credits to an account; a negative amount takes them back."""
+def grant(
+    account: str,
+    amount: Amount,
+    /,
+    *,
+    reason: Annotated[str, Parameter(show_default=False)] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give credits to an account; a negative amount takes them back.
+
+    Parameters
+    ----------
+    account
+        Name of the account.
+    amount
+        How many.
+    reason
+        Why, for the ledger.
+    """
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
@@ -36,7 +54,13 @@ def grant(account: str, amount: Amount, /, *, reason: str = "", data: Data = Non
 
 @credits.command
 def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
-    """Show the credits of one account, or of all."""
+    """Show the credits of one account, or of all.
+
+    Parameters
+    ----------
+    account
+        Name of the account; all by default.
+    """
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
@@ -51,7 +75,13 @@ def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson
 
 @credits.command(name="ledger")
 def show_ledger(account: str, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
-    """Show what was granted, charged and refunded, newest first."""
+    """Show what was granted, charged and refunded, newest first.
+
+    Parameters
+    ----------
+    account
+        Name of the account.
+    """
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
@@ -62,7 +92,13 @@ def show_ledger(account: str, /, *, limit: Limit = 50, data: Data = None, as_jso
 
 @credits.command
 def grants(account: str | None = None, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
-    """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first."""
+    """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first.
+
+    Parameters
+    ----------
+    account
+        Name of the account; all by default.
+    """
     from stemwright.server import operating
 
     with view(data) as tx:

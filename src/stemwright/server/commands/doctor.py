@@ -47,7 +47,8 @@ def doctor(
 
     Parameters
     ----------
-    strict: End with 1 for warnings too, such as a GPU that is not used.
+    strict
+        End with 1 for warnings too, such as a GPU that is not used.
     """
     findings = list(examine(data))
     bad = [finding for finding in findings if finding.verdict in (("failure", "warning") if strict else ("failure",))]

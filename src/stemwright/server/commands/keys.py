@@ -52,19 +52,30 @@ def _networks(_type: object, text: str | None) -> None:
 
 _MOST_HOURS = 1_000_000  # a century and more
 Scope = Literal["api", "read", "admin"]
+Scopes = Annotated[
+    tuple[Scope, ...],
+    Parameter(
+        negative="",
+        show_default=" ".join,
+        help="What it may do: api (everything of its account), read (look only), admin (besides: the operator's "
+        "pages); may be repeated.",
+    ),
+]
+Owner = Annotated[str, Parameter(validator=_nameable, help="Name of the account.")]
+Remark = Annotated[str, Parameter(show_default=False, help="What the key is for.")]
 Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_HOURS))]
 
 
 @keys.command
 def create(  # noqa: PLR0913  each is an option
     *,
-    account: Annotated[str, Parameter(validator=_nameable)],
+    account: Owner,
     credits: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=MOST_AT_ONCE))] = 0,  # noqa: A002
-    name: str = "",
+    name: Remark = "",
     dialect: Dialect | None = None,
-    scope: Annotated[tuple[Scope, ...], Parameter(negative="")] = ("api",),
+    scope: Scopes = ("api",),
     expires_hours: Hours | None = None,
-    networks: Annotated[str, Parameter(validator=_networks)] = "",
+    networks: Annotated[str, Parameter(validator=_networks, show_default=False)] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,13 +83,14 @@ def create(  # noqa: PLR0913  each is an option
 
     Parameters
     ----------
-    account: Name of the account.
-    credits: Credits to grant to the account.
-    name: What the key is for.
-    dialect: Error codes and texts it is answered in: apikley or sunoapi.
-    scope: What it may do: api (everything of its account), read (look only), admin (besides: the operator's pages).
-    expires_hours: When the key ends; default: never.
-    networks: Where it may be used from, such as 10.0.0.0/8,192.0.2.7; default: everywhere.
+    credits
+        Credits to grant to the account.
+    dialect
+        Error codes and texts it is answered in: apikley or sunoapi.
+    expires_hours
+        When the key ends; default: never.
+    networks
+        Where it may be used from, such as 10.0.0.0/8,192.0.2.7; default: everywhere.
     """
     from stemwright.server import credits as ledger
     from stemwright.server import keys as domain
@@ -131,7 +143,13 @@ def _owner(tx: Connection, name: str, credits: int, *, now: int) -> tuple[Accoun
 
 @keys.command(name="list")
 def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List keys: all, or those of one account."""
+    """List keys: all, or those of one account.
+
+    Parameters
+    ----------
+    account
+        Only those of the account with this name.
+    """
     from stemwright.server import accounts
     from stemwright.server import keys as domain
 
@@ -170,10 +188,14 @@ def rotate(
 
     Parameters
     ----------
-    key: Id of the key.
-    overlap_hours: How long the old key stays valid beside the new one.
-    expires_hours: When the new key ends; default: when the old one would have.
-    networks: Where the new key may be used from; default: as the old one.
+    key
+        Id of the key.
+    overlap_hours
+        How long the old key stays valid beside the new one.
+    expires_hours
+        When the new key ends; default: when the old one would have.
+    networks
+        Where the new key may be used from; default: as the old one.
     """
     from stemwright.server import accounts
     from stemwright.server import keys as domain
@@ -197,7 +219,8 @@ def revoke(key: str, /, *, data: Data = None, as_json: AsJson = False) -> None:
 
     Parameters
     ----------
-    key: Id of the key.
+    key
+        Id of the key.
     """
     from stemwright.server import keys as domain
 

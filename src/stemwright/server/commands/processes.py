@@ -27,9 +27,12 @@ def serve(
 
     Parameters
     ----------
-    host: Address to listen on; default: STEMWRIGHT_HOST, or 127.0.0.1.
-    port: Port to listen on, 0 for a free one; default: STEMWRIGHT_PORT, or 8000.
-    no_worker: Serve the API only; workers run elsewhere.
+    host
+        Address to listen on; default: STEMWRIGHT_HOST, or 127.0.0.1.
+    port
+        Port to listen on, 0 for a free one; default: STEMWRIGHT_PORT, or 8000.
+    no_worker
+        Serve the API only; workers run elsewhere.
     """
     from stemwright.server import api
     from stemwright.server import worker as worker_process
@@ -67,8 +70,10 @@ def worker(*, data: Data = None, device: str | None = None, port: int | None = N
 
     Parameters
     ----------
-    device: What it separates on: cpu, cuda or mps; default: STEMWRIGHT_DEVICE, or a GPU if there is one.
-    port: Port for its health and figures; default: STEMWRIGHT_WORKER_PORT, or none.
+    device
+        What it separates on: cpu, cuda or mps; default: STEMWRIGHT_DEVICE, or a GPU if there is one.
+    port
+        Port for its health and figures; default: STEMWRIGHT_WORKER_PORT, or none.
     """
     from stemwright.server import worker as process
 
@@ -102,7 +107,8 @@ def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> No
 
     Parameters
     ----------
-    target: The folder that takes the copy.
+    target
+        The folder that takes the copy.
     """
     from stemwright.server import backup as copying
     from stemwright.server import opening
@@ -119,7 +125,13 @@ def backup(target: Path, /, *, data: Data = None, as_json: AsJson = False) -> No
 
 
 def maintenance(state: Literal["on", "off"] | None = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
-    """Turn maintenance on (the API answers code 455, running tasks go on) or off; by itself, tell which it is."""
+    """Turn maintenance on (the API answers code 455, running tasks go on) or off; by itself, tell which it is.
+
+    Parameters
+    ----------
+    state
+        What it shall be; without a word it is only told.
+    """
     from stemwright.server import maintenance as switch
 
     with transaction(data) as tx:

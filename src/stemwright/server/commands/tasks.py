@@ -50,10 +50,12 @@ def list_tasks(
 
     Parameters
     ----------
-    state: Only those in this state.
-    unfinished: Only those that have not ended, oldest first.
-    account: Only those of the account with this name.
-    limit: How many at most.
+    state
+        Only those in this state.
+    unfinished
+        Only those that have not ended, oldest first.
+    account
+        Only those of the account with this name.
     """
     from stemwright.server import operating
 
@@ -74,7 +76,8 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
 
     Parameters
     ----------
-    task: Id of the task.
+    task
+        Id of the task.
     """
     from stemwright.server import operating
 
@@ -89,12 +92,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
 
 @tasks.command
 def cancel(*ids: TaskId, data: Data = None, as_json: AsJson = False) -> int:
-    """End tasks that have not ended; their credits go back and their owners are told.
-
-    Parameters
-    ----------
-    ids: Ids of the tasks.
-    """
+    """End tasks that have not ended; their credits go back and their owners are told."""
     from stemwright.server import workflows
 
     def end(task: str) -> None:
@@ -119,8 +117,10 @@ def retry(
 
     Parameters
     ----------
-    task: Id of the ended task.
-    free: Take no credits for it; otherwise it costs what the first one did.
+    task
+        Id of the ended task.
+    free
+        Take no credits for it; otherwise it costs what the first one did.
     """
     from stemwright.server import tasks as domain
 

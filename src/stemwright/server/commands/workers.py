@@ -16,7 +16,8 @@ def workers(
 
     Parameters
     ----------
-    ended: Also those that have ended in the last 30 days.
+    ended
+        Also those that have ended in the last 30 days.
     """
     from stemwright.server import operating
 

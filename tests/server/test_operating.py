@@ -208,6 +208,7 @@ def test_callbacks_are_listed_and_sent_again(call: Call, task: tasks.Task, datab
     with database.transaction() as tx:
         tx.execute(sa.update(callback_rows).values(state="failed", attempts=4, last_error="HTTP 500"))
     assert "HTTP 500" in call("callbacks", "list", "--state", "failed", "--account", "someone")
+    assert "state failed, attempts 4, last_status -, last_error HTTP 500, " in call("tasks", "show", task.id)
     assert call("callbacks", "resend", task.id, "--json") == {"task": task.id, "id": row["id"], "attempt": 5}
     assert call("callbacks", "list", "--state", "pending", "--json")[0]["id"] == row["id"]
 

@@ -33,6 +33,7 @@ WAITS_FOR = {
     "start": "waits for its worker to begin",
 }
 
+_MOMENTS = ("created", "released", "started", "completed", "expires", "gone", "deleted", "last_attempt")
 State = Literal["queued", "fetching", "separating", "storing", "finished", "failed", "cancelled"]
 
 
@@ -135,10 +136,12 @@ def _reason(row: dict[str, Any]) -> str:
 
 
 def _told(name: str, value: Any) -> Any:
-    if value is not None and name in ("created", "released", "started", "completed", "expires", "gone", "deleted"):
+    if name in _MOMENTS:
         return clock_time(value)
     if name == "waits_for" and value:
         return WAITS_FOR[value]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{part} {_told(part, its)}" for part, its in value.items())
     return "-" if value is None else value

@@ -15,6 +15,15 @@ def test_all_is_sorted_and_every_name_is_there() -> None:
     assert set(stemwright.__all__) <= set(dir(stemwright))
 
 
+def test_help_tells_every_option() -> None:
+    from stemwright.wish import Hearing, Options
+
+    heard = stemwright.separate.__doc__ or ""
+    written = heard + (stemwright.separate_to.__doc__ or "")
+    assert [each for each in Hearing.__annotations__ if f"`{each}`" not in heard] == []
+    assert [each for each in Options.__annotations__ if f"`{each}`" not in written] == []
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'seperate'"):
         stemwright.seperate  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]

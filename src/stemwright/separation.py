@@ -44,7 +44,10 @@ MIX = "mix"
 
 @dataclass(frozen=True, kw_only=True)
 class Separation(Outcome):
-    """A song's stems as arrays float32 [2, n] at `rate`; they sum to the song. `gain_db` is applied by `save`."""
+    """A song's stems by name, float32 [2, n] at `rate` samples per second, full scale at 1.0: they sum to the song.
+
+    No gain is applied; `save` applies `gain_db` where a file would clip. `facts` says what is in each stem.
+    """
 
     stems: dict[str, Samples]
     tags: Tags = NO_TAGS
@@ -80,9 +83,16 @@ def separate(
 ) -> Separation:
     """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
 
-    `hearing` says what to make of it, all stems by default: see `Wish`, and `Wanted` for which stems. `on_progress`
-    gets `Progress` and may raise; `cancelled` is asked often, of a net before each of its layers, and ends the work
-    with Cancelled.
+    An array holds floats with full scale at 1.0, and `rate` is in samples per second; of any other song it is the rate
+    of the stems, the song's own by default. All stems of the `model` are made unless `stems`, `two`, `without`,
+    `groups`, `mixes` (gains in dB) or `rest` choose: see `stemwright.zoo.wanted.Wanted`. `preview` takes so many
+    seconds of the loudest part; `profile` and `precision` are told at `stemwright.wish.Wish`. `on_progress` gets
+    `Progress` and may raise; `cancelled` is asked often, of a net before each of its layers, and ends the work with
+    Cancelled.
+
+    Raises, in a sentence that says what to do, an AudioError of `stemwright.errors` for a song that cannot be heard or
+    is beyond its `limits`, a Misuse for what cannot be meant, NotPulled for a model that is not here; and TypeError for
+    an option that there is not.
     """
     refuse_strangers(hearing, Hearing.__annotations__)
     wish = Wish.of(**hearing)
@@ -111,8 +121,13 @@ def separate_to(
 ) -> SeparatedFiles:
     """Separates a song into files in `folder`, in the memory of a few segments whatever its length.
 
-    The options are those of `separate`; `format` (mp3), `bits`, `bitrate_kbps` and `dither`: see `Sound.of`; `names`,
-    `silent` and `also`: see `Wish`. `mix` writes the song too; `listen` gets every file's blocks.
+    The options are those of `separate`, and `format` ("mp3", "flac-24" …), `bits` (16, 24, or 32 for floats),
+    `bitrate_kbps` and `dither`; `names` is a template such as "{title} ({stem})", `silent` "skip" leaves out stems with
+    nothing to hear, `also` makes files of the whole song: "stem.mp4", "dawproject", "rpp", "karaoke", "report", "zip".
+    `mix` writes the song too; `listen` gets the name and the blocks, float32 [2, n], of every file before the gain.
+
+    Raises what `separate` does, and UnknownFormat, BadSound, BadTemplate, CannotWrite or DiskFull; nothing half-written
+    is left behind.
     """
     return fulfil(
         Wish.of(**options), source, folder,

@@ -19,7 +19,7 @@ from stemwright.wish import Options, Wish
 
 @dataclass
 class Batch:
-    """What became of the songs: `separated` now, `there` already with their files, or `failures` and why."""
+    """What became of each song, by its path: `separated` now, `there` already with its files, or `failures` and why."""
 
     separated: dict[Path, SeparatedFiles] = field(default_factory=dict[Path, SeparatedFiles])
     there: dict[Path, list[Path]] = field(default_factory=dict[Path, list[Path]])

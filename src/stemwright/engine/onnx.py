@@ -51,12 +51,12 @@ class MaskLayout:
         return Columns(self.mask_bins, self.stft.bins)
 
 
-def open_graph(path: Path, *, threads: int | None = None, stems: int | None = None) -> Graph:
+def open_graph(path: Path, *, stems: int | None = None) -> Graph:
     """The ONNX graph in a file, on the CPU, by onnxruntime; raises ValueError unless it has masks for so many stems."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
+    options.intra_op_num_threads = cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A waiting thread that spins takes the core which an inverse STFT or an encoder could use.
@@ -103,12 +103,12 @@ def answer(session: InferenceSession, given: dict[str, Samples]) -> Samples:
 class SpectralMaskSeparator:
     """A separator whose stems are masks on the mix's spectrum; masks that sum to one give stems that sum to the mix."""
 
-    def __init__(self, graph: Graph, layout: MaskLayout, *, threads: int | None = None) -> None:
+    def __init__(self, graph: Graph, layout: MaskLayout) -> None:
         self._graph = graph
         self._layout = layout
         self._stft = layout.stft
         self._sums: Sums | None = None
-        self._threads = ThreadPoolExecutor(threads or cores(), thread_name_prefix="istft")
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="istft")
         self._weight = 1 / layout.stft.weight(layout.frames)
         self.rate = layout.rate
         self.stems = layout.stems

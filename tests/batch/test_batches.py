@@ -185,6 +185,49 @@ def test_two_runs_into_one_folder_do_no_harm_to_each_other(tmp_path: Path) -> No
     assert separated([song], out) == [("finished", "1.wav")]
 
 
+class Meanwhile(Heard):
+    """When the first song begins, another run separates one into the same folder."""
+
+    def __init__(self, song: Path, out: Path) -> None:
+        super().__init__()
+        self.meanwhile, self._other = list[tuple[str, str]](), (song, out)
+
+    def started(self, song: Path) -> None:
+        super().started(song)
+        if not self.meanwhile:
+            other, out = self._other
+            self.meanwhile = separated([other], out)
+
+
+def test_two_runs_at_once_never_give_two_songs_one_name(tmp_path: Path) -> None:
+    first, second = tone(tmp_path / "x" / "one.wav"), tone(tmp_path / "y" / "one.wav", seconds=0.3)
+    heard = Meanwhile(second, out := tmp_path / "out")
+    separate_jobs(jobs([(first, WISH)], out), out, heard)
+    assert heard.events == heard.meanwhile == [("finished", "one.wav")]
+    frames = [soundfile.info(out / name / "vocals.wav").frames for name in ("one", "one (2)")]
+    assert frames == [8820, 13230]
+    assert separated([second, first], out) == [("skipped", "one.wav"), ("skipped", "one.wav")]
+
+
+def test_two_runs_at_once_never_give_two_songs_one_path(tmp_path: Path) -> None:
+    songs, out = [tone(tmp_path / "a.wav"), tone(tmp_path / "b.wav")], tmp_path / "out"
+    first, second = Journal(out), Journal(out)
+    for journal, song in zip((first, second), songs, strict=True):
+        with journal.alone():
+            journal.named(song.stem, song, song.stem)
+    assert first.claims.claim("a", [out / "Tune.mp3"]) == [out / "Tune.mp3"]
+    assert second.claims.claim("b", [out / "Tune.mp3"]) == [out / "Tune (2).mp3"]
+    songs[0].unlink()  # and with it, whoever would write its stems
+    assert Journal(out).claims.claim("c", [out / "Tune.mp3"]) == [out / "Tune.mp3"]
+
+
+def test_what_another_run_has_done_meanwhile_is_skipped(tmp_path: Path) -> None:
+    songs = [tone(tmp_path / "1.wav"), tone(tmp_path / "2.wav", 330)]
+    heard = Meanwhile(songs[1], out := tmp_path / "out")
+    separate_jobs(jobs([(song, WISH) for song in songs], out), out, heard)
+    assert heard.events == [("finished", "1.wav"), ("skipped", "2.wav")]
+
+
 def test_a_run_that_did_nothing_leaves_what_another_did_meanwhile(tmp_path: Path) -> None:
     song, idle = tone(tmp_path / "1.wav"), Journal(tmp_path / "out")
     separated([song], tmp_path / "out")

@@ -111,10 +111,13 @@ def sweep(path: Path) -> None:
         part.parent.rmdir()
 
 
-def hold(file: BinaryIO) -> None:
-    """Locks it for this process; raises OSError where another has. Windows lets nobody delete an open file anyway."""
+def hold(file: BinaryIO, *, waits: bool = False) -> None:
+    """Locks it for this process, `waits` until another lets it go; else raises OSError.
+
+    Windows lets nobody delete an open file anyway.
+    """
     if sys.platform != "win32":
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_full(error: OSError) -> bool:

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stemwright.audio.naming import Claims, safe
-from stemwright.audio.parts import settle, sweep
+from stemwright.audio.parts import hold, settle, sweep
 from stemwright.errors import CannotRead
 from stemwright.wish import Wish
 from stemwright.zoo import installed
@@ -35,9 +35,20 @@ class Entry:
     files: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """Files that are going to be written, of the song of that name."""
+
+    files: frozenset[str]
+    by: str
+
+
 class Journal:
-    """The entries of a folder. A line is written after its song's files are whole, at once and to the disk; one before
-    it names the files that are going to be written, so that what a killed run leaves of them can be found."""
+    """The entries of a folder. A line is written after its song's files are whole, at once and to the disk.
+
+    Lines before it say what the song is called, so that another run at the same time calls none of its own so, and
+    which files are going to be written, so that what a killed run leaves of them can be found.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / NAME
@@ -45,24 +56,30 @@ class Journal:
         self._by_name: dict[str, Entry] = {}
         self._by_file: dict[str, str] = {}  # the key of the last entry that wrote it
         self._begun: set[str] = set()
-        self._announced: set[str] = set()  # by this run
+        self._announced: set[bytes] = set()  # lines of this run that are no entries
+        self._read_to = 0
         self._made = [path for path in (self._path, folder, *folder.parents) if not os.path.exists(path)]  # noqa: PTH110
-        self._lock = threading.Lock()
-        self.claims: Claims = _Announced(self._begin)
-        for line in _read(self._path):
-            if isinstance(line, Entry):
-                self._remember(line)
-            else:
-                self._begun |= line
+        self._lock = threading.RLock()
+        self.claims: Claims = _Announced(self.alone, self._begin)
+        self._learn()
         self._begun -= self._by_file.keys()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other run names a song or a file meanwhile, and what others have written down until now is known."""
+        with self._lock, contextlib.ExitStack() as open_files:
+            with contextlib.suppress(OSError):  # a folder that cannot be written, a filesystem without locks
+                self._folder.mkdir(parents=True, exist_ok=True)
+                hold(open_files.enter_context(self._path.open("ab")), waits=True)
+            self._learn()
+            yield
 
     def leave(self) -> None:
         """Takes away what this run began and never came to use: a failure leaves no trace."""
-        others = (isinstance(line, Entry) or not line <= self._announced for line in _read(self._path))
-        if not self._by_name and not any(others):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if set(_bytes(self._path).splitlines()) <= self._announced:
                 for path in self._made:
-                    path.unlink() if path == self._path else path.rmdir()
+                    path.unlink(missing_ok=True) if path == self._path else path.rmdir()
 
     def tidy(self) -> None:
         """Removes what killed runs left half-written; files that another run is writing stay."""
@@ -84,8 +101,18 @@ class Journal:
         taken.add(free.casefold())
         return free
 
+    def named(self, name: str, song: Path, digest: str) -> None:
+        """Writes down what a song is called that is going to be separated."""
+        called = Entry("", name, str(song.absolute()), digest, {})
+        known = self._by_name.get(name.casefold())
+        if known is None or (known.song, known.sha256) != (called.song, called.sha256):
+            self._by_name[name.casefold()] = called
+            self._announce({"named": name, "song": called.song, "sha256": digest})
+
     def done(self, key: str) -> Entry | None:
-        """The entry of that key whose files are all still there."""
+        """The entry of that key, by whichever run, whose files are all still there."""
+        with self._lock:
+            self._learn()
         found = self._by_key.get(key)
         return found if found and self._is_whole(found) else None
 
@@ -99,15 +126,28 @@ class Journal:
         files = {path.relative_to(self._folder).as_posix(): path.stat().st_size for path in paths}
         return Entry(key, name, str(song.absolute()), digest, files)
 
-    def _begin(self, paths: Iterable[Path]) -> None:
-        files = {path.relative_to(self._folder).as_posix() for path in paths}
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-        self._announced |= files
-        self._append({"begun": sorted(files)})
+    def _begin(self, owner: str, paths: Iterable[Path]) -> None:
+        self._announce({"begun": sorted(path.relative_to(self._folder).as_posix() for path in paths), "by": owner})
+
+    def _announce(self, value: object) -> None:
+        self._announced.add(_line(value).rstrip())
+        self._append(value)
+
+    def _learn(self) -> None:
+        """Remembers the lines since it was read last; one that is cut off, or not whole yet, is none."""
+        new = _bytes(self._path, self._read_to)
+        self._read_to += new.rfind(b"\n") + 1
+        for line in _lines(new):
+            if isinstance(line, Entry):
+                self._remember(line)
+            else:
+                self._begun |= line.files
+                called = self._by_name.get(line.by.casefold())
+                if called is not None and os.path.lexists(called.song):  # else nobody is going to write them any more
+                    self.claims.take(line.by, [self._folder / file for file in line.files])
 
     def _append(self, value: object) -> None:
-        line = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        line = _line(value)
         with self._lock, contextlib.suppress(OSError), self._path.open("ab") as file:
             if file.tell() and not _ends_a_line(self._path):
                 line = b"\n" + line  # the last one was cut off by a power loss
@@ -117,7 +157,10 @@ class Journal:
     def _remember(self, entry: Entry) -> None:
         for file in entry.files:
             self._by_key.pop(self._by_file.get(file, ""), None)  # an earlier result was written over
-        self._by_key[entry.key] = self._by_name[entry.name.casefold()] = entry
+        self._by_name[entry.name.casefold()] = entry
+        if not entry.key:
+            return
+        self._by_key[entry.key] = entry
         self._by_file |= dict.fromkeys(entry.files, entry.key)
         self.claims.take(entry.name, [self._folder / file for file in entry.files])
 
@@ -136,20 +179,26 @@ class Journal:
 
 def written(folder: Path) -> list[Path]:
     """All files that runs into a folder have written there, by its journal."""
-    return [folder / file for line in _read(folder / NAME) if isinstance(line, Entry) for file in line.files]
+    lines = _lines(_bytes(folder / NAME))
+    return [folder / file for line in lines if isinstance(line, Entry) for file in line.files]
 
 
 class _Announced(Claims):
-    """Claims that are told before a byte is written."""
+    """Claims that are told before a byte is written, one run at a time."""
 
-    def __init__(self, told: Callable[[Iterable[Path]], None]) -> None:
+    def __init__(
+        self,
+        alone: Callable[[], contextlib.AbstractContextManager[None]],
+        told: Callable[[str, Iterable[Path]], None],
+    ) -> None:
         super().__init__()
-        self._told = told
+        self._alone, self._told = alone, told
 
     def claim(self, owner: str, paths: Sequence[Path]) -> list[Path]:
-        claimed = super().claim(owner, paths)
-        self._told(claimed)
-        return claimed
+        with self._alone():
+            claimed = super().claim(owner, paths)
+            self._told(owner, claimed)
+            return claimed
 
 
 def key_of(digest: str, name: str, wish: Wish) -> str:
@@ -190,15 +239,29 @@ def _is_below(file: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _read(path: Path) -> list[Entry | set[str]]:
-    """The lines that are whole, entries and names of files; what a power loss cut off is not."""
-    entries: list[Entry | set[str]] = []
-    with contextlib.suppress(OSError):
-        for line in path.read_bytes().splitlines():
-            with contextlib.suppress(ValueError, TypeError, AttributeError):
-                told = json.loads(line.decode("utf-8", "surrogatepass"))
-                entries.append({str(file) for file in told["begun"]} if "begun" in told else Entry(**told))
-    return entries
+def _bytes(path: Path, start: int = 0) -> bytes:
+    """What is in a file from there on; nothing where there is none."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(start)
+        return file.read()
+    return b""
+
+
+def _lines(text: bytes) -> Iterator[Entry | _Begun]:
+    """The lines that are whole; what a power loss cut off is not. A name alone is an entry without a key."""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            told = json.loads(line.decode("utf-8", "surrogatepass"))
+            if "begun" in told:
+                yield _Begun(frozenset(map(str, told["begun"])), str(told.get("by", "")))
+            elif "named" in told:
+                yield Entry("", str(told["named"]), str(told["song"]), str(told["sha256"]), {})
+            else:
+                yield Entry(**told)
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _ends_a_line(path: Path) -> bool:

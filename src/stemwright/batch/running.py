@@ -120,10 +120,12 @@ class _Batch:
         try:
             folder = job.folder if "folder" in _template(job.wish).fields else ""
             digest = digest_of(job.song)
-            with self._lock:
+            with self._lock, self._journal.alone():
                 name = self._journal.name_for(job.song, digest, names, folder=folder)
                 key = key_of(digest, name, job.wish)
                 done = None if self._again else self._journal.done(key)
+                if done is None:
+                    self._journal.named(name, job.song, digest)
             return Surveyed(number, job, name, digest, key, done)
         except StemwrightError as error:
             return Surveyed(number, job, refusal=error)
@@ -141,10 +143,11 @@ class _Batch:
 
     def _one(self, found: Surveyed) -> None:
         song, files, error = found.job.song, None, found.refusal
+        done = found.done or (None if self._again else self._journal.done(found.key))  # by another run since the survey
         with self._lock:
             self._told.started(song)
         try:
-            if not found.done and not error:
+            if not done and not error:
                 files = self._separated(found)
         except Cancelled:
             if self._stop.is_set():
@@ -158,8 +161,8 @@ class _Batch:
             self._estimate.end(found.number, separated=files is not None)
             if error is not None:
                 self._told.failed(song, error)
-            elif found.done is not None:
-                self._told.skipped(song, [self._out / file for file in found.done.files])
+            elif done is not None:
+                self._told.skipped(song, [self._out / file for file in done.files])
             elif files is not None:
                 self._told.finished(song, files)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,20 @@ def test_help_imports_no_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_interrupt_before_the_command_begins_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from stemwright.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path, "version"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def test_an_interrupt_after_the_command_has_ended_is_no_traceback() -> None:
+    late = "atexit.register(signal.raise_signal, signal.SIGINT)"
+    code = f"import atexit, signal; from stemwright import cli; {late}; cli.main(['version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
 def test_an_unknown_command_is_a_misuse(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,10 @@
 
 import io
 import re
+import signal
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -13,9 +14,11 @@ import rpp
 import soundfile
 
 import stemwright
+from stemwright.audio import parts
 from stemwright.audio.tags import Tags
 from stemwright.extras.colours import colour, rgb
 from stemwright.extras.dawproject import metadata
+from stemwright.extras.material import whole_file
 from stemwright.outputs import label
 from tests.audio.sounds import RATE, lag, write_with_pyav
 from tests.extras.conftest import beat
@@ -148,6 +151,19 @@ def test_projects_know_their_sound_whatever_the_template(tmp_path: Path, ending:
 def test_nothing_is_left_of_what_is_only_packed(tmp_path: Path) -> None:
     stemwright.separate_to(beat(1.0), tmp_path, rate=RATE, stems=["drums"], also=["dawproject"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drums.mp3", "song.dawproject"]
+
+
+def test_an_interrupt_while_a_file_is_being_opened_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = parts.hold
+
+    def interrupted(file: BinaryIO) -> None:
+        monkeypatch.setattr(parts, "hold", held)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(parts, "hold", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "song" / "song.zip"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_zip_has_everything(made: Any) -> None:

@@ -17,6 +17,7 @@ from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SERVICES = (["serve"], ["worker"])
 _LIST = "`stemwright --help` shows those that exist"
 ONE_SECONDS = 0.3
@@ -67,10 +68,13 @@ def version() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; ends the process with 0, 1 after an error, 2 a misuse, 70 a fault of ours, 130 an interrupt."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job in a shell's background
-            signal.signal(number, _interrupt)
-    sys.exit(run(arguments))
+    heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]  # as in a shell's background
+    for number in heard:
+        signal.signal(number, _interrupt)
+    status = run(arguments)
+    for number in heard:  # all is done and told: on the way out an interrupt would only be a traceback
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(status)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -135,7 +139,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
         if time.monotonic() - heard > ONE_SECONDS:
             os._exit(INTERRUPTED)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, again)
     line = "stemwright: stopping; once more leaves at once\n"

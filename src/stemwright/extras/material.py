@@ -13,7 +13,7 @@ import numpy as np
 
 from stemwright.audio.formats import Sound
 from stemwright.audio.key import Harmony, Key, key
-from stemwright.audio.parts import drop, open_part, publish, settle, write_error
+from stemwright.audio.parts import drop, open_part, publish, settle, sweep, write_error
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import Tags
 from stemwright.audio.tempo import Rhythm, Tempo, tempo
@@ -120,5 +120,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             except BaseException:
                 drop(file, path)
                 raise
-    except OSError as error:
-        raise write_error(path, error) from error
+    except BaseException as error:
+        sweep(path)  # an interrupt can come where the file is there, and nobody has it yet
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise

@@ -45,7 +45,7 @@ def test_a_full_disk_leaves_no_half_song(tmp_path):
     loud = song.Rendered({"drums": np.zeros((100_000, 2), np.float32)}, {"stems": ["drums"]})
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
-        with pytest.raises(CannotWrite, match="song-1 could not be written"):
+        with pytest.raises(CannotWrite, match="song-1 could not be written: File too large"):
             dataset.save_song(tmp_path / "song-1", loud)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

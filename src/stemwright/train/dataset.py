@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as form
 
 from stemwright.audio.parts import open_part, publish, settle, write_error
 from stemwright.train.instruments import sources
@@ -94,7 +95,9 @@ def save_song(folder: Path, song: Rendered) -> dict:
         folder.mkdir(parents=True)
         for stem, sound in song.stems.items():
             with (folder / f"{stem}.npy").open("wb") as file:
-                np.save(file, np.round(sound * 32767).astype(np.int16, order="C"))
+                samples = np.round(sound * 32767).astype(np.int16, order="C")
+                form.write_array_header_1_0(file, form.header_data_from_array_1_0(samples))
+                file.write(samples.data)  # np.save does not say why a file could not be written
                 settle(file)  # a song that says it is whole is whole after a power loss too
         with open_part(folder / "song.json") as file:
             file.write((json.dumps(known, indent=1) + "\n").encode())

@@ -1,5 +1,7 @@
 """Tempo and key of sounds whose tempo and key are known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,18 @@ def test_it_depends_neither_on_the_blocks_nor_on_the_rate() -> None:
     sound = drums(100.0)
     assert tempo_of(sound, block=7001) == tempo_of(sound)
     assert tempo_of(drums(100.0, rate=22050), rate=22050) == pytest.approx(100, rel=0.005)
+
+
+def test_the_tempo_of_an_hour_takes_little_memory() -> None:
+    hour = Rhythm(1000)
+    for _ in range(60):
+        hour.add(drums(120.0, 60.0, rate=1000))
+    tracemalloc.start()
+    found = tempo(hour)
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    assert found is not None
+    assert found.bpm == pytest.approx(120, rel=0.005)
 
 
 def test_drums_are_surer_than_noise() -> None:

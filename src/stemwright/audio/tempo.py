@@ -19,6 +19,7 @@ _USUAL, _OCTAVES = 105.0, 0.75  # where tempos lie, and how far around it (log-n
 _REPEATS = {0.5: 0.5, 1: 1.0, 2: 1.0, 4: 1.5, 8: 1.0}
 _BANDS = 20
 _SHORTEST_SECONDS = 4.0
+_PIECE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,13 @@ def _comb(repeats: Curve, periods: Curve) -> Curve:
 def _refined(onsets: Curve, per_second: float, bpm: float) -> float:
     """The tempo nearby whose beats, half beats and quarters the whole song agrees with best."""
     near = np.linspace(0.97, 1.03, 241) * bpm
-    time = np.arange(len(onsets)) / per_second
-    smooth = onsets - onsets.mean()
-    waves = [np.abs(np.exp(-2j * np.pi * np.outer(near / 60 * times, time)) @ smooth) for times in (1, 2, 4)]
-    return float(near[int(np.argmax(np.sum(waves, axis=0)))])
+    waves = _transformed(onsets - onsets.mean(), np.outer((1, 2, 4), near / 60 / per_second))
+    return float(near[int(np.argmax(np.abs(waves).sum(axis=0)))])
+
+
+def _transformed(curve: Curve, frequencies: Curve) -> NDArray[np.complex128]:
+    """The Fourier transform at these frequencies, in cycles a frame: the waves of one piece serve for every piece."""
+    pieces = np.pad(curve, (0, -len(curve) % _PIECE)).reshape(-1, _PIECE)
+    within, begins = np.arange(_PIECE), np.arange(len(pieces)) * _PIECE
+    of_piece, of_begin = (np.exp(-2j * np.pi * np.outer(frequencies, times)) for times in (within, begins))
+    return ((of_piece @ pieces.T) * of_begin).sum(axis=1).reshape(frequencies.shape)

@@ -1,10 +1,11 @@
 """Peak memory against a song's length, for every family of nets: decode, whole-song normalisation, nets, encode.
 
-    python bench/memory.py [--minutes 4 60] [--only scnet] [--model NAME]
+    python bench/memory.py [--minutes 4 60] [--only scnet] [--model NAME] [--also report,zip]
 
 The nets are small ones with random weights at 8 kHz, installed for the run: what could grow with a song is around
 them, and an hour of a stem is 230 MB. `--model` takes one that is installed instead, with a song at 44.1 kHz, at
-whatever length there is time for. Each length runs in a process of its own.
+whatever length there is time for. `--also` has files of the whole song made besides. Each
+length runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ CHILD = """
 import json, resource, sys, time
 from stemwright.separation import separate_to
 started = time.monotonic()
-files = separate_to(sys.argv[1], sys.argv[2], model=sys.argv[3], format="wav")
+also = [*filter(None, sys.argv[4].split(","))]
+files = separate_to(sys.argv[1], sys.argv[2], model=sys.argv[3], format="wav", also=also)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"mb": peak, "seconds": time.monotonic() - started, "stems": len(files.paths)}))
 """
@@ -102,7 +104,7 @@ def blocks(minutes: float, rate: int) -> Iterator[np.ndarray]:
         yield (random.standard_normal((2, rate)) * 0.1 * abs(np.sin(second / 7))).astype(np.float32)
 
 
-def peak(model: str, minutes: float, scratch: Path, rate: int) -> dict[str, float]:
+def peak(model: str, minutes: float, scratch: Path, *, rate: int, also: str) -> dict[str, float]:
     from stemwright.audio.encode import open_stem
 
     song = scratch / f"{minutes:g}.wav"
@@ -111,7 +113,7 @@ def peak(model: str, minutes: float, scratch: Path, rate: int) -> dict[str, floa
             for block in blocks(minutes, rate):
                 writer.write(block)
     with tempfile.TemporaryDirectory(dir=scratch) as out:
-        command = [sys.executable, "-c", CHILD, str(song), out, model]
+        command = [sys.executable, "-c", CHILD, str(song), out, model, also]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[4, 60])
     parser.add_argument("--only", choices=FAMILIES)
     parser.add_argument("--model", help="one that is installed")
+    parser.add_argument("--also", default="", help="files of the whole song besides, separated by commas")
     given = parser.parse_args()
     print(f"| net | {' | '.join(f'{minutes:g} min, MB' for minutes in given.minutes)} | more |")
     print("|---|" + "---|" * (len(given.minutes) + 1), flush=True)
@@ -130,7 +133,7 @@ def main() -> None:
             if not given.model:
                 install(name, Path(scratch))
             rate = 44100 if given.model else RATE
-            peaks = [peak(name, minutes, Path(scratch), rate)["mb"] for minutes in given.minutes]
+            peaks = [peak(name, minutes, Path(scratch), rate=rate, also=given.also)["mb"] for minutes in given.minutes]
             told = f"{peaks[-1] / peaks[0] - 1:+.0%}"
             print(f"| {name} | {' | '.join(f'{mb:.0f}' for mb in peaks)} | {told} |", flush=True)
 

@@ -65,8 +65,8 @@ def note_leap(tx: sa.Connection, since: int, *, now: int) -> int:
 
 
 def believed(tx: sa.Connection, now: int) -> int:
-    """The time that files may be deleted by: for a while after a leap the one before it, as a clock that is a year
-    ahead would delete them all, and is put right in days."""
+    """The time that files may be deleted by: for a while after a leap the one before it, in which a clock that is
+    ahead can be put right; it would delete all of them."""
     row = tx.execute(sa.select(switches.c.value, switches.c.since).where(switches.c.name == "leap")).first()
     if row is None:
         return now

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from stemwright.server.commands.speaking import AsJson, Data, rows, say, transaction, view
+from stemwright.server.commands.speaking import AccountName, AsJson, Data, rows, say, transaction, view
 
 accounts = App(name="accounts", help="Accounts: list, share.")
 
@@ -23,7 +23,7 @@ def list_accounts(*, data: Data = None, as_json: AsJson = False) -> None:
 
 @accounts.command
 def share(
-    account: str,
+    account: AccountName,
     share: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1000))],
     /,
     *,
@@ -34,8 +34,6 @@ def share(
 
     Parameters
     ----------
-    account
-        Name of the account.
     share
         From 1, which every account begins with, to 1000.
     """

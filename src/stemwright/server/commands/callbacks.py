@@ -10,6 +10,7 @@ from stemwright.server.commands.speaking import (
     AsJson,
     Data,
     Limit,
+    OneAccount,
     TaskId,
     clock_time,
     of_each,
@@ -26,7 +27,7 @@ callbacks = App(name="callbacks", help="Callbacks: list, resend.")
 def list_callbacks(
     *,
     state: Literal["pending", "delivered", "failed"] | None = None,
-    account: str | None = None,
+    account: OneAccount = None,
     limit: Limit = 50,
     data: Data = None,
     as_json: AsJson = False,
@@ -37,8 +38,6 @@ def list_callbacks(
     ----------
     state
         Only those in this state.
-    account
-        Only those of the account with this name.
     """
     from stemwright.server import operating
 

@@ -8,7 +8,19 @@ from cyclopts import App, Parameter, validators
 
 from stemwright.errors import LedgerBroken
 from stemwright.server.clock import now_ms
-from stemwright.server.commands.speaking import AsJson, Data, Limit, clock_time, rows, say, show, transaction, view
+from stemwright.server.commands.speaking import (
+    AccountName,
+    AsJson,
+    Data,
+    Limit,
+    OneAccount,
+    clock_time,
+    rows,
+    say,
+    show,
+    transaction,
+    view,
+)
 from stemwright.server.credits import MOST_AT_ONCE
 
 credits = App(name="credits", help="Credits: grant, grants, balance, ledger, audit.")
@@ -24,7 +36,7 @@ Amount = Annotated[int, Parameter(validator=[validators.Number(gte=-MOST_AT_ONCE
 
 @credits.command
 def grant(
-    account: str,
+    account: AccountName,
     amount: Amount,
     /,
     *,
@@ -36,8 +48,6 @@ def grant(
 
     Parameters
     ----------
-    account
-        Name of the account.
     amount
         How many.
     reason
@@ -53,14 +63,8 @@ def grant(
 
 
 @credits.command
-def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
-    """Show the credits of one account, or of all.
-
-    Parameters
-    ----------
-    account
-        Name of the account; all by default.
-    """
+def balance(account: OneAccount = None, /, *, data: Data = None, as_json: AsJson = False) -> None:
+    """Show the credits of one account, or of all."""
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
@@ -74,14 +78,8 @@ def balance(account: str | None = None, /, *, data: Data = None, as_json: AsJson
 
 
 @credits.command(name="ledger")
-def show_ledger(account: str, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
-    """Show what was granted, charged and refunded, newest first.
-
-    Parameters
-    ----------
-    account
-        Name of the account.
-    """
+def show_ledger(account: AccountName, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was granted, charged and refunded, newest first."""
     from stemwright.server import accounts
     from stemwright.server import credits as ledger
 
@@ -91,14 +89,8 @@ def show_ledger(account: str, /, *, limit: Limit = 50, data: Data = None, as_jso
 
 
 @credits.command
-def grants(account: str | None = None, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
-    """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first.
-
-    Parameters
-    ----------
-    account
-        Name of the account; all by default.
-    """
+def grants(account: OneAccount = None, /, *, limit: Limit = 50, data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was given and taken back by hand, to one account or to all: when, how much and why, newest first."""
     from stemwright.server import operating
 
     with view(data) as tx:

@@ -12,8 +12,10 @@ from stemwright.errors import AccountNotFound
 from stemwright.server.clock import now_ms
 from stemwright.server.commands.speaking import (
     HOUR_MS,
+    AccountName,
     AsJson,
     Data,
+    OneAccount,
     read_settings,
     rows,
     say,
@@ -61,7 +63,7 @@ Scopes = Annotated[
         "pages); may be repeated.",
     ),
 ]
-Owner = Annotated[str, Parameter(validator=_nameable, help="Name of the account.")]
+Owner = Annotated[AccountName, Parameter(validator=_nameable)]
 Remark = Annotated[str, Parameter(show_default=False, help="What the key is for.")]
 Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_HOURS))]
 
@@ -142,14 +144,8 @@ def _owner(tx: Connection, name: str, credits: int, *, now: int) -> tuple[Accoun
 
 
 @keys.command(name="list")
-def list_keys(*, account: str | None = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List keys: all, or those of one account.
-
-    Parameters
-    ----------
-    account
-        Only those of the account with this name.
-    """
+def list_keys(*, account: OneAccount = None, data: Data = None, as_json: AsJson = False) -> None:
+    """List keys: all, or those of one account."""
     from stemwright.server import accounts
     from stemwright.server import keys as domain
 

@@ -27,6 +27,8 @@ HOUR_MS = 3_600_000
 
 Data = Annotated[Path | None, Parameter(name="--data", help="The data folder; default: STEMWRIGHT_DATA, or ./data.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
+AccountName = Annotated[str, Parameter(help="Name of the account.")]
+OneAccount = Annotated[str | None, Parameter(help="Name of the account; all by default.")]
 TaskId = Annotated[str, Parameter(name="task", required=True, help="Ids of the tasks.")]
 Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1_000_000), help="How many at most.")]
 

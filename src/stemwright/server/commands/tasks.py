@@ -12,6 +12,7 @@ from stemwright.server.commands.speaking import (
     AsJson,
     Data,
     Limit,
+    OneAccount,
     TaskId,
     clock_time,
     of_each,
@@ -42,7 +43,7 @@ def list_tasks(
     *,
     state: State | None = None,
     unfinished: Annotated[bool, Parameter(negative="")] = False,
-    account: str | None = None,
+    account: OneAccount = None,
     limit: Limit = 50,
     data: Data = None,
     as_json: AsJson = False,
@@ -55,8 +56,6 @@ def list_tasks(
         Only those in this state.
     unfinished
         Only those that have not ended, oldest first.
-    account
-        Only those of the account with this name.
     """
     from stemwright.server import operating
 

@@ -63,7 +63,7 @@ def evaluate(
     ShortSong, NotMeasurable and what decoding raises. Where there are more, `on_problem` may hear of it instead; where
     none is left, NothingMeasured is raised.
     """
-    report = Report(separator.stems, getattr(separator, "name", None))
+    report = Report(separator.stems, separator.name if isinstance(separator, Named) else None)
     songs = waiting(folder, mapping)[:limit]
     for song in songs:
         try:

@@ -312,6 +312,8 @@ def test_listing_filters_and_sorts() -> None:
     assert {card.use for card in published.listing(use="karaoke")} == {"karaoke"}
     sizes = [card.bytes for card in published.listing(sort="size") if card.bytes]
     assert sizes == sorted(sizes)
+    classes = dict.fromkeys(card.licence_class for card in published.listing(sort="licence"))
+    assert tuple(classes) == published.LICENCE_CLASSES
     assert published.published("htdemucs-ft").bytes == 4 * 84141271
 
 

@@ -17,11 +17,10 @@ from stemwright.errors import BadCard, BadSetting, NotPulled
 from stemwright.zoo import files, installed
 
 SAME_SIZE = 1e-3  # of checkpoints: their heads and names differ by less
-ALLOWED = {
-    "permissive": {"permissive"},
-    "noncommercial": {"permissive", "copyleft", "noncommercial"},
-    "any": {"permissive", "copyleft", "noncommercial", "unknown"},
-}
+LICENCE_CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
+"""From the one that asks least of those who use a model to what nobody knows."""
+ALLOWED = {"permissive": LICENCE_CLASSES[:1], "noncommercial": LICENCE_CLASSES[:3], "any": LICENCE_CLASSES}
+"""The licence classes that each policy allows."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ class Published:
     scores: tuple[Score, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if self.licence_class not in ALLOWED["any"]:
-            msg = f"licence_class is {self.licence_class!r}, not one of {sorted(ALLOWED['any'])}"
+        if self.licence_class not in LICENCE_CLASSES:
+            msg = f"licence_class is {self.licence_class!r}, not one of {', '.join(LICENCE_CLASSES)}"
             raise ValueError(msg)
         if not self.stems:
             msg = "stems are missing"
@@ -177,7 +176,7 @@ _ORDERS: dict[str, Callable[[Published], Any]] = {
     "name": lambda card: card.name,
     "use": lambda card: (card.use, card.name),
     "size": lambda card: (card.bytes is None, card.bytes, card.name),
-    "licence": lambda card: (list(ALLOWED["any"]).index(card.licence_class), card.name),
+    "licence": lambda card: (LICENCE_CLASSES.index(card.licence_class), card.name),
 }
 
 

@@ -21,10 +21,9 @@ from stemwright.engine.ensemble import BLENDS
 from stemwright.engine.separator import Groups
 from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, files, installed
-from stemwright.zoo.published import ALLOWED, Published, consent, here, published, total
+from stemwright.zoo.published import ALLOWED, LICENCE_CLASSES, Published, consent, here, published, total
 from stemwright.zoo.published import names as published_names
 
-_CLASSES = ("permissive", "copyleft", "noncommercial", "unknown")
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Models, each with those of its stems that are summed."""
 
@@ -100,7 +99,8 @@ class Recipe:
         """The most restrictive of its models' licences; nobody knows that of a model that was taken in."""
         known = {*catalog.names(), *published_names()}
         taken_in = ["unknown"] if set(self.split.models) - known else []
-        return max([*taken_in, *(card.licence_class for card in self.needs)], key=_CLASSES.index, default="permissive")
+        classes = [*taken_in, *(card.licence_class for card in self.needs)]
+        return max(classes, key=LICENCE_CLASSES.index, default="permissive")
 
     @property
     def lone(self) -> Split | None:

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stemwright.audio.decode import open_song
-from stemwright.audio.encode import FORMATS, open_stem
+from stemwright.audio.encode import open_stem
+from stemwright.audio.formats import FORMATS
 from stemwright.audio.signal import Samples
 
 RATE, STEMS = 44100, 12

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from stemwright.audio import decode, encode
+from stemwright.audio.formats import Sound
 from stemwright.audio.signal import Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
@@ -58,7 +59,7 @@ def write(
     path: Path, samples: Samples, *, rate: int = RATE, bits: int | None = None, block: int = 30011, tags: Tags = NO_TAGS
 ) -> Path:
     """A file by our encoder, its format by its ending."""
-    sound = encode.Sound.of(path.suffix, bits=bits, dither=False)
+    sound = Sound.of(path.suffix, bits=bits, dither=False)
     with encode.open_stem(path, rate=rate, format=sound, tags=tags) as writer:
         for start in range(0, samples.shape[1], block):
             writer.write(samples[:, start : start + block])

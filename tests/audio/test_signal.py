@@ -83,11 +83,5 @@ def test_a_resampler_does_not_shift() -> None:
     assert snr_db(up[:1, 1000:-1000], wanted[:, 1000:-1000]) > 90
 
 
-def test_a_length_can_be_asked_for() -> None:
-    resampler = Resampler(48000, 44100)
-    pushed = resampler.push(noise(4800)).shape[1]
-    assert pushed + resampler.finish(4411).shape[1] == 4411
-
-
 def test_audio_knows_its_duration() -> None:
     assert Audio(np.zeros((2, 22050), np.float32), 44100).seconds == 0.5

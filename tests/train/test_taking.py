@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from stemwright.audio.encode import Sound, open_stem
+from stemwright.audio.encode import open_stem
+from stemwright.audio.formats import Sound
 from stemwright.cli import run as run_command
 from stemwright.errors import NotForTaking, NothingTold, StemwrightError
 from stemwright.nets.bandsplit import STEMS

@@ -48,14 +48,14 @@ class Song:
     has come out and gone in so far, `warnings` says what was odd; all three are complete when the blocks have ended.
     """
 
-    def __init__(self, chunks: Iterator[Chunk], *, path: str, rate: int | None, limits: Limits, quality: str) -> None:
+    def __init__(self, chunks: Iterator[Chunk], *, path: str, rate: int | None, limits: Limits) -> None:
         self.path = path
         self.warnings: list[str] = []
         self.length = self.source_length = 0
         self.length_hint: int | None = None
         self.seconds_hint: float | None = None
         self.tags: Tags = NO_TAGS
-        self._limits, self._quality = limits, quality
+        self._limits = limits
         self._first, self._end = 0, sys.maxsize
         self._container: Container | None = None
         self._cleanup = ExitStack()
@@ -71,11 +71,11 @@ class Song:
 
         Raises TooLong as soon as more than `max_seconds` came out, NotFinite at the first NaN or infinity.
         """
-        resampler = Resampler(self.source_rate, self.rate, quality=self._quality)
+        resampler = Resampler(self.source_rate, self.rate)
         for rate, block in self._part(self._stereo()):
             if rate != resampler.from_rate:  # the stream changed its rate: a join, heard by both resamplers as an end
                 yield from self._counted(resampler.finish())
-                resampler = Resampler(rate, self.rate, quality=self._quality)
+                resampler = Resampler(rate, self.rate)
             self._refuse_nonsense(block, rate)
             self.source_length += block.shape[1]
             yield from self._counted(resampler.push(block))
@@ -159,24 +159,23 @@ def open_song(
     *,
     rate: int | None = None,
     limits: Limits = NO_LIMITS,
-    quality: str = "HQ",
     stream: int | None = None,
 ) -> Song:
     """Opens a path, a binary file object (read from its start) or an `Audio`, to be streamed at `rate` (None: its own).
 
-    Of several audio streams the best one is heard, or number `stream`. `quality` is soxr's: "HQ" (20-bit) or "VHQ"
-    (28-bit). Raises FileMissing, NotAFile, CannotRead, NotAudio, NoAudioStream, EmptyAudio, TooLong (when the header
-    tells), TooLarge, BadSamples, BadRate. Whatever it opened is closed by `Song.close`.
+    Of several audio streams the best one is heard, or number `stream`. Raises FileMissing, NotAFile, CannotRead,
+    NotAudio, NoAudioStream, EmptyAudio, TooLong (when the header tells), TooLarge, BadSamples, BadRate. Whatever it
+    opened is closed by `Song.close`.
     """
     if rate is not None:
         rate = sane_rate(rate)
     if isinstance(source, Audio):
-        return _from_array(source, rate=rate, limits=limits, quality=quality)
+        return _from_array(source, rate=rate, limits=limits)
     with ExitStack() as cleanup:
         file, path = _opened(source, limits, cleanup)
         container = Container(file, path, stream)
         cleanup.callback(container.close)
-        song = _from_container(container, rate=rate, limits=limits, quality=quality)
+        song = _from_container(container, rate=rate, limits=limits)
         song._cleanup = cleanup.pop_all()
         return song
 
@@ -205,14 +204,14 @@ def _is_pipe(path: str | os.PathLike[str]) -> bool:
         return False  # opening it will tell
 
 
-def _from_array(audio: Audio, *, rate: int | None, limits: Limits, quality: str) -> Song:
+def _from_array(audio: Audio, *, rate: int | None, limits: Limits) -> Song:
     samples, from_rate = _as_floats(audio), int(audio.rate)
     layout = channel_names(samples.shape[0])
     # Readers of files give frames, whose transpose lies sample by sample: from here on a channel is one piece.
     starts = range(0, samples.shape[1], _BLOCK)
     pieces = (np.ascontiguousarray(samples[:, start : start + _BLOCK]) for start in starts)
     chunks = (Chunk(piece, from_rate, layout) for piece in pieces)
-    song = Song(chunks, path="the array", rate=rate, limits=limits, quality=quality)
+    song = Song(chunks, path="the array", rate=rate, limits=limits)
     song.length_hint = resampled_length(samples.shape[1], from_rate, song.rate)
     song.seconds_hint = samples.shape[1] / from_rate
     _refuse_long(song, song.seconds_hint)
@@ -233,8 +232,8 @@ def _as_floats(audio: Audio) -> Samples:
     return samples / full - np.float32(array.dtype.kind == "u")
 
 
-def _from_container(container: Container, *, rate: int | None, limits: Limits, quality: str) -> Song:
-    song = Song(container.chunks(), path=container.path, rate=rate, limits=limits, quality=quality)
+def _from_container(container: Container, *, rate: int | None, limits: Limits) -> Song:
+    song = Song(container.chunks(), path=container.path, rate=rate, limits=limits)
     song._container, song.tags = container, container.tags
     promised = container.length_promised(song.source_rate)
     song.length_hint = None if promised is None else resampled_length(promised, song.source_rate, song.rate)

@@ -10,14 +10,12 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from stemwright import errors
-from stemwright.audio.formats import FORMATS, Format, Sound, format_named
+from stemwright.audio.formats import Sound
 from stemwright.audio.mp3 import Mp3Encoder
 from stemwright.audio.muxing import AvEncoder
 from stemwright.audio.parts import drop, open_part, publish, settle, write_error
 from stemwright.audio.signal import Resampler, Samples
 from stemwright.audio.tags import NO_TAGS, Tags
-
-__all__ = ["FORMATS", "Format", "Sound", "StemWriter", "format_named", "open_stem"]
 
 
 class Encoder(Protocol):
@@ -33,11 +31,10 @@ class StemWriter:
 
     Everything goes to `path` + ".part", which takes the name `path` when it is complete and is deleted on any error.
     `finish` is `complete` and `publish`: of several files that belong together all can be complete before one is named.
-    `length` counts the samples written so far, at the file's own `rate`.
     """
 
     def __init__(self, path: Path, file: BinaryIO, encoder: Encoder, resampler: Resampler) -> None:
-        self.path, self.rate, self.length = path, resampler.to_rate, 0
+        self.path = path
         self._file, self._encoder, self._resampler = file, encoder, resampler
         self._is_open, self._is_complete = True, False
 
@@ -46,16 +43,16 @@ class StemWriter:
         with self._discarding_on_error():
             self._encode(self._resampler.push(block))
 
-    def finish(self, length: int | None = None) -> None:
+    def finish(self) -> None:
         """Completes the file, unless it is complete, and gives it its name."""
         if not self._is_complete:
-            self.complete(length)
+            self.complete()
         self.publish()
 
-    def complete(self, length: int | None = None) -> None:
-        """Writes what is left, `length` samples in all at the file's own rate (default: what the blocks amount to)."""
+    def complete(self) -> None:
+        """Writes what is left, and all of it to the disk."""
         with self._discarding_on_error():
-            self._encode(self._resampler.finish(length))
+            self._encode(self._resampler.finish())
             self._encoder.close()
             settle(self._file)
             self._is_complete = True
@@ -83,7 +80,6 @@ class StemWriter:
         self.discard()
 
     def _encode(self, block: Samples) -> None:
-        self.length += block.shape[1]
         if block.shape[1]:
             self._encoder.encode(block)
 
@@ -105,18 +101,17 @@ def open_stem(
     *,
     rate: int,
     format: str | Sound,
-    file_rate: int | None = None,
     tags: Tags = NO_TAGS,
     seed: int = 0,
 ) -> StemWriter:
     """Starts a file of sound whose blocks come at `rate`; the folder is made if need be.
 
     `format` is a `Sound` or the name of one ("flac", "wav-24", "mp3-192": see `Sound.of`), which is not dithered. The
-    file itself has `file_rate` (default `rate`) or what its format can hold nearest to that (opus: always 48000).
+    file itself has that rate, or what its format can hold nearest to it (opus: always 48000).
     `seed` is that of the dither. Raises UnknownFormat, BadSound, CannotWrite, DiskFull.
     """
     sound = format if isinstance(format, Sound) else Sound.of(format, dither=False)
-    out_rate, target = sound.kind.rate_for(file_rate or rate), Path(path)
+    out_rate, target = sound.kind.rate_for(rate), Path(path)
     file = _open_part(target)
     try:
         encoder = (

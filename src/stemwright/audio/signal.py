@@ -117,23 +117,22 @@ def resampled_length(length: int, from_rate: int, to_rate: int) -> int:
 class Resampler:
     """One streaming resampler for a whole signal [2, n]: blocks of any size give the same samples as one call.
 
-    soxr at quality HQ (20-bit) or VHQ; its delay is compensated, so nothing shifts. With equal rates it passes through.
+    soxr at HQ (20-bit); its delay is compensated, so nothing shifts. With equal rates it passes through.
     """
 
-    def __init__(self, from_rate: int, to_rate: int, *, quality: str = "HQ") -> None:
+    def __init__(self, from_rate: int, to_rate: int) -> None:
         self.from_rate, self.to_rate = from_rate, to_rate
         self.taken = self.given = 0
-        self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 2, quality=quality)
+        self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 2, quality="HQ")
 
     def push(self, block: Samples) -> Samples:
         """Feeds [2, n] and returns what is ready, [2, m]; m may be 0."""
         self.taken += block.shape[1]
         return self._count(block if self._stream is None else self._run(block, last=False))
 
-    def finish(self, length: int | None = None) -> Samples:
-        """The rest, so that all that was returned is `length` samples long (default: `resampled_length`)."""
-        expected = resampled_length(self.taken, self.from_rate, self.to_rate) if length is None else length
-        wanted = max(0, expected - self.given)
+    def finish(self) -> Samples:
+        """The rest, so that all that was returned is as long as `resampled_length` says."""
+        wanted = max(0, resampled_length(self.taken, self.from_rate, self.to_rate) - self.given)
         nothing = np.zeros((2, 0), np.float32)
         tail = nothing if self._stream is None else self._run(nothing, last=True)
         if tail.shape[1] < wanted:

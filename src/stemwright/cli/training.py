@@ -129,7 +129,8 @@ def song(
     gentle
         Mix it to please; songs to train with go to extremes.
     """
-    from stemwright.audio.encode import Sound, open_stem
+    from stemwright.audio.encode import open_stem
+    from stemwright.audio.formats import Sound
 
     with _needing_extra():
         from stemwright.train.instruments import sources

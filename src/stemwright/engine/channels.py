@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from stemwright.engine.spectrum import Spectrum
 
-Numbers = NDArray[np.float64]
 REACH = 48
 """Samples that a channel may be late at most: a tape head that stands askew is less."""
 FINENESS = 4

@@ -51,11 +51,6 @@ def overhear(pipe: Iterable[str], about: Callable[[], Mapping[str, str]]) -> Non
                 _child.warning("%s", text, extra=about())
 
 
-def known() -> dict[str, str]:
-    """What the lines of this thread are about now, for a thread or process that goes on with it."""
-    return _about.get()
-
-
 def cleaned(text: str) -> str:
     """The text without keys, passwords and the queries of addresses."""
     for pattern, instead in _SECRETS:

@@ -39,6 +39,7 @@ _REFUSED: tuple[Network, ...] = tuple(
     for text in line.split()
 )
 _CONNECT_SECONDS = 10.0
+_CONNECTIONS = 200
 _LOOK_SECONDS = 1.0
 _REDIRECTS = 3
 _DRAINED_BYTES = 64 * 1024
@@ -203,15 +204,14 @@ class Gateway:
     Its address is the operator's own word and may be a private one; addresses that it names go through a Client.
     """
 
-    def __init__(self, url: str, *, connections: int = 200) -> None:
+    def __init__(self, url: str) -> None:
         self._url = check_url(url.rstrip("/"))
-        self._connections = connections
 
     @cached_property
     def _pool(self) -> httpcore2.AsyncConnectionPool:
         tls = httpx2.create_ssl_context(trust_env=False) if self._url.scheme == "https" else None
         # A new connection for each call: one kept open may be closed just as a call that costs money goes out on it.
-        return httpcore2.AsyncConnectionPool(tls, max_connections=self._connections, max_keepalive_connections=0)
+        return httpcore2.AsyncConnectionPool(tls, max_connections=_CONNECTIONS, max_keepalive_connections=0)
 
     @asynccontextmanager
     async def exchange(

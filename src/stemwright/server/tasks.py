@@ -269,10 +269,10 @@ def unfinished(tx: sa.Connection, account_id: str) -> int:
     return _count_unfinished(tx, account_id=account_id)[0][0]
 
 
-def released_before(tx: sa.Connection, before: int, *, limit: int = 1000) -> list[str]:
-    """Unfinished tasks whose turn came before that time, oldest first."""
+def released_before(tx: sa.Connection, before: int) -> list[str]:
+    """Unfinished tasks whose turn came before that time, oldest first, a thousand at most."""
     query = sa.select(rows.c.id).where(rows.c.completed.is_(None), rows.c.released < before)
-    return list(tx.execute(query.order_by(rows.c.released).limit(limit)).scalars())
+    return list(tx.execute(query.order_by(rows.c.released).limit(1000)).scalars())
 
 
 def created_around(tx: sa.Connection, account_id: str, now: int, *, window_ms: int) -> list[int]:

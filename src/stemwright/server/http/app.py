@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from anyio import CapacityLimiter
 from starlette.applications import Starlette
@@ -20,7 +17,6 @@ from stemwright.server.http.calls import Api, Call, Endpoint, Handle, Read, boun
 from stemwright.server.http.routes import console, contract, credit, files, health, mixes, separation, uploads
 from stemwright.server.http.shield import Shield
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 ASKING = 8  # threads for those who ask whether we are ready
 _SLASHES = re.compile("/{2,}")
 _ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
@@ -68,8 +64,8 @@ class _OneSlash:
         await self._app({**scope, "path": path} if path.startswith("/api/") else scope, receive, send)
 
 
-def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
-    """The application; `lifespan` runs around the time it serves."""
+def create_app(api: Api) -> Starlette:
+    """The application."""
     everywhere = Middleware(
         _Elsewhere,
         allow_origins=["*"],
@@ -78,7 +74,7 @@ def create_app(api: Api, *, lifespan: Lifespan | None = None) -> Starlette:
         expose_headers=_EXPOSED,
     )
     middleware = [Middleware(Shield), Middleware(_WholeTarget), Middleware(_OneSlash), everywhere]
-    app = Starlette(routes=_routes(api), lifespan=lifespan, middleware=middleware)
+    app = Starlette(routes=_routes(api), middleware=middleware)
     app.router.default = _NoRoute(api)
     app.router.redirect_slashes = False
     return app

@@ -46,13 +46,11 @@ _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 class Api:
     """What every route shares: the settings, the stores, and this process's memory of keys and limits."""
 
-    def __init__(
-        self, settings: Settings, database: Database, blobs: Blobs, *, clock: Callable[[], int] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
         self.settings = settings
         self.database = database
         self.blobs = blobs
-        self.clock = clock or now_ms
+        self.clock: Callable[[], int] = now_ms
         self.network = network.Client(network.parse_networks(",".join(settings.allow_networks)))
         key, seconds = settings.upstream_key.get_secret_value(), settings.upstream_seconds
         self.upstream = Upstream(settings.upstream_url, key=key, seconds=seconds) if settings.upstream_url else None

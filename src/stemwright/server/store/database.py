@@ -42,14 +42,14 @@ class Database:
     `url` is `sqlite:///…` or `postgresql://…`. Use `transaction()` to write and `read()` to look.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str) -> None:
         self.url = driver_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if self.sqlite and self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = sa.create_engine(
             self.url,
-            pool_size=pool_size,
+            pool_size=10,
             max_overflow=20,
             pool_timeout=ROOM_SECONDS,
             pool_use_lifo=True,  # the same few again and again: they have our statements prepared

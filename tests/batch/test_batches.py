@@ -357,10 +357,10 @@ def test_a_link_that_goes_round_has_no_songs_of_its_own(tmp_path: Path) -> None:
 
 def test_the_estimate_is_honest_about_what_is_skipped_and_what_failed() -> None:
     estimate = Estimate(4)
-    estimate.known(0, 100.0, free=True)
-    estimate.known(1, 100.0)
-    estimate.known(2, 300.0)
-    estimate.known(3, None)  # counts as the mean of those known
+    estimate.surveyed(0, 100.0, free=True)
+    estimate.surveyed(1, 100.0)
+    estimate.surveyed(2, 300.0)
+    estimate.surveyed(3, None)  # counts as the mean of those known
     estimate.at(1, 0.0, 10.0)
     estimate.at(1, 0.5, 20.0)
     assert estimate.whole(20.0).seconds_left == pytest.approx(10 * (50 + 300 + 500 / 3) / 50)

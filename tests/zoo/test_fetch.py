@@ -14,7 +14,7 @@ import pytest
 from unreliable import Server, serving
 
 from stemwright import errors
-from stemwright.zoo import fetch, foreign, installed, networks, published
+from stemwright.zoo import fetch, files, foreign, installed, networks, published
 from stemwright.zoo.fetch import Fetched, Settings
 from stemwright.zoo.published import Download, Published
 
@@ -304,7 +304,7 @@ def test_every_published_card_is_sound() -> None:
         assert each.members or (each.weights and each.weights.urls)
         assert each.members or each.architecture in (*networks.NETS, "mdx")
         assert all(score.metric for score in each.scores)
-        assert set(each.members) <= set(published.names())
+        assert set(each.members) <= set(files.published())
 
 
 def test_listing_filters_and_sorts() -> None:

@@ -29,7 +29,7 @@ class Estimate:
         self._ended: set[int] = set()
         self._started: float | None = None
 
-    def known(self, song: int, seconds: float | None, *, free: bool = False) -> None:
+    def surveyed(self, song: int, seconds: float | None, *, free: bool = False) -> None:
         """A song's length, or that there is nothing to do for it."""
         self._seconds[song] = seconds
         if free:

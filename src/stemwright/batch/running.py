@@ -108,7 +108,7 @@ class _Batch:
                 found = self._looked_at(number, job, names)
                 seconds = None if found.done or found.refusal else _seconds(job)
                 with self._lock:
-                    self._estimate.known(number, seconds, free=bool(found.done or found.refusal))
+                    self._estimate.surveyed(number, seconds, free=bool(found.done or found.refusal))
                 self._surveyed.put(found)
         finally:
             for _ in range(workers):

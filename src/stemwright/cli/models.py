@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from stemwright.cli import cards
 from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
-from stemwright.zoo import catalog, installed, published, recipes
+from stemwright.zoo import catalog, files, installed, published, recipes
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.names import known, parts
 
@@ -252,7 +252,7 @@ def _complain(error: Exception) -> None:
 
 def _taken_in(stem: str | None) -> Iterator[Installed]:
     """Models on this machine that are of no published card, with a stem; what is wrong with others is told."""
-    for name in sorted({*installed.names()} - {*published.names()}):
+    for name in sorted({*installed.names()} - {*files.published()}):
         try:
             model = installed.find(name)
         except BadCard as error:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
@@ -61,7 +61,7 @@ def open_graph(path: Path, *, stems: int | None = None) -> Graph:
     options.log_severity_level = 3
     # A waiting thread that spins takes the core which an inverse STFT or an encoder could use.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = known(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+    session = session_of(path, options)
     masks = session.get_outputs()[0].shape[1:2]
     if stems is not None and masks != [stems]:  # one too many would be left out of every sum, without a word
         raise ValueError(f"it has masks for {masks[0] if masks else 'no'} stems, and the card has {stems}")
@@ -72,8 +72,14 @@ def open_graph(path: Path, *, stems: int | None = None) -> Graph:
 _SESSIONS: WeakSet[InferenceSession] = WeakSet()
 
 
-def known(session: InferenceSession) -> InferenceSession:
-    """The same session; a process that is forked off never ends it: its end would wait for threads that stayed here."""
+def session_of(graph: Path | bytes, options: Any = None) -> InferenceSession:
+    """A graph on the CPU; a process that is forked off never ends it: its end would wait for threads that stayed here.
+
+    One that is given as its bytes cannot make it open other files.
+    """
+    from onnxruntime import InferenceSession
+
+    session = InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     _SESSIONS.add(session)
     return session
 

@@ -15,7 +15,6 @@ from stemwright.server.network import is_within, parse_networks
 from stemwright.server.store.tables import keys
 
 PREFIX = "sw_"
-SCOPES = ("api", "read", "admin")  # everything of an account; looking only; everything of the service
 _LONGEST_NETWORKS = 1000
 USED_RESOLUTION = 60_000  # ms: writing the time of every use would make each read a write
 

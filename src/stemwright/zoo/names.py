@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from stemwright.errors import NotInstalled, UnknownModel
-from stemwright.zoo import catalog, installed, recipes
+from stemwright.zoo import catalog, files, installed, recipes
 from stemwright.zoo.catalog import Card
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.published import Published, published
-from stemwright.zoo.published import names as published_names
 from stemwright.zoo.recipes import Recipe
 
 Known = Recipe | Card | Published | Installed
@@ -25,14 +24,14 @@ def known(name: str) -> Known:
         return recipes.recipe(name)
     if card := catalog.ours(name):
         return card
-    return (None if name in published_names() else installed.find(name)) or published(name)
+    return (None if name in files.published() else installed.find(name)) or published(name)
 
 
 def needs(name: str) -> tuple[Published, ...]:
     """The public models that a name asks for: a recipe's, or itself; none for any other. Raises BadRecipe."""
     if recipes.is_recipe(name):
         return recipes.recipe(name).needs
-    return (published(name),) if name in published_names() else ()
+    return (published(name),) if name in files.published() else ()
 
 
 def parts(name: str, *, or_half: bool = False) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stemwright.audio.signal import Samples
-from stemwright.engine.onnx import answer, known
+from stemwright.engine.onnx import answer, session_of
 from stemwright.engine.progress import go_on
 from stemwright.engine.separator import Groups, Separator, batch_of
 from stemwright.engine.threads import Threads
@@ -224,10 +224,8 @@ def open_installed(model: Installed, stems: tuple[str, ...] | None = None, *, pr
 
 
 def _open_graph(model: Installed) -> GraphSeparator:
-    from onnxruntime import InferenceSession
-
     installed.check(model)
-    session = known(InferenceSession(model.weights.read_bytes(), providers=["CPUExecutionProvider"]))
+    session = session_of(model.weights.read_bytes())
     given = session.get_inputs()[0].name
     net = MdxNet(MdxConfig(**model.facts["sizes"]), lambda planes: answer(session, {given: planes}))
     return GraphSeparator(net, tuple(model.facts["stems"]), hop=model.facts["hop"])

@@ -105,14 +105,9 @@ def _measured() -> list[dict[str, Any]]:
     return tomllib.loads((files.ZOO / "measured.toml").read_text("utf-8"))["net"]
 
 
-def names() -> list[str]:
-    """Names of all cards."""
-    return files.published()
-
-
 def published(name: str) -> Published:
     """The card of a public model; raises UnknownModel, BadCard."""
-    if name not in names():
+    if name not in files.published():
         raise files.unknown(name)
     return _read(files.CARDS / f"{name}.toml")
 
@@ -211,7 +206,7 @@ def listing(
     """
     kept = [
         card
-        for card in map(published, names())
+        for card in map(published, files.published())
         if use in (None, card.use)
         and (stem is None or stem in card.stems)
         and card.licence_class in ALLOWED[policy]

@@ -22,7 +22,6 @@ from stemwright.engine.separator import Groups
 from stemwright.errors import BadCard, BadRecipe, RecipeIncomplete, UnknownModel
 from stemwright.zoo import catalog, files, installed
 from stemwright.zoo.published import ALLOWED, LICENCE_CLASSES, Published, consent, here, published, total
-from stemwright.zoo.published import names as published_names
 
 Origins = tuple[tuple[str, tuple[str, ...]], ...]
 """Models, each with those of its stems that are summed."""
@@ -86,7 +85,7 @@ class Recipe:
     @property
     def needs(self) -> tuple[Published, ...]:
         """The public models in it."""
-        return tuple(published(name) for name in self.split.models if name in published_names())
+        return tuple(published(name) for name in self.split.models if name in files.published())
 
     @property
     def bytes(self) -> int | None:
@@ -97,7 +96,7 @@ class Recipe:
     @property
     def licence_class(self) -> str:
         """The most restrictive of its models' licences; nobody knows that of a model that was taken in."""
-        known = {*catalog.names(), *published_names()}
+        known = {*catalog.names(), *files.published()}
         taken_in = ["unknown"] if set(self.split.models) - known else []
         classes = [*taken_in, *(card.licence_class for card in self.needs)]
         return max(classes, key=LICENCE_CLASSES.index, default="permissive")
@@ -115,9 +114,9 @@ class Recipe:
     def check(self) -> None:
         """Raises RecipeIncomplete with what to pull, how large it is and under which licences."""
         if missing := self.missing():
-            cards = [published(name) for name in missing if name in published_names()]
+            cards = [published(name) for name in missing if name in files.published()]
             told = [f"{card.name} ({total([card])}, licence {card.licence})" for card in cards]
-            told += [name for name in missing if name not in published_names()]
+            told += [name for name in missing if name not in files.published()]
             yes = consent(cards)
             raise RecipeIncomplete(recipe=self.name, models=", ".join(told), size=total(cards), consent=yes)
 
@@ -303,7 +302,7 @@ def _grafted(split: Split, leaf: str, further: Split) -> Split:
 
 
 def _is_here(name: str) -> bool:
-    if name in published_names() and here(published(name)):
+    if name in files.published() and here(published(name)):
         return True
     with suppress(BadCard):
         return name in catalog.names() or installed.find(name) is not None

@@ -105,7 +105,7 @@ def _graph(source: Path, out: Path) -> dict[str, Any]:
     """An MDX-Net graph stays as it is; its sizes are in UVR's table."""
     from onnxruntime import InferenceSession
 
-    sizes = mdx_nets.known(source)
+    sizes = mdx_nets.sizes_of(source)
     if sizes is None:
         raise UnknownArchitecture(reason="it is a graph that is not in the table of MDX-Net graphs")
     data = source.read_bytes()  # from bytes: a graph cannot make it open other files

@@ -18,6 +18,6 @@ def md5_tail(path: Path) -> str:
         return hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
 
 
-def known(path: Path) -> dict[str, Any] | None:
+def sizes_of(path: Path) -> dict[str, Any] | None:
     """n_fft, bins, frames, compensate and stem of a graph, or None when the table does not have it."""
     return tomllib.loads(TABLE.read_text("utf-8")).get(md5_tail(path))

@@ -113,7 +113,9 @@ def test_a_broken_card_is_told_beside_the_others_and_can_be_removed(
         assert words in capsys.readouterr().err
     assert run(["separate", __file__, "--model", "a"]) == 1
     assert words in capsys.readouterr().err
-    assert run(["models", "list", "--here"]) == 0
+    for more in ([], ["--json"]):
+        assert run(["models", "list", "--here", *more]) == 0
+        assert capsys.readouterr().err.count(words) == 2
     assert (run(["models", "remove", "a"]), run(["models", "remove", "kim-mel-vocals"]), run(["models", "verify"])) == (
         0, 0, 0)  # fmt: skip
 

@@ -134,14 +134,11 @@ def _here(model: Installed) -> dict[str, Any]:
 
 def _published(card: published.Published) -> dict[str, Any]:
     """A card's facts, and what there is to know of a model that is here."""
-    model = installed.find(card.name)
+    here = published.here(card)
+    model = installed.find(card.name) if here else None
     of_some = ("md5_tail", "members", "notes", "normalised")
     facts = {key: value for key, value in asdict(card).items() if value not in (None, "", ()) or key not in of_some}
-    facts |= asdict(card.measured) | {
-        "bytes": card.bytes,
-        "here": published.here(card),
-        "folder": None,
-    }
+    facts |= asdict(card.measured) | {"bytes": card.bytes, "here": here, "folder": None}
     return facts | (_here(model) if model else {})
 
 

@@ -16,7 +16,6 @@ from stemwright.cli import cards
 from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, files, installed, published, recipes
-from stemwright.zoo.installed import Installed
 from stemwright.zoo.names import known, parts
 
 if TYPE_CHECKING:
@@ -61,8 +60,11 @@ def list_models(
     ours = [card for card in ours if stem is None or stem in card.stems]
     others = published.listing(use=use, stem=stem, policy=licences, only_here=here, sort=sort)
     trees = recipes.listing(use=use, stem=stem, policy=licences, only_here=here)
-    own = list(_taken_in(stem)) if use is None and licences == "any" else []
-    for error in recipes.broken():
+    every, wrong = installed.readable()
+    taken_in = [model for model in every if model.name not in files.published()]
+    own = [model for model in taken_in if stem in (None, *model.facts["stems"])]
+    own = own if use is None and licences == "any" else []
+    for error in [*recipes.broken(), *wrong]:
         _complain(error)
     if json:
         _print_json({"recipes": [*map(cards.facts, trees)], "models": [*map(cards.facts, [*ours, *others, *own])]})
@@ -84,6 +86,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
     json
         Print it as one JSON object.
     """
+    installed.find(name)  # for its complaint: a card of its own that cannot be read leaves a public model not here
     facts = cards.facts(known(name))
     if json:
         _print_json(facts)
@@ -248,18 +251,6 @@ def _tell_notes(facts: dict[str, Any]) -> None:
 
 def _complain(error: Exception) -> None:
     _say(" ".join(str(error).split()), error=True)
-
-
-def _taken_in(stem: str | None) -> Iterator[Installed]:
-    """Models on this machine that are of no published card, with a stem; what is wrong with others is told."""
-    for name in sorted({*installed.names()} - {*files.published()}):
-        try:
-            model = installed.find(name)
-        except BadCard as error:
-            _complain(error)
-            continue
-        if model and stem in (None, *model.facts["stems"]):
-            yield model
 
 
 def _print_json(value: object) -> None:

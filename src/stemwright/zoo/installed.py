@@ -77,6 +77,18 @@ def find(name: str) -> Installed | None:
         raise BadCard(path=card, reason=error) from error
 
 
+def readable() -> tuple[list[Installed], list[BadCard]]:
+    """The models on this machine, and what is wrong with the cards of others."""
+    found: list[Installed] = []
+    wrong: list[BadCard] = []
+    for name in names():
+        try:
+            found += filter(None, [find(name)])  # another process may have removed it meanwhile
+        except BadCard as error:
+            wrong.append(error)
+    return found, wrong
+
+
 def _card(name: str) -> Path | None:
     card = folder() / name / "card.toml"
     return card if is_name(name) and card.is_file() else None

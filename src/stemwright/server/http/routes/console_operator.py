@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -94,10 +93,8 @@ def switch(call: Call) -> Answer:
 def _models(call: Call) -> list[dict[str, Any]]:
     """The models on this machine: those in the package, and those that were pulled."""
     found = [(name, catalog.card(name).weights_path, catalog.card(name).stems, "bundled") for name in catalog.names()]
-    for name in installed.names():
-        with suppress(errors.BadCard):  # `stemwright models verify` tells of it
-            if model := installed.find(name):
-                found.append((name, model.weights, tuple(model.facts["stems"]), "pulled"))
+    pulled, _ = installed.readable()  # `stemwright models verify` tells of the others
+    found += [(model.name, model.weights, tuple(model.facts["stems"]), "pulled") for model in pulled]
     return [
         {
             "name": name,

@@ -315,7 +315,7 @@ def test_what_is_no_song_is_told_what_would_be(thing: Any, words: str) -> None:
 
 
 def test_no_samples_are_no_song() -> None:
-    with pytest.raises(EmptyAudio):
+    with pytest.raises(EmptyAudio, match=r"^The array has no samples"):
         stemwright.separate(np.zeros((2, 0), np.float32), rate=RATE)
 
 

@@ -71,8 +71,8 @@ class EmptyAudio(AudioError):
 
 
 class NotFinite(AudioError):
-    """{path} holds a value that is not a number (NaN or infinity) at {seconds:.3f} s. Repair the file: every stem would
-    be spoiled by it."""
+    """{path} holds a value that is no sound (NaN, infinity or far beyond full scale) at {seconds:.3f} s. Repair the
+    file: every stem would be spoiled by it."""
 
 
 class TooLong(AudioError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from stemwright.audio import decode, encode
 from stemwright.audio.formats import Sound
@@ -84,3 +88,15 @@ def snr_db(found: Samples, wanted: Samples) -> float:
     n = min(found.shape[1], wanted.shape[1])
     error = np.square(found[:, :n].astype(np.float64) - wanted[:, :n]).sum()
     return float(10 * np.log10(np.square(wanted[:, :n].astype(np.float64)).sum() / (error + 1e-30)))
+
+
+def read_peaks(path: Path) -> tuple[dict[str, Any], list[NDArray[np.int8]]]:
+    """The header of a file of peaks, and the pairs [bins, lanes, 2] of every level."""
+    whole = path.read_bytes()
+    _, size = struct.unpack_from("<8sI", whole)
+    header = json.loads(whole[12 : 12 + size])
+    lanes = len(header["peaks"])
+    return header, [
+        np.frombuffer(whole, np.int8, level["bins"] * lanes * 2, 12 + size + level["offset"]).reshape(-1, lanes, 2)
+        for level in header["levels"]
+    ]

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwright.audio.peaks import HOPS, Peaks, read_peaks, write_peaks
+from stemwright.audio.peaks import HOPS, Peaks, write_peaks
+from tests.audio.sounds import read_peaks
 
 
 def peaks_of(samples: np.ndarray, cuts: list[int] | None = None) -> Peaks:

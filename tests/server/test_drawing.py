@@ -9,11 +9,11 @@ import numpy as np
 
 from stemwright.audio.decode import open_song
 from stemwright.audio.encode import open_stem
-from stemwright.audio.peaks import read_peaks
 from stemwright.server.bounds import Limits
 from stemwright.server.drawing import Drawing
 from stemwright.server.jobs import Job, Part
 from stemwright.server.separating import Child
+from tests.audio.sounds import read_peaks
 
 RATE = 44100
 

@@ -69,7 +69,7 @@ class Song:
     def blocks(self) -> Iterator[Samples]:
         """The song as float32 [2, n] at `rate`, blocks of up to a second or so.
 
-        Raises TooLong as soon as more than `max_seconds` came out, NotFinite at the first NaN or infinity.
+        Raises TooLong as soon as more than `max_seconds` came out, NotFinite at the first value that is no sound.
         """
         resampler = Resampler(self.source_rate, self.rate)
         for rate, block in self._part(self._stereo()):
@@ -211,7 +211,7 @@ def _from_array(audio: Audio, *, rate: int | None, limits: Limits) -> Song:
     starts = range(0, samples.shape[1], _BLOCK)
     pieces = (np.ascontiguousarray(samples[:, start : start + _BLOCK]) for start in starts)
     chunks = (Chunk(piece, from_rate, layout) for piece in pieces)
-    song = Song(chunks, path="the array", rate=rate, limits=limits)
+    song = Song(chunks, path="The array", rate=rate, limits=limits)
     song.length_hint = resampled_length(samples.shape[1], from_rate, song.rate)
     song.seconds_hint = samples.shape[1] / from_rate
     _refuse_long(song, song.seconds_hint)
@@ -255,12 +255,12 @@ def _opened(source: str | os.PathLike[str] | BinaryIO, limits: Limits, cleanup: 
         file: BinaryIO = cleanup.enter_context(_open_path(path))
     else:
         name = getattr(source, "name", None)  # of a nameless one it is a number
-        path, file = name if isinstance(name, str) else "the file object", source
+        path, file = name if isinstance(name, str) else "The file object", source
     if isinstance(file, io.TextIOBase):
         raise errors.CannotRead(path=path, reason='it is not a binary file object: open it with mode "rb"')
     if not hasattr(file, "read"):
         reason = "give a path, a binary file object, or a numpy array with its rate (a tensor's `.numpy()` is one)"
-        raise errors.CannotRead(path=f"an object of type {type(file).__name__}", reason=reason)
+        raise errors.CannotRead(path=f"An object of type {type(file).__name__}", reason=reason)
     if getattr(file, "closed", False):
         raise errors.CannotRead(path=path, reason="it is closed")
     if not (hasattr(file, "seekable") and file.seekable()):

@@ -79,20 +79,6 @@ def write_peaks(
     path.write_bytes(_HEAD.pack(MAGIC, len(header)) + header + b"".join(data))
 
 
-def read_peaks(path: Path) -> tuple[dict[str, Any], list[NDArray[np.int8]]]:
-    """The header, and the pairs [bins, lanes, 2] of every level."""
-    whole = path.read_bytes()
-    _, size = _HEAD.unpack_from(whole)
-    header = json.loads(whole[_HEAD.size : _HEAD.size + size])
-    lanes = len(header["peaks"])
-    return header, [
-        np.frombuffer(whole, np.int8, level["bins"] * lanes * 2, _HEAD.size + size + level["offset"]).reshape(
-            -1, lanes, 2
-        )
-        for level in header["levels"]
-    ]
-
-
 def _table(cuts: Sequence[Cuts]) -> NDArray[np.uint32]:
     """The starts [n + 1, lanes]; where a lane has fewer than another it goes on with frames of no bytes."""
     count = max(len(each.starts) for each in cuts)

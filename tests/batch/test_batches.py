@@ -25,6 +25,8 @@ from stemwright.engine.progress import Progress
 from stemwright.errors import StemwrightError
 from stemwright.outcome import SeparatedFiles
 from stemwright.wish import Wish
+from stemwright.zoo.installed import toml
+from stemwright.zoo.published import published
 
 WISH = Wish.of(two=True, format="wav")
 
@@ -89,6 +91,18 @@ def test_what_is_done_is_skipped_by_content_model_and_options(tmp_path: Path) ->
     (out / "a" / "vocals.wav").unlink()
     assert separated([song], out) == [("finished", "a.wav")]
     assert files_in(out) == [NAME, "a/instrumental.wav", "a/vocals.wav"]
+
+
+def test_a_bag_of_other_weights_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path))
+    keys = []
+    for sha256 in ("a", "b"):
+        for member in published("htdemucs-ft").members:
+            (tmp_path / member).mkdir(exist_ok=True)
+            facts = {"architecture": "htdemucs", "weights": "w", "sha256": sha256, "stems": ["drums", "bass"]}
+            (tmp_path / member / "card.toml").write_text(toml(facts))
+        keys.append(key_of("digest", "song", Wish.of(model="htdemucs-ft")))
+    assert keys[0] != keys[1]
 
 
 def test_a_recipe_that_was_changed_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

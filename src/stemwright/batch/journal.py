@@ -19,6 +19,7 @@ from stemwright.wish import Wish
 from stemwright.zoo import installed
 from stemwright.zoo.catalog import Card
 from stemwright.zoo.names import known
+from stemwright.zoo.published import Published
 from stemwright.zoo.recipes import Recipe
 
 NAME = ".stemwright.jsonl"
@@ -223,14 +224,17 @@ def digest_of(song: Path) -> str:
 
 
 def _weights(model: str) -> list[Any]:
-    """What else than its name makes a model what it is: the checksum of its weights, or a recipe's tree of models."""
+    """What else than its name makes a model what it is: the checksums of its weights, or a recipe's tree of models."""
     match known(model):
         case Recipe(split=split):
             return [repr(split), *map(_weights, split.models)]
         case Card(sha256=sha256):
             return [sha256]
-    found = installed.find(model)
-    return [found.facts.get("sha256") if found else None]
+        case Published(members=(_, *_) as bag):
+            return [*map(_weights, bag)]
+        case _:
+            found = installed.find(model)
+            return [found.facts["sha256"] if found else None]
 
 
 def _is_below(file: str) -> bool:

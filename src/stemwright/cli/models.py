@@ -6,13 +6,14 @@ import json as jsons
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import App, Parameter, validators
+from cyclopts import App
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from stemwright.cli import cards
+from stemwright.cli.options import Count, Flag
 from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
 from stemwright.zoo import catalog, files, installed, published, recipes
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 models = App(name="models", help="List, show, fetch, take in and remove models.")
 
-Flag = Annotated[bool, Parameter(negative=())]
-AtOnce = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Sorting = Literal["name", "use", "size", "licence", "score"]
 Policy = Literal["permissive", "noncommercial", "any"]
 
@@ -95,7 +94,7 @@ def show(name: str, /, *, json: Flag = False) -> None:
 
 
 @models.command
-def pull(*names: str, yes: Flag = False, at_once: AtOnce = 3) -> int:
+def pull(*names: str, yes: Flag = False, at_once: Count = 3) -> int:
     """Fetch public models: resumed where it was cut, verified, converted, installed all or nothing.
 
     Parameters

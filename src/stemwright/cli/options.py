@@ -1,15 +1,16 @@
-"""The options of `stemwright separate` that a list of songs can have as well: what to hear, and how it is written."""
+"""Kinds of options, and those of `stemwright separate` that a list of songs can have as well."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from stemwright.zoo.catalog import BUNDLED
 
 Flag = Annotated[bool, Parameter(negative=())]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Texts = Annotated[list[str] | None, Parameter(negative=())]
 
 

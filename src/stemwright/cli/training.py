@@ -11,14 +11,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter, validators
 from rich.console import Console
 
+from stemwright.cli.options import Count, Flag, Texts
 from stemwright.errors import ExtraMissing, FolderHasSounds, NobodyPlays
 
 train = App(name="train", help="Make or take training songs, and train on them (needs `stemwright[train]`).")
-Flag = Annotated[bool, Parameter(negative=())]
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=validators.Number(gte=1, lte=3600))]
 Split = Literal["train", "val", "test"]
-Stems = Annotated[list[str] | None, Parameter(negative=())]
 # Seeds of the splits lie so far apart.
 Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=200_000_000))]
 
@@ -75,7 +73,7 @@ def take(
     /,
     *,
     split: Split = "train",
-    stem: Stems = None,
+    stem: Texts = None,
 ) -> int:
     """Take songs whose stems you have into a data set, to train on them beside composed ones or alone.
 
@@ -243,7 +241,7 @@ def evaluate(
     /,
     *,
     model: str = "twelve",
-    stem: Stems = None,
+    stem: Texts = None,
     limit: Count | None = None,
     out: Path | None = None,
     json: Flag = False,

@@ -145,6 +145,7 @@ def test_taking_back_more_than_there_is_is_refused(call, tmp_path: Path, capsys:
         *(["keys", "create", "--account", "me", "--credits", "9" * 20], ["credits", "ledger", "me"]),
         *(["keys", "create", "--account", "me", "--expires-hours", "inf"], ["tasks", "list"], ["callbacks", "list"]),
         *(["keys", "rotate", "some", "--overlap-hours", "1e300"], ["credits", "grant", "me", "0"]),
+        *(["credits", "grant", "me", "1.5"], ["keys", "create", "--account", "me", "--credits", "0.9"]),
     ],
 )
 def test_numbers_that_cannot_be_meant_are_refused(

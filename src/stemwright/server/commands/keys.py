@@ -22,6 +22,7 @@ from stemwright.server.commands.speaking import (
     show_key,
     transaction,
     view,
+    whole,
 )
 from stemwright.server.credits import MOST_AT_ONCE
 from stemwright.server.settings import Dialect
@@ -65,6 +66,7 @@ Scopes = Annotated[
 ]
 Owner = Annotated[AccountName, Parameter(validator=_nameable)]
 Remark = Annotated[str, Parameter(show_default=False, help="What the key is for.")]
+Gift = Annotated[int, Parameter(converter=whole, validator=validators.Number(gte=0, lte=MOST_AT_ONCE))]
 Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_HOURS))]
 
 
@@ -72,7 +74,7 @@ Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_H
 def create(  # noqa: PLR0913  each is an option
     *,
     account: Owner,
-    credits: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=MOST_AT_ONCE))] = 0,  # noqa: A002
+    credits: Gift = 0,  # noqa: A002
     name: Remark = "",
     dialect: Dialect | None = None,
     scope: Scopes = ("api",),

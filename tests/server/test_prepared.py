@@ -42,8 +42,9 @@ def test_a_submitted_task_is_the_stored_one(database: Database, asked: tasks.Sub
 
 def test_errors_are_those_of_sqlalchemy(database: Database, asked: tasks.Submission) -> None:
     insert = Prepared(sa.insert(stems).values({"id": sa.bindparam("id"), "task_id": sa.bindparam("task_id")}))
-    with pytest.raises(sa.exc.IntegrityError), database.transaction() as tx:
+    with pytest.raises(sa.exc.IntegrityError) as told, database.transaction() as tx:
         insert(tx, id="i", task_id="nothing")
+    assert "parameters hidden" in str(told.value)
     with database.read() as tx:  # and the connection is as good as before
         assert tx.execute(sa.select(sa.func.count()).select_from(stems)).scalar() == 0
 

@@ -64,7 +64,13 @@ def _told(error: Exception, tx: sa.Connection, compiled: _Compiled, parameters: 
     if lost:
         tx.invalidate(error)
     return DBAPIError.instance(
-        compiled.text, parameters, error, driver.Error, connection_invalidated=lost, dialect=tx.dialect
+        compiled.text,
+        parameters,
+        error,
+        driver.Error,
+        hide_parameters=tx.engine.hide_parameters,
+        connection_invalidated=lost,
+        dialect=tx.dialect,
     )
 
 

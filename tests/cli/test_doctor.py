@@ -108,6 +108,28 @@ def test_a_database_that_is_away_fails(
     assert "hush" not in json.dumps(found)
 
 
+def test_a_database_that_takes_no_writes_fails(
+    deployment: Deployment, places: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A standby answers, and its schema is right."""
+    if deployment.postgresql is None:
+        pytest.skip("a file of this machine has no standby")
+    name = sa.make_url(places["database_url"]).database
+    deployment.postgresql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    status, found = findings(capsys, "--data", places["data"])
+    assert (status, [each["verdict"] for each in found["database"]]) == (1, ["ok", "failure"])
+    assert "read-only" in found["database"][1]["found"]
+
+
+def test_a_folder_for_the_storage_that_is_not_there_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", (tmp_path / "not-mounted").as_uri())
+    _, found = findings(capsys, "--data", tmp_path)
+    assert (found["storage"][0]["verdict"], "none yet" in found["storage"][0]["found"]) == ("note", True)
+    assert not (tmp_path / "not-mounted").exists()
+
+
 def test_a_storage_that_is_no_folder_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

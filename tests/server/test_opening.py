@@ -1,5 +1,6 @@
 """Opening a data folder, and refusing to."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -91,6 +92,15 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         pass
 
 
+def test_a_full_disk_is_that_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    with pytest.raises(CannotOpenData, match="No space left"), opening.only_server(tmp_path):
+        pass
+
+
 def test_a_new_folder_is_its_owners_alone(tmp_path: Path) -> None:
     opening.open_database(Settings(data=tmp_path / "new")).dispose()
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
@@ -159,6 +169,24 @@ def test_a_database_server_that_is_not_there_is_one_line(tmp_path: Path) -> None
     assert "refused" in str(told.value)
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_database_server_that_takes_no_writes_is_one_line(deployment: Deployment, tmp_path: Path) -> None:
+    if deployment.postgresql is None:
+        pytest.skip("a file of this machine has no standby")
+    with deployment.new(tmp_path) as places:
+        settings = Settings(**places)
+        name = sa.make_url(settings.database).database
+        deployment.postgresql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        database = opening.open_database(settings)
+        for act in (lambda tx: accounts.create(tx, "me", now=NOW), lambda tx: accounts.lock(tx, "me")):
+            with (
+                pytest.raises(CannotReachDatabase, match="read-only"),
+                opening.telling(settings.data, database=settings.database),
+                database.transaction() as tx,
+            ):
+                act(tx)
+        database.dispose()
 
 
 def test_what_an_upload_left_goes_at_the_next_start(tmp_path: Path) -> None:

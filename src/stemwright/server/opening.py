@@ -19,11 +19,12 @@ from stemwright.server.glances import Glance
 from stemwright.server.settings import Settings
 from stemwright.server.store import migrations
 from stemwright.server.store.blobs import Blobs, open_blobs
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import READ_ONLY, Database
 from stemwright.server.store.tables import switches
 
 ADMIN = "admin"
 SILENT_SECONDS = 5  # beyond its patience with a store that refuses
+_KEPT_OUT = ("42501", READ_ONLY)  # PostgreSQL's codes for what its user may not do, and for a write where none is taken
 
 
 @contextmanager
@@ -35,8 +36,9 @@ def only_server(data: Path) -> Iterator[None]:
     try:
         if not _lock(descriptor):
             raise DataInUse(path=data, pid=os.read(descriptor, 20).decode().strip() or "unknown")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with telling(data):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         shutil.rmtree(data / "uploads", ignore_errors=True)  # what was arriving when the last one was killed
         yield
     finally:
@@ -79,7 +81,7 @@ def telling(data: Path, *, database: str = "") -> Iterator[None]:
         fault = error.orig
         if type(fault) in (sqlite3.OperationalError, sqlite3.DatabaseError):
             raise CannotOpenData(path=(_file(database) or data / "stemwright.db").parent, reason=fault) from error
-        if isinstance(error, OperationalError) or type(fault).__name__ == "InsufficientPrivilege":
+        if isinstance(error, OperationalError) or getattr(fault, "sqlstate", None) in _KEPT_OUT:
             url = sa.make_url(database).render_as_string(hide_password=True)
             raise CannotReachDatabase(url=url, reason=_one_line(fault)) from error
         raise  # a broken rule of ours

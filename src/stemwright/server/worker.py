@@ -42,11 +42,11 @@ def run(settings: Settings, *, supervised: bool = False) -> None:
     require_models(settings)
     if not supervised:  # else the server has looked
         require_device(settings)
+    tracing.configure(on=settings.otel, process="worker")
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         migrations.check(database)
-    tracing.configure(on=settings.otel, process="worker")
-    shop = open_workshop(settings, database)
+        shop = open_workshop(settings, database)
     with logs.about(worker_id=shop.worker_id):
         _every(settings.heartbeat_seconds, _beat, shop)  # from now on: on a busy machine the rest takes its time
         if database.sqlite:

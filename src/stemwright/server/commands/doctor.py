@@ -178,8 +178,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
     with opening.telling(settings.data, database=settings.database):
         database = Database(settings.database)
         try:
-            yield from _schema(url, migrations.version(database))
+            yield from _schema(url, found := migrations.version(database))
             yield from _skew(database)
+            if found:  # a standby, a file that may only be read, a lock that nobody lets go: each says so
+                with database.transaction() as tx:
+                    tx.exec_driver_sql("DELETE FROM alembic_version WHERE 1 = 0")
         finally:
             database.dispose()
 
@@ -212,8 +215,9 @@ def _skew(database: object) -> Iterator[Finding]:
 
 def _storage(settings: Settings) -> Iterator[Finding]:
     from stemwright.server import opening
+    from stemwright.server.store.blobs import Folder, open_blobs
 
-    if not settings.blobs_url and not (settings.data / "blobs").exists():
+    if isinstance(blobs := open_blobs(settings.blobs), Folder) and not blobs.root.exists():
         yield Finding("storage", "note", f"none yet: `stemwright serve` makes {settings.blobs}")
         return
     opening.open_store(settings, patience_seconds=3)

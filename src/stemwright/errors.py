@@ -406,6 +406,10 @@ class KeyNotFound(ServiceError):
     """There is no key {key}. `stemwright keys list` shows those that exist."""
 
 
+class KeyEnded(ServiceError):
+    """Key {key} has expired, and so would one like it. Give the new one an end of its own, or make another key."""
+
+
 class AccountExists(ServiceError):
     """There is an account {name!r} already. Choose another name."""
 

@@ -96,13 +96,15 @@ def test_a_key_is_rotated_and_revoked(call) -> None:
     assert all(key["revoked"] for key in call("keys", "list"))
 
 
-def test_credits_are_granted_and_shown(call) -> None:
+def test_credits_are_granted_and_shown(call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("keys", "create", "--account", "me")
     assert call("credits", "grant", "me", "7", "--reason", "paid")["balance"] == 7
     assert call("credits", "balance", "me") == {"account": "me", "balance": 7}
     assert call("credits", "balance") == [{"account": "me", "balance": 7}]
     (entry,) = call("credits", "ledger", "me")
     assert (entry["amount"], entry["reason"]) == (7, "paid")
+    assert run(["credits", "ledger", "me", "--data", str(tmp_path)]) == 0
+    assert re.fullmatch(r"1  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  grant   \+7  = 7  -  paid\n", capsys.readouterr().out)
     assert call("credits", "audit") == {"agrees": True, "wrong": []}
 
 

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from stemwright.errors import AccountExists, AccountNotFound, InvalidKey, KeyNotFound
+from stemwright.errors import AccountExists, AccountNotFound, InvalidKey, KeyEnded, KeyNotFound
 from stemwright.server import accounts, keys
 from stemwright.server.store.database import Database
 
@@ -105,6 +105,15 @@ def test_a_rotated_key_keeps_its_limits_or_gets_new_ones(database: Database, acc
         stored = keys.get(tx, other.id)
     assert (same.networks, same.expires, same.scopes) == ("10.0.0.0/8", NOW + 99, ("read",))
     assert (stored.networks, stored.expires, stored.scopes) == ("", NOW + 500, ("read",))
+
+
+def test_a_key_that_has_expired_is_not_renewed_for_the_past(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        old, _ = keys.create(tx, account.id, expires=NOW + 99, now=NOW)
+        with pytest.raises(KeyEnded, match=old.id):
+            keys.rotate(tx, old.id, now=NOW + 99)
+        assert keys.get(tx, old.id).revoked is None
+        keys.verify(tx, keys.rotate(tx, old.id, expires=NOW + 500, now=NOW + 99)[1], now=NOW + 99)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_workers_are_listed(call: Call, task: tasks.Task, database: Database) ->
 
 def test_callbacks_are_listed_and_sent_again(call: Call, task: tasks.Task, database: Database) -> None:
     assert "no callback" in call("callbacks", "resend", task.id, status=1)
+    assert "There is no task nothing" in call("callbacks", "resend", "nothing", status=1)
     with database.transaction() as tx:
         workflows.cancel(tx, task.id)
     (row,) = call("callbacks", "list", "--json")

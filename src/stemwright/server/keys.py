@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stemwright.errors import InvalidKey, KeyNotFound
+from stemwright.errors import InvalidKey, KeyEnded, KeyNotFound
 from stemwright.server.network import is_within, parse_networks
 from stemwright.server.store.tables import keys
 
@@ -143,8 +143,14 @@ def rotate(
     networks: str | None = None,
     now: int,
 ) -> tuple[Key, str]:
-    """A new key like this one but for what is given; the old one stays valid for `overlap_ms`. Raises KeyNotFound."""
+    """A new key like this one but for what is given; the old one stays valid for `overlap_ms`.
+
+    Raises KeyNotFound, and KeyEnded where the new one would be past the old one's end.
+    """
     old = get(tx, key_id)
+    ends = old.expires if expires is None else expires
+    if _ended(ends, now):
+        raise KeyEnded(key=key_id)
     tx.execute(sa.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=now + overlap_ms))
     return create(
         tx,
@@ -152,7 +158,7 @@ def rotate(
         name=old.name,
         dialect=old.dialect,
         scopes=old.scopes,
-        expires=old.expires if expires is None else expires,
+        expires=ends,
         networks=old.networks if networks is None else networks,
         now=now,
     )

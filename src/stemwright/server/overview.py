@@ -191,7 +191,7 @@ def tasks_by_worker(tx: sa.Connection) -> dict[str, int]:
 
 
 def everyone(
-    tx: sa.Connection, *, text: str = "", after: str | None = None, limit: int = PAGE
+    tx: sa.Connection, *, text: str = "", after: str | None = None, limit: int = PAGE, now: int
 ) -> Sequence[sa.RowMapping]:
     """Accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
 
@@ -200,7 +200,8 @@ def everyone(
 
     balance = of(ledger.c.balance, where=ledger.c.account_id == accounts.c.id)
     balance = balance.order_by(ledger.c.sequence.desc()).limit(1)
-    valid = of(sa.func.count(), where=sa.and_(keys.c.account_id == accounts.c.id, keys.c.revoked.is_(None)))
+    lasting = [sa.or_(end.is_(None), end > now) for end in (keys.c.revoked, keys.c.expires)]
+    valid = of(sa.func.count(), where=sa.and_(keys.c.account_id == accounts.c.id, *lasting))
     running = of(sa.func.count(), where=sa.and_(tasks.c.account_id == accounts.c.id, tasks.c.completed.is_(None)))
     query = sa.select(
         accounts.c.id,

@@ -365,14 +365,14 @@ def cancel(tx: sa.Connection, task_id: str, *, now: int) -> Task:
 
 
 def resend(tx: sa.Connection, task_id: str) -> Delivery:
-    """The callback of an ended task, to be delivered once more; raises NoCallback, StillDelivering."""
+    """The callback of an ended task, to be delivered once more; raises TaskNotFound, NoCallback, StillDelivering."""
     told = (callbacks.c.task_id == task_id, callbacks.c.state != "pending")
     if tx.execute(sa.update(callbacks).where(*told).values(state="pending")).rowcount:
         found = delivery(tx, task_id)
         assert found
         return found
     if delivery(tx, task_id) is None:
-        raise NoCallback(task_id=task_id)
+        raise NoCallback(task_id=find(tx, task_id).id)
     raise StillDelivering(task_id=task_id)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stemwright.server import fleet
+from stemwright.server import fleet, keys
 from stemwright.server.clock import now_ms
 from stemwright.server.http.routes import console
 from tests.server.http.house import Client, House
@@ -44,6 +44,15 @@ def test_accounts_by_name_with_their_balance(serve) -> None:
     second = operator.get(f"{ROOT}/accounts", params={"text": "studio", "after": first["next"]}).json()["data"]
     told = [(each["name"], each["balance"], each["keys"]) for page in (first, second) for each in page["accounts"]]
     assert told == [(f"studio {number:02}", number, 1) for number in range(55)]
+
+
+def test_keys_that_have_expired_are_none_and_those_that_end_later_are(house: House, operator: Client) -> None:
+    account = house.caller().account
+    with house.database.transaction() as tx:
+        keys.create(tx, account.id, expires=now_ms() - 1, now=now_ms())
+        keys.rotate(tx, keys.create(tx, account.id, now=now_ms())[0].id, overlap_ms=60_000, now=now_ms())
+    (told,) = operator.get(f"{ROOT}/accounts", params={"text": account.name}).json()["data"]["accounts"]
+    assert told["keys"] == 3
 
 
 def test_a_new_accounts_key_works(house: House, operator: Client) -> None:

@@ -88,7 +88,9 @@ def show_ledger(account: AccountName, /, *, limit: Limit = 50, data: Data = None
 
     with view(data) as tx:
         found = ledger.ledger(tx, accounts.by_name(tx, account).id, limit=limit)
-    rows([vars(entry) for entry in found], "{sequence}  {kind}  {amount:+d}  = {balance}  {reason}", as_json=as_json)
+    shown = [vars(entry) | {"time": clock_time(entry.created), "task_id": entry.task_id or "-"} for entry in found]
+    told = [vars(entry) for entry in found] if as_json else shown
+    rows(told, "{sequence}  {time}  {kind:6}  {amount:+d}  = {balance}  {task_id}  {reason}", as_json=as_json)
 
 
 @credits.command

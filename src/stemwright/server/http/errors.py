@@ -58,6 +58,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.TaskNotFound: Meaning.NOT_FOUND,
     errors.NoSuchRoute: Meaning.NOT_FOUND,
     errors.KeyNotFound: Meaning.NOT_FOUND,
+    errors.KeyEnded: Meaning.INVALID,
     errors.AccountNotFound: Meaning.NOT_FOUND,
     errors.AccountExists: Meaning.CONFLICT,
     errors.BlobNotFound: Meaning.NOT_FOUND,

@@ -39,7 +39,7 @@ def list_accounts(call: Call) -> Answer:
     """`GET /console/api/operator/accounts?text=&after=`: one page, by name."""
     text, after = call.query.get("text", "").strip()[:200], call.query.get("after") or None
     with call.api.database.read() as tx:
-        found = overview.everyone(tx, text=text, after=after, limit=overview.PAGE + 1)
+        found = overview.everyone(tx, text=text, after=after, limit=overview.PAGE + 1, now=call.now)
     shown = found[: overview.PAGE]
     more = shown[-1]["name"] if len(found) > len(shown) else None
     return answers.success({"accounts": [wire_console.account_of(row) for row in shown], "next": more})

@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from stemwright.server import settings
+from stemwright.server.api import GRACE_SECONDS
 
 from .reading import DEPLOY, ROOT, compose, environment, healthcheck, instructions, last, rendered, stage, unit
 
@@ -183,6 +184,13 @@ def test_the_chart_waits_for_longer_than_a_worker_drains() -> None:
     assert pod["terminationGracePeriodSeconds"] == int(drain) + 30
 
 
+def test_an_api_that_ends_answers_what_is_on_its_way() -> None:
+    pod = objects()["Deployment", "stems-api"]["spec"]["template"]["spec"]
+    sleep, seconds = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert (sleep, pod["terminationGracePeriodSeconds"] > int(seconds) + GRACE_SECONDS) == ("sleep", True)
+    assert compose(**SECRETS)["services"]["api"]["stop_grace_period"] == "30s"
+
+
 def test_the_chart_goes_without_keda_and_with_gpus() -> None:
     assert "replicas" not in objects()["Deployment", "stems-worker"]["spec"]
     plain = objects(scaling__keda=False, scaling__minimum=3, worker__gpus=1)
@@ -198,6 +206,10 @@ def test_the_unit_is_hardened() -> None:
         assert service[switch] == ["yes"]
     assert service["ProtectSystem"] == ["strict"]
     assert service["CapabilityBoundingSet"] == [""]
+
+
+def test_the_unit_lets_a_migration_take_its_time() -> None:
+    assert unit()["Service"]["TimeoutStartSec"] == ["infinity"]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not there")

@@ -27,6 +27,7 @@ from stemwright.server.settings import Settings
 WORKER = (sys.executable, "-m", "stemwright.server.worker")
 RESTART_SECONDS = (0.2, 1, 5, 15)
 STOP_SECONDS = 15
+GRACE_SECONDS = 10  # for answers that are on their way when the API ends
 
 log = logging.getLogger("stemwright.api")
 
@@ -147,7 +148,7 @@ def _run(
     started: Callable[[], None],
     stopping: Callable[[], None],
 ) -> None:
-    config = patience.configuration(app, settings, server_header=False, timeout_graceful_shutdown=10)
+    config = patience.configuration(app, settings, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn stops on them, then sends them again
     _Server(config, started=started, stopping=stopping).run([listening])

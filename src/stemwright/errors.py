@@ -540,7 +540,7 @@ class UnknownBlobs(ServiceError):
 
 
 class CannotOpenBlobs(ServiceError):
-    """Nothing can be stored in {url}: {reason}. Check STEMWRIGHT_BLOBS_URL and who may write there."""
+    """Nothing can be stored in {url}: {reason}. Check STEMWRIGHT_BLOBS_URL, the credentials, and who may write."""
 
 
 class BackupElsewhere(ServiceError):

@@ -127,6 +127,7 @@ def test_a_folder_for_the_storage_that_is_not_there_is_not_made(
     monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", (tmp_path / "not-mounted").as_uri())
     _, found = findings(capsys, "--data", tmp_path)
     assert (found["storage"][0]["verdict"], "none yet" in found["storage"][0]["found"]) == ("note", True)
+    assert [each["found"] for each in found["disk"] if f" GB free for storage ({tmp_path})" in each["found"]]
     assert not (tmp_path / "not-mounted").exists()
 
 

@@ -65,8 +65,8 @@ def test_one_that_comes_back_is_waited_for(s3: S3) -> None:
 
 @FLEET
 def test_a_bucket_that_is_not_there_is_said_at_the_start(s3: S3) -> None:
-    blobs = open_blobs(s3.new().replace("s3://bucket/", "s3://nothing/"), patience_seconds=0.2)
-    with pytest.raises(CannotOpenBlobs, match="s3://nothing"):
+    blobs = open_blobs(s3.new().replace("s3://bucket/", "s3://nothing/"), patience_seconds=60)
+    with pytest.raises(CannotOpenBlobs, match=r"s3://nothing/.*: there is no such bucket"):
         blobs.check()
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from cyclopts import Parameter
@@ -158,6 +159,8 @@ def _disks(settings: Settings) -> Iterator[Finding]:
     from stemwright.zoo import installed
 
     places = {"results here": Path.cwd(), "data": settings.data, "models": installed.folder()}
+    if settings.blobs_url.startswith("file:"):
+        places["storage"] = Path(unquote(urlsplit(settings.blobs_url).path))
     for use, place in (places | {"temporary files": Path(tempfile.gettempdir())}).items():
         there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
         free = shutil.disk_usage(there).free

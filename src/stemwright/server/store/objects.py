@@ -95,8 +95,11 @@ class Objects:
     def check(self, probe: bytes = b"", *, patience_seconds: float | None = None) -> None:
         """Raises CannotOpenBlobs unless such bytes can be stored and deleted, tried for so long."""
         try:
-            self._persist(lambda: obstore.put(self._store, PROBE, probe), patience_seconds=patience_seconds)
+            store = lambda: obstore.put(self._store, PROBE, probe)  # noqa: E731
+            self._persist(store, missing_is_final=True, patience_seconds=patience_seconds)
             self.clear_probe()
+        except _MISSING:
+            raise CannotOpenBlobs(url=self.url, reason="there is no such bucket or container") from None
         except BlobsAway as error:
             raise CannotOpenBlobs(url=self.url, reason=error.fields["reason"]) from error
 

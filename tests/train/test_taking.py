@@ -207,10 +207,12 @@ def test_measuring_on_the_way_asks_only_what_is_known(tmp_path: Path) -> None:
 def test_a_recipe_counts_the_songs_that_were_given(tmp_path: Path) -> None:
     """Nothing is composed for the recipe's two, one and one; the card says whose songs taught the weights."""
     for name, split in (("a", "train"), ("b", "train"), ("c", "val"), ("d", "test")):
-        give(tmp_path / name, *(MUSDB if name != "d" else WHOLE))
+        give(tmp_path / name, *(MUSDB if name != "d" else WHOLE), seconds=1.6)
         take(tmp_path / name, tmp_path / "data", split=split)
-    out = make(RECIPE, tmp_path / "data", Course(), on_row=lambda _: None)
+    told: list[str] = []
+    out = make(RECIPE, tmp_path / "data", Course(), on_row=lambda _: None, on_step=told.append)
     assert not list((tmp_path / "data").rglob("song-*"))
+    assert told == ["measuring val", "measuring test"]  # no song is reproached with its length
     card = catalog.read(out / "tiny.toml")
     assert (card.made_by["songs"], card.made_by["given"]) == (2, 2)
     assert card.made_by["heard"] == ["songs that its user gave: not known here, theirs to clear"]

@@ -64,9 +64,10 @@ def lay_recordings(folder: Path | str, *, split: str = "train", on_song: Callabl
 
 
 def lasting_otherwise(folder: Path | str, seconds: float) -> dict[str, float]:
-    """Whole songs of a split's folder that are of another length, in seconds; one that does not say its own is none."""
-    songs = {path.parent.name: Song(path.parent, ()).read_facts() for path in sorted(Path(folder).glob("*/song.json"))}
-    return {name: facts["seconds"] for name, facts in songs.items() if facts.get("seconds", seconds) != seconds}
+    """Whole composed songs of a folder of another length, in seconds; others are as long as somebody made them."""
+    composed = [Song(path.parent, ()) for path in sorted(Path(folder).glob("song-*/song.json"))]
+    lengths = {song.folder.name: song.read_facts().get("seconds", seconds) for song in composed}
+    return {name: length for name, length in lengths.items() if length != seconds}
 
 
 def song_id(seed: int) -> str:

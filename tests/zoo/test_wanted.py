@@ -104,6 +104,9 @@ def test_what_nobody_can_want_is_not_passed_over() -> None:
         ({"groups": ["low"]}, BadOption, "it is no mapping by names"),
         ({"groups": {"low": None}}, BadOption, "it is neither a name nor a list of names"),
         ({"stems": 5}, BadOption, "stems 5 cannot be understood"),
+        ({"stems": ["bass"], "rest": ""}, BadOption, "the output '' cannot be understood"),
+        ({"groups": {3: ["bass"]}}, BadOption, "the output 3 cannot be understood"),
+        ({"mixes": {" ": {"drums": 0.0}}}, BadOption, "the output ' ' cannot be understood"),
     ],
 )
 def test_a_wish_that_cannot_be_is_refused(wanted: dict, error: type, words: str) -> None:

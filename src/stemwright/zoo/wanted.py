@@ -189,6 +189,8 @@ def _checked(made: list[tuple[str, Gains]]) -> dict[str, Gains]:
     if not chosen:
         raise NothingChosen
     for name, gains in made:
+        if not (isinstance(name, str) and name.strip()):
+            raise BadOption(option="the output", text=name, reason="it is no name for a file")
         if [other for other, _ in made].count(name) > 1:
             raise SameNameTwice(name=name)
         if not gains:

@@ -50,6 +50,17 @@ def test_the_recipes_of_the_package(name: str) -> None:
     assert recipe.net == load_recipe("twelve").net
 
 
+def test_the_recipe_of_the_guide_for_songs_of_one_s_own_needs_nothing_else(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = next(block for block in (root / "docs/guide/own-songs.md").read_text().split("```") if "\nsed " in block)
+    command = command.removeprefix("sh").replace("> mine.toml", f"> '{tmp_path}/mine.toml'")
+    subprocess.run(["sh", "-c", command], cwd=root, check=True)
+    mine, ours = load_recipe(tmp_path / "mine.toml"), load_recipe("twelve")
+    assert (mine.name, mine.net, mine.songs.recordings) == ("mine", ours.net, False)
+    assert mine.steps == mine.finish_steps < ours.steps
+    assert mine.rates.muon < ours.rates.muon
+
+
 TINY = """
 name = "tiny"
 seed = 0

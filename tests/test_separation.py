@@ -104,6 +104,12 @@ def test_one_mono_sample_is_a_song() -> None:
     assert gap_dbfs(list(separation.stems.values()), np.full((2, 1), 0.5)) < -90
 
 
+def test_separations_can_be_compared_and_kept_in_a_set() -> None:
+    once, again = (stemwright.separate(np.zeros((2, 100), np.float32), rate=44100, two=True) for _ in range(2))
+    assert once != again
+    assert len({once, again, once}) == 2
+
+
 def test_an_array_that_lies_sample_by_sample_in_memory_is_the_same_song() -> None:
     # What the readers of files give is [samples, channels]; its transpose is the song, and no copy.
     song = tune(10.0)

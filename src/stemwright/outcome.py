@@ -23,7 +23,7 @@ class Stem:
     model: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
     """The facts of a separation: `facts` per stem, and the gain that all stems share so that none of them clips.
 

@@ -42,7 +42,7 @@ MIX = "mix"
 """What the song itself is called among the files of its stems."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # of arrays == is no yes or no
 class Separation(Outcome):
     """A song's stems by name, float32 [2, n] at `rate` samples per second, full scale at 1.0: they sum to the song.
 

@@ -30,6 +30,13 @@ def test_lossy_files_come_back_unshifted_and_as_long_as_they_were(tmp_path: Path
     assert snr_db(found, samples) > 10
 
 
+def test_an_m4a_keeps_what_its_sides_differ_in(tmp_path: Path) -> None:
+    voice = music(N)[0]
+    room = np.convolve(noise(N, seed=1, level=0.04)[0], np.ones(20, np.float32) / 20, "same")
+    found = read(write(tmp_path / "a.m4a", np.stack([voice + room, voice - room])))
+    assert snr_db(found[:1] - found[1:], 2 * room[None]) > 10
+
+
 @pytest.mark.parametrize("n", [1, 2, 500, 575, 576, 577, 1151, 1152, 1153, 5000])
 @pytest.mark.parametrize("ending", ["mp3", "m4a", "opus", "wav", "flac"])
 def test_very_short_files_keep_their_length(tmp_path: Path, ending: str, n: int) -> None:

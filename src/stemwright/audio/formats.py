@@ -68,7 +68,9 @@ FORMATS = {
         {16: ("aac", "fltp")},
         _AAC_RATES,
         range(32, 513),
-        codec_options={"aac_coder": "fast", "aac_pns": "0"},  # substituted noise is another one in every decoder
+        # Substituted noise is another one in every decoder; intensity stereo, which this coder takes at any bitrate,
+        # makes one side a copy of the other: at 320 kbit/s a voice is 18 dB above the error instead of 46.
+        codec_options={"aac_coder": "fast", "aac_pns": "0", "aac_is": "0"},
         muxer_options={"brand": "M4A "},
     ),
 }

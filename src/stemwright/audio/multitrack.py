@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from stemwright.audio.atoms import add_named_tags
 from stemwright.audio.blocks import even
+from stemwright.audio.formats import FORMATS
 from stemwright.audio.muxing import add_cover, texts_for
 from stemwright.audio.picture import Picture
 from stemwright.audio.signal import Resampler, Samples
@@ -90,7 +91,7 @@ class _Encoder:
 
 
 def _sound(container: OutputContainer, title: str, rate: int, *, first: bool) -> AudioStream:
-    stream = cast(AudioStream, container.add_stream("aac", rate=rate, options={"aac_coder": "fast"}))
+    stream = cast(AudioStream, container.add_stream("aac", rate=rate, options=dict(FORMATS["m4a"].codec_options)))
     stream.layout, stream.format, stream.bit_rate = "stereo", "fltp", KBPS * 1000
     stream.metadata.update({"title": title, "handler_name": title})
     stream.disposition = Disposition.default if first else Disposition(0)

@@ -20,7 +20,7 @@ from stemwright.extras.colours import colour, rgb
 from stemwright.extras.dawproject import metadata
 from stemwright.extras.material import whole_file
 from stemwright.outputs import label
-from tests.audio.sounds import RATE, lag, write_with_pyav
+from tests.audio.sounds import RATE, lag, write, write_with_pyav
 from tests.extras.conftest import beat
 
 # The part of the DAWproject 1.0 schema that we write: children in their order, attributes (those with * must be there).
@@ -107,6 +107,17 @@ def test_the_tempo_is_the_measured_one(project: ET.Element, made: Any) -> None:
     tempo = project.find("Transport/Tempo")
     assert tempo is not None
     assert float(tempo.get("value", 0)) == made.tempo.bpm == pytest.approx(120, abs=0.5)
+
+
+@pytest.mark.parametrize(("told", "set_to"), [("63,98", 63.98), ("0", 120), ("fast", 120)])
+def test_a_tempo_that_the_song_tells_goes_before_the_measured_one(tmp_path: Path, told: str, set_to: float) -> None:
+    song = write(tmp_path / "a.flac", beat(), tags=Tags({"bpm": told}))
+    files = stemwright.separate_to(song, tmp_path / "out", stems=["drums"], also=["dawproject", "rpp", "report"])
+    tempo = ET.fromstring(zipfile.ZipFile(files.extras["dawproject"]).read("project.xml")).find("Transport/Tempo")
+    assert tempo is not None
+    assert float(tempo.get("value", 0)) == pytest.approx(set_to, abs=0.5 * (set_to == 120))
+    assert f"TEMPO {tempo.get('value')} 4 4" in files.extras["rpp"].read_text()
+    assert f"<dt>In its tags</dt><dd>{told}</dd>" in files.extras["report"].read_text()
 
 
 def test_its_metadata_is_as_its_schema_says(inside: zipfile.ZipFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from stemwright.audio.covers import complaint
@@ -13,6 +14,7 @@ _TEXTS = (
 # How the other containers call them, in FFmpeg's spelling.
 _ALIASES = {"tbpm": "bpm", "tmpo": "bpm", "tkey": "key", "initialkey": "key", "tsrc": "isrc", "year": "date"}
 _LONGEST_TEXT = 1000
+_SLOWEST_BPM, _FASTEST_BPM = 20, 666  # that a project can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,14 @@ class Tags:
     @property
     def artist(self) -> str | None:
         return self.texts.get("artist")
+
+    @property
+    def bpm(self) -> float | None:
+        """The tempo that is told, if it is one that a project can have."""
+        with suppress(ValueError):
+            told = float(self.texts.get("bpm", "").replace(",", "."))
+            return told if _SLOWEST_BPM <= told <= _FASTEST_BPM else None
+        return None
 
     def for_stem(self, label: str, *, fallback_title: str = "") -> Tags:
         """The same tags with the stem's label in the title: "Title (Vocals)"."""

@@ -13,8 +13,6 @@ from stemwright.extras.colours import colour
 from stemwright.extras.material import Material, whole_file
 from stemwright.outputs import label
 
-USUAL_BPM = 120.0
-"""Where nothing tells the tempo: what DAWs begin with."""
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the same song is the same file
 
 
@@ -32,12 +30,11 @@ def write_dawproject(song: Material, path: Path, sounds: Mapping[str, Path]) -> 
 
 def project(song: Material, inside: Mapping[str, str]) -> ET.Element:
     """The tree of project.xml for stems by name and their places inside the zip."""
-    bpm = song.tempo.bpm if song.tempo else USUAL_BPM
     seconds = repr(song.files.seconds)
     root = ET.Element("Project", version="1.0")
     ET.SubElement(root, "Application", name="Stemwright", version=version("stemwright"))
     transport = ET.SubElement(root, "Transport")
-    ET.SubElement(transport, "Tempo", id="tempo", name="Tempo", unit="bpm", min="20", max="666", value=f"{bpm:g}")
+    ET.SubElement(transport, "Tempo", id="tempo", name="Tempo", unit="bpm", min="20", max="666", value=f"{song.bpm:g}")
     ET.SubElement(transport, "TimeSignature", id="meter", numerator="4", denominator="4")
     structure = ET.SubElement(root, "Structure")
     for number, name in enumerate(inside, start=1):

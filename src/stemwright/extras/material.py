@@ -24,6 +24,8 @@ from stemwright.outputs import Finished, Names, write_stems
 from stemwright.work import Work
 from stemwright.zoo.choice import QUARTER
 
+_USUAL_BPM = 120.0
+
 
 @dataclass(frozen=True)
 class Material:
@@ -69,6 +71,11 @@ class Material:
         parts = [["drums"], ["bass", "other"]]
         found = [[self.quarters[name] for name in part if name in self.quarters] for part in parts]
         return tempo(*(self._rhythm(*spools) for spools in found if spools))
+
+    @property
+    def bpm(self) -> float:
+        """What a project is set to: what the song's tags tell, or else what is heard, or else what DAWs begin with."""
+        return self.tags.bpm or (self.tempo.bpm if self.tempo else _USUAL_BPM)
 
     @cached_property
     def key(self) -> Key | None:

@@ -50,6 +50,8 @@ def _facts(song: Material) -> Iterator[tuple[str, str]]:
     yield "Length", clock(made.seconds, exactly=True)
     yield "Tempo", f"{song.tempo.bpm:.1f} bpm, {song.tempo.confidence:.0%} sure" if song.tempo else "none found"
     yield "Key", f"{song.key}, {song.key.confidence:.0%} sure" if song.key else "none found"
+    if told := [song.tags.texts[name] for name in ("bpm", "key") if name in song.tags.texts]:
+        yield "In its tags", ", ".join(told)
     yield "Sample rate", f"{made.rate:,} Hz".replace(",", "\u2009")
     yield "Model", made.model
     yield "Device", made.device

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stemwright.extras.colours import rgb
-from stemwright.extras.dawproject import USUAL_BPM, title
+from stemwright.extras.dawproject import title
 from stemwright.extras.material import Material, whole_file
 
 _SOURCES = {"wav": "WAVE", "flac": "FLAC"}
@@ -22,9 +22,8 @@ def write_reaper(song: Material, path: Path, sounds: Mapping[str, Path]) -> None
 
 
 def _lines(song: Material, path: Path, sounds: Mapping[str, Path]) -> Iterator[str]:
-    bpm = song.tempo.bpm if song.tempo else USUAL_BPM
     yield '<REAPER_PROJECT 0.1 "7.0/stemwright" 0'
-    yield f"  TEMPO {bpm:g} 4 4"
+    yield f"  TEMPO {song.bpm:g} 4 4"
     yield f"  SAMPLERATE {song.files.rate} 1 0"
     source = _SOURCES[song.lossless_format]
     for name, sound in sounds.items():

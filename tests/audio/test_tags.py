@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import mutagen
+import mutagen.id3
 import mutagen.mp4
 import numpy as np
 import pytest
@@ -102,6 +103,22 @@ def test_djs_find_tempo_key_and_isrc(tmp_path: Path) -> None:
     found = mutagen.File(tmp_path / "a.m4a").tags
     assert found["tmpo"] == [128]
     assert found["----:com.apple.iTunes:initialkey"] == [b"Am"]
+    assert [mutagen.File(tmp_path / f"a.{ending}").tags["initialkey"] for ending in ("flac", "opus")] == [["Am"]] * 2
+
+
+@pytest.mark.parametrize("ending", ["mp3", "flac", "opus", "wav", "m4a"])
+def test_a_karaoke_track_has_the_words_of_the_song(tmp_path: Path, ending: str) -> None:
+    texts = {"comment": "hey", "lyrics": "One lïne\nand another " * 100, "publisher": "A label"}
+    path = write(tmp_path / f"a.{ending}", music(5000), tags=Tags(texts))
+    assert tags_of(path).texts == texts | {"lyrics": texts["lyrics"].strip()}
+
+
+def test_lyrics_are_read_in_any_language_from_an_mp3(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", music(5000), tags=Tags({"title": "x"}))
+    file = mutagen.id3.ID3(path)
+    file.add(mutagen.id3.USLT(encoding=3, lang="deu", desc="of the album", text="Zeile eins\nZeile zwei"))
+    file.save()
+    assert tags_of(path).texts == {"title": "x", "lyrics": "Zeile eins\nZeile zwei"}
 
 
 def test_the_tempo_and_key_that_another_program_put_into_an_m4a_are_read(tmp_path: Path) -> None:

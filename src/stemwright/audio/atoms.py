@@ -12,7 +12,7 @@ from stemwright.audio.tags import Tags
 _HEAD = struct.Struct(">I4s")
 _TAGS = (b"moov", b"udta", b"meta", b"ilst")
 # There is no atom for these: DJ programs keep them in atoms that carry a name.
-_NAMED = {"key": b"initialkey", "isrc": b"ISRC"}
+_NAMED = {"key": b"initialkey", "isrc": b"ISRC", "publisher": b"LABEL"}
 _UTF8 = 1
 _MOST_ATOMS = 4096  # beside one another: a file may claim any number
 

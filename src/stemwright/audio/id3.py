@@ -18,17 +18,20 @@ _TEXTS = {
     "track": "TRCK",
     "disc": "TPOS",
     "copyright": "TCOP",
+    "publisher": "TPUB",
     "bpm": "TBPM",
     "key": "TKEY",
     "isrc": "TSRC",
 }
+_LONG_TEXTS = {"comment": "COMM", "lyrics": "USLT"}  # in a language, with a description
 
 
 def id3(tags: Tags) -> bytes:
     """The tags with their cover, or nothing when there are none."""
     frames = b"".join(_text(_TEXTS[name], text) for name, text in tags.texts.items() if name in _TEXTS)
-    if "comment" in tags.texts:
-        frames += _frame("COMM", b"\x01und" + _utf16("") + _utf16(tags.texts["comment"]))
+    for name, frame in _LONG_TEXTS.items():
+        if name in tags.texts:
+            frames += _frame(frame, b"\x01und" + _utf16("") + _utf16(tags.texts[name]))
     if tags.cover is not None:
         kind = b"image/png" if cover_codec(tags.cover) == "png" else b"image/jpeg"
         frames += _frame("APIC", b"\0" + kind + b"\0\x03\0" + tags.cover)

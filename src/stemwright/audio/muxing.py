@@ -24,6 +24,7 @@ from stemwright.audio.signal import Samples
 from stemwright.audio.tags import NO_TAGS, Tags
 
 _WRITE_BYTES = 1 << 17
+_VORBIS = {"key": "INITIALKEY", "publisher": "LABEL"}  # where DJ programs look; FFmpeg has no word of its own for them
 _AT_ONCE = 1 << 14  # samples rounded at once: they stay in a core's cache
 
 
@@ -114,7 +115,8 @@ def _triangular(dither: np.random.Generator, steps: Samples) -> Samples:
 
 def texts_for(muxer: str, tags: Tags) -> dict[str, str]:
     """The texts as the muxer knows them; an Ogg file has its cover among them."""
-    texts = dict(tags.texts)
+    names = _VORBIS if muxer in ("flac", "ogg") else {}
+    texts = {names.get(name, name): text for name, text in tags.texts.items()}
     if muxer == "mp4" and "bpm" in texts:
         texts["tmpo"] = _whole(texts.pop("bpm"))
     if muxer == "ogg" and tags.cover is not None:

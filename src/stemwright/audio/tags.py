@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from stemwright.audio.covers import complaint
 
-_TEXTS = (
-    "title artist album album_artist composer genre date track disc copyright comment bpm key isrc".split()  # noqa: SIM905
-)
+_TEXTS = (  # noqa: SIM905
+    "title artist album album_artist composer genre date track disc copyright publisher comment lyrics bpm key isrc"
+).split()
 # How the other containers call them, in FFmpeg's spelling.
 _ALIASES = {"tbpm": "bpm", "tmpo": "bpm", "tkey": "key", "initialkey": "key", "tsrc": "isrc", "year": "date"}
-_LONGEST_TEXT = 1000
+_ALIASES |= {"label": "publisher", "organization": "publisher", "unsyncedlyrics": "lyrics"}
+_LONGEST_TEXT, _LONGEST_LYRICS = 1000, 20_000
 _SLOWEST_BPM, _FASTEST_BPM = 20, 666  # that a project can have
 
 
@@ -71,8 +72,11 @@ def from_metadata(*sources: Mapping[str, str]) -> Tags:
     texts: dict[str, str] = {}
     for source in sources:
         for key, value in source.items():
-            name = _ALIASES.get(key.lower(), key.lower())
-            text = value.replace("\x00", " ").strip()[:_LONGEST_TEXT]
+            plain = key.lower()
+            if plain.startswith("lyrics-"):  # an mp3's, with their language
+                plain = "lyrics"
+            name = _ALIASES.get(plain, plain)
+            text = value.replace("\x00", " ").strip()[: _LONGEST_LYRICS if name == "lyrics" else _LONGEST_TEXT]
             if name in _TEXTS and text:
                 texts.setdefault(name, text)
     return Tags(texts)

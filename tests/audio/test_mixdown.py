@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from stemwright.audio.mixdown import FORMATS, Fader, Speed, mix_down
+from stemwright.audio.tags import Tags
 from tests.audio.sounds import RATE, music, noise, read, write
+from tests.audio.test_tags import picture, tags_of
 
 N = 2 * RATE + 777
 
@@ -51,6 +53,23 @@ def test_half_way_to_a_side_the_other_one_comes_along(stems) -> None:
 def test_the_promised_size_and_length_are_kept(tmp_path: Path, format: str, n: int) -> None:
     path = write(tmp_path / "a.wav", music(n), bits=32)
     assert mixed(tmp_path, [Fader(path)], format=format).shape == (2, n)
+
+
+@pytest.mark.parametrize("stem", ["mp3", "flac", "m4a", "opus", "wav"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_mix_has_the_tags_and_the_cover_of_the_song(tmp_path: Path, format: str, stem: str) -> None:
+    song = Tags({"title": "Tune (Live)", "artist": "Somebody", "bpm": "120", "key": "Am"}, picture("png"))
+    faders = [Fader(write(tmp_path / f"a.{stem}", music(N), tags=song.for_stem("Vocals")))]
+    mixed(tmp_path, faders, format=format, title="karaoke", seconds=N / RATE)
+    found = tags_of(tmp_path / f"mix.{format}")
+    assert found == song.for_stem("karaoke")
+    mixed(tmp_path, faders, format=format, seconds=N / RATE, speed=Speed(tempo=0.9))
+    assert tags_of(tmp_path / f"mix.{format}").texts == {"title": "Tune (Live) (mix)", "artist": "Somebody"}
+
+
+def test_a_mix_of_stems_without_tags_has_its_own_name(tmp_path: Path) -> None:
+    mixed(tmp_path, [Fader(write(tmp_path / "a.flac", music(N)))])
+    assert tags_of(tmp_path / "mix.mp3").texts == {"title": "mix"}
 
 
 def test_a_rate_that_mp3_does_not_have_is_brought_down(tmp_path: Path) -> None:

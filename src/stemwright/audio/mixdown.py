@@ -19,9 +19,10 @@ from av import error as failures
 from stemwright.audio.blocks import PIECE, even, resampled
 from stemwright.audio.decode import Song, open_song
 from stemwright.audio.formats import format_named
+from stemwright.audio.id3 import id3, wav_chunk
 from stemwright.audio.mp3 import Mp3Encoder, promised_bytes
 from stemwright.audio.signal import Samples, resampled_length
-from stemwright.audio.tags import NO_TAGS
+from stemwright.audio.tags import Tags
 
 FORMATS = ("mp3", "wav")
 KBPS = 320
@@ -62,10 +63,12 @@ def mix_down(
     format: str = "mp3",
     speed: Speed = Speed(),
     seconds: float | None = None,
+    title: str = "mix",
     on_size: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Writes the mix as one of `FORMATS` into a pipe, 16 bits or 320 kbit/s, beyond full scale clipped.
 
+    It has the stems' tags, with `title` in the place of a stem's name, and neither a tempo nor a key at another speed.
     `seconds` is the stems' duration, for formats whose files do not count their samples. `on_size` gets the size of the
     whole file in bytes before the first of them. Raises what reading the files raises.
     """
@@ -79,12 +82,15 @@ def mix_down(
         to_rate = format_named(format).rate_for(rate)
         length = resampled_length(round(length / speed.tempo), rate, to_rate)
         exact = _exactly(resampled(blocks, rate, to_rate), length)
+        tags = songs[0].tags.for_mix(title)
+        tags = tags if speed.is_none else tags.without("bpm", "key")
         if format == "wav":
-            on_size(_WAV.size + 4 * length)
-            _write_wav(exact, into, rate=to_rate, length=length)
+            last = wav_chunk(tags)
+            on_size(_WAV.size + 4 * length + len(last))
+            _write_wav(exact, into, rate=to_rate, length=length, last=last)
         else:
-            on_size(promised_bytes(length, rate=to_rate, kbps=KBPS))
-            _write_mp3(exact, into, rate=to_rate, length=length)
+            on_size(len(id3(tags)) + promised_bytes(length, rate=to_rate, kbps=KBPS))
+            _write_mp3(exact, into, rate=to_rate, length=length, tags=tags)
 
 
 def mixed(songs: Iterable[Song], faders: Iterable[Fader]) -> Iterator[Samples]:
@@ -151,15 +157,17 @@ def _exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
         left -= min(left, PIECE)
 
 
-def _write_mp3(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int) -> None:
-    encoder = Mp3Encoder(into, rate=rate, kbps=KBPS, tags=NO_TAGS, length=length)
+def _write_mp3(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int, tags: Tags) -> None:
+    encoder = Mp3Encoder(into, rate=rate, kbps=KBPS, tags=tags, length=length)
     for block in blocks:
         encoder.encode(block)
     encoder.close()
 
 
-def _write_wav(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int) -> None:
+def _write_wav(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int, last: bytes) -> None:
     size = min(4 * length, 0xFFFFFFFF - 36)
-    into.write(_WAV.pack(b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 2, rate, 4 * rate, 4, 16, b"data", size))
+    whole = min(size + 36 + len(last), 0xFFFFFFFF)
+    into.write(_WAV.pack(b"RIFF", whole, b"WAVE", b"fmt ", 16, 1, 2, rate, 4 * rate, 4, 16, b"data", size))
     full = np.float32(32768)
     into.writelines(np.clip(np.rint(block.T * full), -32768, 32767).astype("<i2").tobytes() for block in blocks)
+    into.write(last)

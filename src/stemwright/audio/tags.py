@@ -46,6 +46,14 @@ class Tags:
         title = self.title or fallback_title
         return replace(self, texts={**self.texts, "title": f"{title} ({label})" if title else label})
 
+    def for_mix(self, label: str) -> Tags:
+        """Of a stem's tags those of a mix: "Title (mix)" where the stem had "Title (Vocals)"."""
+        return replace(self, texts={**self.texts, "title": (self.title or "").rpartition(" (")[0]}).for_stem(label)
+
+    def without(self, *names: str) -> Tags:
+        """The same tags, but for these texts."""
+        return replace(self, texts={name: text for name, text in self.texts.items() if name not in names})
+
     def titled(self, fallback: str) -> Tags:
         """The same tags, with this title where there is none."""
         return self if self.title or not fallback else replace(self, texts={**self.texts, "title": fallback})

@@ -25,11 +25,12 @@ CLOSING_SECONDS = 1.0  # for the last of what a child complained of
 
 @dataclass(frozen=True)
 class Mixdown:
-    """What the child is to make of `faders`, each (path, gain, pan); the stems are `seconds` long."""
+    """What the child is to make of `faders`, each (path, gain, pan), and call `title`; the stems are `seconds` long."""
 
     faders: Sequence[tuple[str, float, float]]
     format: str
     seconds: float
+    title: str = "mix"
     tempo: float = 1.0
     semitones: float = 0.0
 
@@ -98,6 +99,7 @@ def main() -> None:
         format=wanted["format"],
         speed=Speed(wanted["tempo"], wanted["semitones"]),
         seconds=wanted["seconds"],
+        title=wanted["title"],
         on_size=say,
     )
     out.flush()

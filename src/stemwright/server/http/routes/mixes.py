@@ -47,14 +47,15 @@ def mix(call: Call) -> ASGIApp:
             (str(stack.enter_context(call.api.blobs.local(stems[stem].blob, call.api.uploads))), gain, pan)
             for stem, (gain, pan) in faders.items()
         ]
-        wanted = Mixdown(paths, file_format, task.duration_seconds or 0.0, tempo, pitch)
+        title = _title(list(stems), list(faders))
+        wanted = Mixdown(paths, file_format, task.duration_seconds or 0.0, title, tempo, pitch)
         mixing = Mixing(wanted, request_id=call.request_id, task_id=task.id)
         stack.callback(mixing.close)
         headers = {
             **call.headers,
             "content-type": _TYPES[file_format],
             "content-length": str(mixing.size),
-            "content-disposition": answers.attached(f"{song} - {_title(list(stems), list(faders))}.{file_format}"),
+            "content-disposition": answers.attached(f"{song} - {title}.{file_format}"),
             "cache-control": "no-store",
         }
         if call.scope["method"] == "HEAD":  # who asks before they download finds the seat free again

@@ -188,6 +188,17 @@ def test_stems_of_an_earlier_run_are_no_songs(tmp_path: Path, monkeypatch: pytes
         shutil.rmtree(album / "stems", ignore_errors=True)
 
 
+def test_stems_in_another_folder_of_results_are_no_songs_unless_it_is_the_one_that_is_given(tmp_path: Path) -> None:
+    tone(tmp_path / "album" / "a.wav")
+    made = tmp_path / "album" / "deep" / "stems"
+    separated([tmp_path / "album"], made)
+    tone(made / "b.wav")
+    for place in (tmp_path, tmp_path / "album", tmp_path / "**" / "*.wav"):
+        assert [job.song.name for job in jobs([(place, WISH)], tmp_path / "out")] == ["a.wav", "b.wav"]
+    found = [job.song.name for job in jobs([(made, WISH)], tmp_path / "out")]
+    assert found == ["instrumental.wav", "vocals.wav", "b.wav"]
+
+
 def test_two_runs_into_one_folder_do_no_harm_to_each_other(tmp_path: Path) -> None:
     song, out = tone(tmp_path / "1.wav"), tmp_path / "out"
     slow = open_stem(out / "1" / "vocals.wav", rate=44100, format="wav")

@@ -53,6 +53,16 @@ def test_twelve_mp3s_and_a_table(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_format_in_a_list_brings_its_own_bits(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        wav(tmp_path / name)
+    (tmp_path / "list.csv").write_text("path,format\na.wav,mp3\nb.wav,\n")
+    told = ["--out", tmp_path / "out", "--stems", "drums", "--format", "flac", "--bits", "24"]
+    done = stemwright("separate", "--manifest", tmp_path / "list.csv", *told)
+    assert done.returncode == 0, done.stderr
+    assert files_in(tmp_path / "out") == ["a/drums.mp3", "b/drums.flac"]
+
+
 def test_the_table_says_which_models_of_a_recipe_made_it_and_in_what(tmp_path: Path) -> None:
     done = stemwright(
         "separate", wav(tmp_path / "a.wav"), "--out", tmp_path / "out", "--model", "fast", "--stems", "bass"

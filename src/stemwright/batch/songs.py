@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from stemwright.audio.formats import EXTENSIONS
@@ -43,16 +44,17 @@ def jobs(paths: Iterable[tuple[Path, Wish | StemwrightError]], out: Path) -> lis
 
 
 class _Results:
-    """What earlier runs made in the folder of results, which is no song of a folder or pattern that has it inside."""
+    """What earlier runs made in folders of results, which is no song of a folder or pattern that has them inside."""
 
     def __init__(self, out: Path) -> None:
-        self._out, self._written = _real(out), {_real(path) for path in written(out)}
+        self._out = _real(out)
+        self._made = cache(lambda folder: {_real(path) for path in written(folder)})
 
     def have(self, path: Path, below: Path) -> bool:
-        """Whether a file found below a place is a result: all in the folder of results, where that is further down."""
-        real = _real(path)
-        further_down = self._out != _real(below) and self._out.is_relative_to(_real(below))
-        return real in self._written or (further_down and real.is_relative_to(self._out))
+        """Whether a file found below a place is a result: all in this run's folder, where that is further down."""
+        real, place = _real(path), _real(below)
+        further_down = [folder for folder in real.parents if folder != place and folder.is_relative_to(place)]
+        return self._out in further_down or any(real in self._made(folder) for folder in (self._out, *further_down))
 
 
 def _real(path: Path) -> Path:

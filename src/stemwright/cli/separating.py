@@ -69,7 +69,13 @@ def _work(songs: tuple[Path, ...], manifest: Path | None, told: dict[str, Any], 
     options, wish = _asked(told)
     listed = [] if manifest is None else read_manifest(manifest)
     named = [(song, wish) for song in songs]
-    return meant.jobs([*named, *((song, _for_one(cast(Options, {**options, **own}))) for song, own in listed)], out)
+    return meant.jobs([*named, *((song, _for_one(_joined(options, own))) for song, own in listed)], out)
+
+
+def _joined(options: Options, own: Options) -> Options:
+    """A song's options before those of the command, whose bits and bitrate are of the command's format alone."""
+    replaced = {"bits", "bitrate_kbps"} if "format" in own else set[str]()
+    return cast(Options, {name: told for name, told in options.items() if name not in replaced} | own)
 
 
 def _asked(told: dict[str, Any]) -> tuple[Options, Wish]:

@@ -119,6 +119,14 @@ def test_behind_a_trusted_proxy_the_client_counts(serve) -> None:
         assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == code
 
 
+def test_a_line_that_the_client_wrote_itself_does_not_hide_the_proxys(serve) -> None:
+    house = serve(trusted_proxies=("127.0.0.0/8",))
+    key = key_for(house.caller(), networks="192.0.2.0/24")
+    headers = [("X-API-Key", key), ("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-For", "198.51.100.1")]
+    assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == 401
+    assert house.anonymous().get(CREDIT, headers=[*headers, ("X-Forwarded-For", "192.0.2.8")]).json()["code"] == 200
+
+
 def test_who_trusts_no_proxy_is_not_fooled(house: House, caller: Caller) -> None:
     headers = {"X-API-Key": key_for(caller, networks="192.0.2.0/24"), "X-Forwarded-For": "192.0.2.7"}
     assert house.anonymous().get(CREDIT, headers=headers).json()["code"] == 401

@@ -34,7 +34,8 @@ class Proxies:
     def client(self, scope: Scope) -> str:
         """The address of the client: the last one in X-Forwarded-For that is not a trusted proxy's."""
         address = (scope.get("client") or ("",))[0]
-        passed = [part.strip() for part in Headers(scope=scope).get("x-forwarded-for", "").split(",") if part.strip()]
+        told = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))  # some proxies add a line below the client's
+        passed = [part.strip() for part in told.split(",") if part.strip()]
         while passed and self._trusts(address):
             address = _WITH_PORT.sub(r"\1\2", passed.pop())
         return address

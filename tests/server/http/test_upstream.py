@@ -238,7 +238,13 @@ def test_a_stranger_passes_nowhere(house: House, there: Upstream) -> None:
     assert (answer.status_code, answer.json()["code"], there.asked) == (401, 401, [])
 
 
-@pytest.mark.parametrize("path", ["/api/v1/../admin", "/api/v1/%2e%2e/admin", "/api/v1/a/%252e%252e/b", "/apiv1/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/v1/../admin", "/api/v1/%2e%2e/admin", "/api/v1/a/%252e%252e/b", "/apiv1/x"),
+        *("http://x/api/v1/../admin", "http:%2F%2Fx/api/v1/admin"),  # the second is no whole address
+    ],
+)
 def test_nothing_passes_but_what_is_below_it(house: House, there: Upstream, path: str) -> None:
     with socket.create_connection(("127.0.0.1", int(house.url.rsplit(":", 1)[1]))) as line:
         key = house.caller().http.key

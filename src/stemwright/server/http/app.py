@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from anyio import CapacityLimiter
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from stemwright.server.http.shield import Shield
 
 ASKING = 8  # threads for those who ask whether we are ready
 _SLASHES = re.compile("/{2,}")
-_ORIGIN = re.compile("https?://[^/]*", re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://[^/]*", re.IGNORECASE)
 _EXPOSED = [
     *("RateLimit", "RateLimit-Policy", "Retry-After", "Content-Range", "Content-Length", "ETag"),
     *("Idempotent-Replayed", "X-Request-Id"),
@@ -45,9 +46,9 @@ class _WholeTarget:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
-        if whole := _ORIGIN.match(scope.get("path", "")):
-            raw = scope["raw_path"].split(b"/", 3)[3:]  # what is decoded in the path may be longer here
-            scope = {**scope, "path": scope["path"][whole.end() :] or "/", "raw_path": b"/" + b"".join(raw)}
+        if whole := _ORIGIN.match(scope.get("raw_path", b"")):
+            raw = scope["raw_path"][whole.end() :] or b"/"
+            scope = {**scope, "path": unquote(raw.decode("ascii")), "raw_path": raw}
         await self._app(scope, receive, send)
 
 

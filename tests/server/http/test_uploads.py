@@ -1,17 +1,21 @@
 """Uploads: three ways in, one kind of song."""
 
 import base64
+import json
 import re
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
 from stemwright.server import tracks
 from stemwright.server.clock import now_ms
+from stemwright.server.http.routes import uploads
 from stemwright.server.http.routes.uploads import safe_folder, safe_name, title_of
 from tests.server.http import sources
 from tests.server.http.house import Caller, House
@@ -105,6 +109,22 @@ def test_base64_becomes_a_song(house: House, caller: Caller, before: str, field:
     assert house.anonymous().get(answer["fileUrl"]).content == SONG
 
 
+def test_a_data_url_may_be_percent_encoded(house: House, caller: Caller) -> None:
+    content = bytes(range(256))
+    answer = caller.http.post(BASE64, json={"base64Data": "data:audio/mpeg," + quote(content, safe="=")}).json()["data"]
+    assert house.anonymous().get(answer["fileUrl"]).content == content
+
+
+def test_a_data_url_takes_no_more_memory_than_is_counted() -> None:
+    text = "data:," + "%41" * 100_000
+    tracemalloc.start()
+    try:
+        assert len(uploads._decoded(text)) == 100_000
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("content", [b"\xfb\xff\xfe", b"\xfb\xff\xfe1", b"\xfb\xff\xfe12"])
 def test_base64_may_be_of_the_alphabet_for_addresses_and_without_padding(
     house: House, caller: Caller, content: bytes
@@ -153,6 +173,7 @@ REFUSED = [
     (BASE64, {"base64Data": "!!!"}),
     (BASE64, {"base64Data": ""}),
     (BASE64, {"base64Data": "QUJDQ"}),
+    (BASE64, {"base64Data": "data:,\ud800"}),
     (BASE64, {"base64Data": 5}),
     (BASE64, {"base64Data": "QUJD", "uploadPath": 7}),
     (URL, {}),
@@ -164,9 +185,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("path", "body"), REFUSED, ids=str)
 def test_what_cannot_be_used_is_refused(house: House, dialect: str, path: str, body: dict) -> None:
-    answer = house.caller(dialect=dialect).http.post(path, json=body)
+    answer = house.caller(dialect=dialect).http.post(path, content=json.dumps(body))
     assert answer.json()["code"] == {"apikley": 422, "sunoapi": 400}[dialect]
     assert answer.json()["success"] is False
+
+
+def test_a_body_of_very_many_values_is_refused_unread(caller: Caller) -> None:
+    told = caller.http.post(BASE64, json={"base64Data": "QUJD", "beside": [0] * 10_000}).json()
+    assert (told["code"], told["msg"]) == (422, "body: holds too many values")
 
 
 BAD_FORMS = [

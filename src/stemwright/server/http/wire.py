@@ -22,6 +22,7 @@ _URL_KEYS = (
     *("instrumental", "vocal", "backing_vocals", "drums", "bass", "guitar", "piano", "keyboard"),
     *("percussion", "strings", "synth", "fx", "brass", "woodwinds"),
 )
+_MOST_VALUES = 10_000  # each can take thirty times the memory of its text, and no body of ours has twenty
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 Model = TypeVar("Model", bound="Incoming")
 
@@ -130,7 +131,9 @@ class Json:
 
 
 def parse(body: bytes) -> Json:
-    """The JSON object in `body`; raises BadJson, and InvalidRequest when it is not an object."""
+    """The JSON object in `body`; raises BadJson, and InvalidRequest when it is not an object or holds too much."""
+    if body.count(b",") >= _MOST_VALUES:
+        raise InvalidRequest(field="body", problem="holds too many values")
     try:
         value = json.loads(body.decode("utf-8-sig"))  # not UTF-16, in which what is looked for below looks otherwise
     except (ValueError, RecursionError):

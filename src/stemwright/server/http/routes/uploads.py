@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from unicodedata import normalize
-from urllib.parse import unquote_to_bytes
 
 import sqlalchemy as sa
 from starlette.types import Receive
@@ -172,14 +171,14 @@ def _arriving(call: Call) -> Path:
 
 
 def _decoded(text: str) -> bytes:
-    if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not _IN_BASE64.search(head):
-            return unquote_to_bytes(text)
-    text = ("".join(text.split()) if _SPACE.search(text) else text).translate(_URL_SAFE)
     try:
+        if text[:5].lower() == "data:":
+            head, _, text = text.partition(",")
+            if not _IN_BASE64.search(head):  # urllib's unquote would take eighty times the memory of the text
+                return binascii.a2b_qp(text.replace("=", "=3D").replace("%", "="))
+        text = ("".join(text.split()) if _SPACE.search(text) else text).translate(_URL_SAFE)
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         problem = "Base64 decoding failed: Invalid Base64 format"
         raise errors.InvalidRequest(field="base64Data", problem=problem) from None
 

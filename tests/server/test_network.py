@@ -59,7 +59,7 @@ PRIVATE = [
     ),
     *("239.1.1.1", "240.0.0.1", "255.255.255.255", "192.88.99.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1"),
     *("fd12::1", "ff02::1", "2001:db8::1", "3fff::1", "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001::1"),
-    *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "100::1", "5f00::1", "fec0::1"),
+    *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "100::1", "5f00::1", "fec0::1", "4000::1"),
 ]
 PUBLIC = [
     "8.8.8.8",
@@ -86,6 +86,7 @@ def test_a_public_address_is_let_through(address: str) -> None:
 @given(st.ip_addresses(v=4))
 def test_every_ipv6_spelling_of_an_ipv4_address_is_refused(address) -> None:
     assert not is_public(f"::ffff:{address}")
+    assert not is_public(f"::ffff:0:{address}")
     assert not is_public(f"64:ff9b::{address}")
 
 

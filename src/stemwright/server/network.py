@@ -25,16 +25,15 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Iterable[str]]
 OnWait = Callable[[], object]
 
-# What is never the public internet (RFC 6890 and its successors), and the IPv6 ranges that carry an IPv4 address inside
-# (mapped, translated, 6to4, Teredo): those reach the same private hosts by another spelling.
+# What is never the public internet (RFC 6890 and its successors; of IPv6 all but 2000::/3), and the IPv6 ranges that
+# carry an IPv4 address inside (mapped, translated, 6to4, Teredo): those reach the same hosts by another spelling.
 _REFUSED: tuple[Network, ...] = tuple(
     ip_network(text)
     for line in (
         "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24",
         "192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4",
         "168.63.129.16/32",  # public by its number, but in Azure the host of every machine
-        "::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2001:2::/48 2001:10::/28 2001:20::/28",
-        "2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8",
+        "::/3 4000::/2 8000::/1 2001::/32 2001:2::/48 2001:10::/28 2001:20::/28 2001:db8::/32 2002::/16 3fff::/20",
     )
     for text in line.split()
 )

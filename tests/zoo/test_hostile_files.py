@@ -167,6 +167,10 @@ YAML: dict[str, tuple[str, str]] = {
     "aliases without end": ("a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
     "nested without end": ("a: " + "[" * 5000, "recursion"),
     "not a table": ("- 1", "not a table"),
+    "no time": ("a: !!timestamp x", "groupdict"),
+    "no number": ("a: !!int ''", "index"),
+    "no truth": ("a: !!bool x", "x"),
+    "a number of sixties without end": (f"a: {'1:' * 200}1.5", "too large"),
 }
 
 

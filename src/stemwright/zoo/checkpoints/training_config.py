@@ -157,7 +157,7 @@ def read(path: Path) -> dict[str, Any]:
         raise BadConfig(path=path, reason="it is larger than 1 MiB")
     try:
         value = yaml.load(path.read_text("utf-8"), Loader)  # noqa: S506, TID251  a subclass of the safe loader
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, LookupError, ArithmeticError, RecursionError, ValueError) as error:
         raise BadConfig(path=path, reason=" ".join(str(error).split())) from error
     if not isinstance(value, dict):
         raise BadConfig(path=path, reason="it is not a table of settings")

@@ -203,6 +203,7 @@ BAD_FORMS = [
     (b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n\r\n--x--\r\n', "multipart/form-data; boundary=x"),
     (b"{}", "application/json"),
     (b"x", "multipart/form-data"),
+    (b"x", "multipart/form-data; boundary=" + "x" * 300),
 ]
 
 

@@ -20,6 +20,7 @@ from stemwright.server.http.calls import FORGOTTEN_BYTES, Call
 from stemwright.server.tracks import new_audio_id
 
 _LONGEST_FIELD = 64 * 1024
+_LONGEST_BOUNDARY = 256  # the parser takes no longer one
 # How .NET and older urllib3 send a name that is not ASCII (RFC 8187); the parser passes it over.
 _EXTENDED = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^\s;]+)", re.IGNORECASE)
 _ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # by browsers, in the names of fields and files, and nothing else
@@ -68,9 +69,10 @@ async def _feed(form: _Form, receive: Receive) -> None:
 
 def _boundary(call: Call) -> bytes:
     kind, options = parse_options_header(call.sent.get("content-type", ""))
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 0 < len(boundary) <= _LONGEST_BOUNDARY:
         raise errors.InvalidRequest(field="Content-Type", problem="must be multipart/form-data with a boundary")
-    return options[b"boundary"]
+    return boundary
 
 
 class _Form:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemwright.errors import InputRefused
+from stemwright.errors import InputRefused, LimitExceeded
 from stemwright.server.bounds import Limits
 from stemwright.server.jobs import Job
 from stemwright.server.separating import Child
@@ -86,6 +86,24 @@ def test_a_hostile_song_is_refused_and_the_process_stays(child: Child, tmp_path:
         child.separate(job, on_progress=lambda _: True)
     assert child.pid == pid or pid is None
     assert not list((tmp_path / "stems").glob("*")) if (tmp_path / "stems").exists() else True
+
+
+def tags_without_end(count: int) -> bytes:
+    frames = b"".join(b"TXXX" + struct.pack(">IH", 11, 0) + b"\0%08x\0v" % number for number in range(count))
+    size = bytes(len(frames) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\3\0\0" + size + frames + bytes(50_000)
+
+
+def test_a_song_of_tags_alone_holds_no_worker_for_an_hour(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(tags_without_end(200_000))
+    job = Job("t", "split_stem", None, str(source), str(tmp_path / "stems"), "mp3", "twelve", 60)
+    child = Child(Limits(MEMORY_MB << 20, 60, header_seconds=0.5))
+    try:
+        with pytest.raises(LimitExceeded, match=r"0\.5 s of processor time before the song's sound"):
+            child.separate(job, on_progress=lambda _: True)
+    finally:
+        child.close()
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc to read the peak from")

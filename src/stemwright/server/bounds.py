@@ -33,12 +33,14 @@ class Limits:
     seconds: float
     cpu_seconds: float = math.inf
     silent_seconds: float = 60.0  # without a sign of life
+    header_seconds: float = 20.0  # of a processor, for what comes before a song's sound
 
     @property
     def environment(self) -> dict[str, str]:
         """How the child hears of them."""
         seconds = self.seconds + GRACE_SECONDS
         told = {"MEMORY": self.memory_bytes, "SECONDS": seconds, "CPU_SECONDS": self.cpu_seconds}
+        told["HEADER_SECONDS"] = self.header_seconds
         return {f"STEMWRIGHT_CHILD_{name}": str(value) for name, value in told.items()}
 
 
@@ -80,6 +82,8 @@ class Watch:
         """What the exit status of the child means."""
         if code == -getattr(signal, "SIGXCPU", 0):
             return LimitExceeded(how=f"{self._limits.cpu_seconds:g} s of processor time")
+        if code == -getattr(signal, "SIGPROF", 0):
+            return LimitExceeded(how=f"{self._limits.header_seconds:g} s of processor time before the song's sound")
         if code == -getattr(signal, "SIGALRM", 0):
             return LimitExceeded(how=f"{self._limits.seconds:g} s")
         return ChildDied(how=f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}")
@@ -122,6 +126,16 @@ def one_job(environment: Mapping[str, str], *, beat: Callable[[], None]) -> Iter
         _limit_time(math.inf)
 
 
+@contextlib.contextmanager
+def header(environment: Mapping[str, str]) -> Iterator[None]:
+    """Gives a song's header its time: FFmpeg compares each tag with all before it, and 4 MB of them take it minutes."""
+    _limit_time(float(environment.get("STEMWRIGHT_CHILD_HEADER_SECONDS", "inf")), "ITIMER_PROF")
+    try:
+        yield
+    finally:
+        _limit_time(math.inf, "ITIMER_PROF")
+
+
 def _beat_until(done: threading.Event, beat: Callable[[], None]) -> None:
     while not done.wait(BEAT_SECONDS):
         beat()
@@ -140,7 +154,7 @@ def _limit_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _limit_time(seconds: float) -> None:
-    """The system ends us with SIGALRM after so many seconds."""
+def _limit_time(seconds: float, timer: str = "ITIMER_REAL") -> None:
+    """The system ends us with SIGALRM after so many seconds; by ITIMER_PROF with SIGPROF, of processor time."""
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0 if math.isinf(seconds) else seconds)
+        signal.setitimer(getattr(signal, timer), 0 if math.isinf(seconds) else seconds)

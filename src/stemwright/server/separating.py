@@ -290,11 +290,14 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
     # Loaded here: the worker imports this file too, and has no use for the codecs and the model.
     from stemwright.audio.container import limit_allocations
     from stemwright.audio.decode import Limits as SongLimits
+    from stemwright.audio.decode import open_song
     from stemwright.separation import separate_to
     from stemwright.server.drawing import Drawing
     from stemwright.zoo.machine import unused_gpu
 
     limit_allocations(LARGEST_PIECE_BYTES)
+    with bounds.header(os.environ), open_song(job.source):
+        pass
     drawing = Drawing()
     done = separate_to(
         job.source,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
+import re
 
 from stemwright.errors import ForgedRequest, NotAllowed, NotSignedIn
 from stemwright.server import sessions
 from stemwright.server.http.calls import Call
 
 NAME = "stemwright_session"
+_SENT = re.compile(rf"(?:^|;)[ \t]*{NAME}=([\w-]+)", re.ASCII)  # http.cookies' takes seconds for 30 KB
 _SAFE = ("GET", "HEAD")
 
 
@@ -65,13 +66,10 @@ def _host(url: str) -> str:
 
 def secret_of(call: Call) -> str:
     """The session's secret that the request carries; raises NotSignedIn without one."""
-    try:
-        cookie = SimpleCookie(call.sent.get("cookie", "")).get(NAME)
-    except CookieError:
-        cookie = None
-    if cookie is None or not cookie.value:
+    cookie = _SENT.search(call.sent.get("cookie", ""))
+    if cookie is None:
         raise NotSignedIn
-    return cookie.value
+    return cookie[1]
 
 
 def setting(call: Call, secret: str, *, seconds: float) -> str:

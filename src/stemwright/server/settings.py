@@ -23,8 +23,8 @@ _MOST_FACTOR, _MOST = 1000, {float: 1e9, int: 10**15}  # what the database and t
 
 # What other parts of the program read, and what its processes tell each other.
 _ELSEWHERE = (
-    *("CHILD_CPU_SECONDS", "CHILD_MEMORY", "CHILD_SECONDS", "KEY", "LICENCES", "MIRROR", "MODELS", "OFFLINE"),
-    *("PARENT_PID", "PRECISION", "TRACEBACK", "TRAIN_CACHE", "URL"),
+    *("CHILD_CPU_SECONDS", "CHILD_HEADER_SECONDS", "CHILD_MEMORY", "CHILD_SECONDS", "KEY", "LICENCES", "MIRROR"),
+    *("MODELS", "OFFLINE", "PARENT_PID", "PRECISION", "TRACEBACK", "TRAIN_CACHE", "URL"),
 )
 
 

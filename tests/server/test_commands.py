@@ -38,6 +38,12 @@ def test_a_key_is_created_with_its_account_and_credits(call) -> None:
     assert made["key"] not in json.dumps(listed)
 
 
+def test_no_name_of_a_clients_speaks_to_the_terminal(call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("keys", "create", "--account", "me", "--name", "a\x1b]0;b\x07\u009b2J\u202ec\nd")
+    assert run(["keys", "list", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(r"  a\x1b]0;b\x07\x9b2J\u202ec\nd" + "\n")
+
+
 def test_a_key_of_data_that_was_begun_with_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped folder makes a key that no service knows."""
     words = ["keys", "create", "--account", "me", "--data", str(tmp_path / "new")]

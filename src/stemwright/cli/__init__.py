@@ -13,8 +13,8 @@ from types import FrameType
 from cyclopts import App, CycloptsError, UnknownCommandError, UnknownOptionError
 
 from stemwright.audio.parts import is_full
-from stemwright.cli.terminal import plain
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
+from stemwright.terminal import plain
 
 FAILED, MISUSED, UNEXPECTED, INTERRUPTED = 1, 2, 70, 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

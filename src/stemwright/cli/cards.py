@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from stemwright.cli.terminal import plain
+from stemwright.terminal import plain
 from stemwright.zoo import catalog, installed, published, recipes
 from stemwright.zoo.installed import Installed
 from stemwright.zoo.names import Known

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from stemwright.cli import cards
 from stemwright.cli.options import Count, Flag
-from stemwright.cli.terminal import plain
 from stemwright.errors import BadCard, BadWeights, NothingAllowed, NothingNamed, StemwrightError, UnknownUse
+from stemwright.terminal import plain
 from stemwright.zoo import catalog, files, installed, published, recipes
 from stemwright.zoo.names import known, parts
 

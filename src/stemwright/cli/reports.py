@@ -20,11 +20,11 @@ from rich.text import Text
 from stemwright.batch.estimate import Whole
 from stemwright.batch.running import Report
 from stemwright.cli import FAILED, UNEXPECTED
-from stemwright.cli.terminal import plain
 from stemwright.engine.progress import Progress as Done
 from stemwright.errors import StemwrightError, Unforeseen
 from stemwright.extras.page import clock
 from stemwright.outcome import SeparatedFiles
+from stemwright.terminal import plain
 
 EVERY_SECONDS = 0.2
 SHORT = 5  # songs: with more, what failed is told again at the end

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from stemwright.errors import BadSetting, NoCallback, StillDelivering, TaskEnded, TaskNotFound
 from stemwright.server.logs import cleaned
 from stemwright.server.settings import Settings, idle
+from stemwright.terminal import plain
 
 if TYPE_CHECKING:
     from stemwright.server.store.database import Database
@@ -127,7 +128,7 @@ def rows(shown: list[dict[str, Any]], text: str, *, as_json: bool) -> None:
     if not shown:
         print("There are none.", file=sys.stderr)
     for row in shown:
-        print(text.format(**row))
+        print(plain(text.format(**row)))  # clients name their keys and addresses
 
 
 def show(shown: object) -> None:

@@ -23,6 +23,7 @@ from stemwright.server.commands.speaking import (
     transaction,
     view,
 )
+from stemwright.terminal import plain
 
 tasks = App(name="tasks", help="Tasks: list, show, cancel, retry.")
 
@@ -87,7 +88,7 @@ def show_task(task: str, /, *, data: Data = None, as_json: AsJson = False) -> No
         show(found)
         return
     for name, value in found.items():
-        print(f"{name:<16} {_told(name, value)}")
+        print(plain(f"{name:<16} {_told(name, value)}"))
 
 
 @tasks.command

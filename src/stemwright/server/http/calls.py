@@ -35,6 +35,7 @@ from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import AWAY, Database, tell
 from stemwright.server.upstream import Upstream
+from stemwright.terminal import plain
 
 log = logging.getLogger("stemwright.http")
 
@@ -152,7 +153,7 @@ class Call:
             **self.beside,
         )
         if meaning(fault) is Meaning.UNEXPECTED:
-            what = f"a request to {self.scope['path']} went wrong"
+            what = f"a request to {plain(self.scope['path'])} went wrong"
             tell(log, logging.ERROR, what, fault, request_id=self.request_id)
         return answer
 

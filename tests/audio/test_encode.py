@@ -156,6 +156,14 @@ def test_numbers_that_a_format_does_not_have_are_told_with_those_it_has(name: st
         formats.Sound.of(name)
 
 
+def test_a_number_beside_a_format_that_names_another_is_refused() -> None:
+    with pytest.raises(errors.BadSound, match="wav-24 cannot be written with 16"):
+        formats.Sound.of("wav-24", bits=16)
+    with pytest.raises(errors.BadSound, match="mp3 cannot be written with 16 bits"):
+        formats.Sound.of("mp3-192", bits=16)
+    assert formats.Sound.of("wav-24", bits=24).bits == 24
+
+
 def test_a_lossy_format_has_no_bits_and_a_lossless_one_no_bitrate() -> None:
     with pytest.raises(errors.BadSound, match="mp3 cannot be written with 24 bits"):
         formats.Sound.of("mp3", bits=24)

@@ -117,7 +117,8 @@ class Sound:
         name, _, number = format.partition("-")
         kind = format_named(name)
         if number:
-            bits, bitrate_kbps = _numbers(kind, number, format)
+            named_bits, named_kbps = _numbers(kind, number, format)
+            bits, bitrate_kbps = _agreed(named_bits, bits, format), _agreed(named_kbps, bitrate_kbps, format)
         if bits is not None and (kind.is_lossy or bits not in kind.codecs):
             other = "A lossy format has a bitrate instead" if kind.is_lossy else _choices(kind)
             raise BadSound(format=kind.name, wrong=f"{_bits(bits)} bits", choices=other)
@@ -150,6 +151,13 @@ def _numbers(kind: Format, text: str, format: str) -> tuple[int | None, int | No
     if not number.isdecimal() or len(number) > _DIGITS or number != str(int(number)):
         raise UnknownFormat(format=format, choices=", ".join(FORMATS))
     return (None, int(number)) if kind.is_lossy else (int(number), None)
+
+
+def _agreed(named: int | None, told: int | None, format: str) -> int | None:
+    """The number in the format's name, or the one told beside it; raises BadSound where they differ."""
+    if None not in (named, told) and named != told:
+        raise BadSound(format=format, wrong=repr(told), choices="Its name tells another number: give one of them")
+    return told if named is None else named
 
 
 def _bits(bits: int) -> str:

@@ -4,12 +4,16 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
+from starlette.types import Message
 
 from stemwright.audio.decode import open_song
+from stemwright.audio.encode import open_stem
 from stemwright.errors import ChildDied
 from stemwright.server.http.routes import mixes
 from stemwright.server.mixing import Mixdown, Mixing
@@ -98,6 +102,31 @@ def test_there_are_only_so_many_at_once(client: Client, song: Staged, monkeypatc
     size = client.head(f"{song.url}/mix?vocals=1").headers["Content-Length"]
     assert len(client.get(f"{song.url}/mix?vocals=1").content) == int(size)  # at once: its seat is free again
     assert client.get(f"{song.url}/mix?vocals=1").status_code == 200  # the seat was given back
+
+
+def test_who_takes_a_mix_too_slowly_keeps_nobody_from_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixes, "_GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(mixes, "_SLOWEST_BYTES_PER_SECOND", 10**9)
+    with open_stem(tmp_path / "stem.wav", rate=44100, format="wav") as stem:
+        stem.write(sounds(2, NAMES)["vocals"])
+        stem.finish()
+    given_back: list[str] = []
+    closing = ExitStack()
+    closing.callback(given_back.append, "seat")
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+
+    mixing = Mixing(Mixdown([(str(tmp_path / "stem.wav"), 1.0, 0.0)], "wav", 2.0))
+    closing.callback(mixing.close)
+    scope = {"type": "http", "method": "GET", "asgi": {"version": "3.0"}}
+    anyio.run(mixes._Sent(mixing, closing, {}), scope, receive, send)
+    assert given_back == ["seat"]
 
 
 def test_the_players_file_is_everybodys_and_comes_in_parts(client: Client, song: Staged) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from stemwright.server.mixing import Mixdown, Mixing
 
 _TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _SEATS = threading.BoundedSemaphore(os.cpu_count() or 1)  # renderings at once in this process
+_GRACE_SECONDS, _SLOWEST_BYTES_PER_SECOND = 60.0, 20_000  # who takes a mix more slowly keeps others from theirs
 LARGEST_GAIN = 16.0  # 24 dB
 _LONGEST_TITLE = 90  # of a mix, in its file's name behind the song's
 _KNOWN = ("format", "tempo", "pitch")
@@ -79,14 +80,14 @@ def _task(call: Call, name: str) -> tuple[tasks.Task, dict[str, tasks.Stem], str
 
 
 class _Sent:
-    """Sends the file, and ends the child whatever happens meanwhile."""
+    """Sends the file, for as long as a slow line takes, and ends the child whatever happens meanwhile."""
 
     def __init__(self, mixing: Mixing, closing: ExitStack, headers: dict[str, str]) -> None:
         self._closing, self._headers, self._mixing = closing, headers, mixing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         whole = StreamingResponse(_pieces(self._mixing), headers=self._headers)
-        with self._closing:
+        with self._closing, move_on_after(_GRACE_SECONDS + self._mixing.size / _SLOWEST_BYTES_PER_SECOND):
             await whole(scope, receive, send)
 
 

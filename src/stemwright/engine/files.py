@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Condition
 
 from stemwright.audio.encode import StemWriter
 from stemwright.audio.signal import Samples
@@ -52,16 +52,16 @@ def _complete(
     gain: float,
     on_written: Callable[[int], None] | None,
 ) -> None:
-    written, stop = dict.fromkeys(stems, 0), Event()
+    written, encoding = dict.fromkeys(stems, 0), _Encoding()
 
     def write(name: str) -> None:
-        writer = writers[name] = open_stem(name)
-        for block in stems[name]:
-            if stop.is_set():
-                raise Cancelled
-            writer.write(block if gain == 1 else block * gain)
-            written[name] += block.shape[1]
-        writer.complete()
+        with encoding.of(name):
+            writer = writers[name] = open_stem(name)
+            for block in stems[name]:
+                encoding.check()
+                writer.write(block if gain == 1 else block * gain)
+                written[name] += block.shape[1]
+            writer.complete()
 
     def tell() -> None:
         if on_written is not None:
@@ -77,8 +77,42 @@ def _complete(
                     future.result()
                 tell()
         except BaseException:
-            stop.set()
+            encoding.stop()
             raise
+
+
+class _Encoding:
+    """What is being encoded, to be stopped and waited for.
+
+    The pool of threads does not know of one in whose start an interrupt came: it would not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._changed, self._names, self._is_stopped = Condition(), set[str](), False
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Raises Cancelled when it is stopped."""
+        with self._changed:
+            self.check()
+            self._names.add(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._names.remove(name)
+                self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raises Cancelled when it is stopped."""
+        if self._is_stopped:
+            raise Cancelled
+
+    def stop(self) -> None:
+        """Waits until nothing is being encoded, and nothing will be."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.wait_for(lambda: not self._names)
 
 
 def there(paths: Iterable[Path]) -> frozenset[Path]:

@@ -43,6 +43,19 @@ def test_help_says_of_every_parameter_what_it_is_for() -> None:
     assert [name for name, help_text in told.items() if not help_text] == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("separate x --jobs 1.5", "separate x --bitrate 192.5", "accounts share me 1.5", "serve --port 80.5"),
+        *("credits ledger me --limit 1.5", "credits grant me 1.5", "models pull x --at-once 1.5"),
+        *("train compose f --songs 1.5", "tasks list --limit 1e3"),
+    ],
+)
+def test_no_fraction_is_rounded_to_a_whole_number(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words.split()) == 2
+    assert f"Must be a whole number, not '{words.rsplit(maxsplit=1)[-1]}'." in capsys.readouterr().err
+
+
 def test_help_imports_no_command() -> None:
     heavy = ("numpy", "av", "onnxruntime", "torch", "sqlalchemy", "fastapi", "dbos", "rich.progress")
     code = (

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version as installed_version
 from types import FrameType
+from typing import Any
 
-from cyclopts import App, CycloptsError, UnknownCommandError, UnknownOptionError
+from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, UnknownOptionError, convert
 
 from stemwright.audio.parts import is_full
 from stemwright.errors import Misuse, StemwrightError, Unforeseen
@@ -23,12 +25,24 @@ _LIST = "`stemwright --help` shows those that exist"
 ONE_SECONDS = 0.3
 """Signals within them count as one: `timeout`, make and others pass on what the terminal has sent to all."""
 
+
+def _as_said(kind: Any, tokens: Sequence[Token]) -> Any:
+    """A value as it was said: left to itself, the parser rounds 1.5 to 2 where a whole number is meant."""
+    if kind not in (int, int | None):
+        return convert(kind, tokens)
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"Must be a whole number, not {tokens[0].value!r}.") from None
+
+
 app = App(
     name="stemwright",
     help="Splits songs into stems: vocals, drums, bass and nine more. `stemwright COMMAND --help` tells more.",
     version=lambda: installed_version("stemwright"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(converter=_as_said),
     # Parameters without a help text of their own are told by the docstring of their command.
     help_format="markdown",
 )

@@ -20,7 +20,6 @@ from stemwright.server.commands.speaking import (
     show,
     transaction,
     view,
-    whole,
 )
 from stemwright.server.credits import MOST_AT_ONCE
 
@@ -32,9 +31,7 @@ def _some(_type: object, amount: int) -> None:
         raise ValueError("Must be another number than 0: the ledger keeps every row for ever.")
 
 
-Amount = Annotated[
-    int, Parameter(converter=whole, validator=[validators.Number(gte=-MOST_AT_ONCE, lte=MOST_AT_ONCE), _some])
-]
+Amount = Annotated[int, Parameter(validator=[validators.Number(gte=-MOST_AT_ONCE, lte=MOST_AT_ONCE), _some])]
 
 
 @credits.command

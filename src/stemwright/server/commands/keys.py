@@ -22,7 +22,6 @@ from stemwright.server.commands.speaking import (
     show_key,
     transaction,
     view,
-    whole,
 )
 from stemwright.server.credits import MOST_AT_ONCE
 from stemwright.server.settings import Dialect
@@ -66,7 +65,7 @@ Scopes = Annotated[
 ]
 Owner = Annotated[AccountName, Parameter(validator=_nameable)]
 Remark = Annotated[str, Parameter(show_default=False, help="What the key is for.")]
-Gift = Annotated[int, Parameter(converter=whole, validator=validators.Number(gte=0, lte=MOST_AT_ONCE))]
+Gift = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=MOST_AT_ONCE))]
 Hours = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=_MOST_HOURS))]
 
 

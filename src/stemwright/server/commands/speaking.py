@@ -6,14 +6,14 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import sqlalchemy as sa
-from cyclopts import Parameter, Token, validators
+from cyclopts import Parameter, validators
 from pydantic import ValidationError
 
 from stemwright.errors import BadSetting, NoCallback, StillDelivering, TaskEnded, TaskNotFound
@@ -32,14 +32,6 @@ AccountName = Annotated[str, Parameter(help="Name of the account.")]
 OneAccount = Annotated[str | None, Parameter(help="Name of the account; all by default.")]
 TaskId = Annotated[str, Parameter(name="task", required=True, help="Ids of the tasks.")]
 Limit = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1_000_000), help="How many at most.")]
-
-
-def whole(_type: object, tokens: Sequence[Token]) -> int:
-    """A number as it was said: left to itself, the parser of our commands rounds 1.5 to 2."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"Must be a whole number, not {tokens[0].value!r}.") from None
 
 
 def read_settings(data: Path | None, **given: Any) -> Settings:

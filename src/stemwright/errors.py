@@ -410,6 +410,10 @@ class KeyEnded(ServiceError):
     """Key {key} has expired, and so would one like it. Give the new one an end of its own, or make another key."""
 
 
+class KeyRevoked(ServiceError):
+    """Key {key} was revoked: nothing takes its place. Make another key."""
+
+
 class AccountExists(ServiceError):
     """There is an account {name!r} already. Choose another name."""
 

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from stemwright.errors import AccountExists, AccountNotFound, InvalidKey, KeyEnded, KeyNotFound
+from stemwright.errors import AccountExists, AccountNotFound, InvalidKey, KeyEnded, KeyNotFound, KeyRevoked
 from stemwright.server import accounts, keys
 from stemwright.server.store.database import Database
 
@@ -114,6 +114,15 @@ def test_a_key_that_has_expired_is_not_renewed_for_the_past(database: Database, 
             keys.rotate(tx, old.id, now=NOW + 99)
         assert keys.get(tx, old.id).revoked is None
         keys.verify(tx, keys.rotate(tx, old.id, expires=NOW + 500, now=NOW + 99)[1], now=NOW + 99)
+
+
+def test_a_key_that_was_revoked_has_no_successor(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        old, _ = keys.create(tx, account.id, now=NOW)
+        keys.revoke(tx, old.id, now=NOW + 5)
+        with pytest.raises(KeyRevoked, match=old.id):
+            keys.rotate(tx, old.id, expires=NOW + 500, now=NOW + 5)
+        assert [key.id for key in keys.listing(tx, account.id)] == [old.id]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stemwright.errors import InvalidKey, KeyEnded, KeyNotFound
+from stemwright.errors import InvalidKey, KeyEnded, KeyNotFound, KeyRevoked
 from stemwright.server.network import is_within, parse_networks
 from stemwright.server.store.tables import keys
 
@@ -145,9 +145,11 @@ def rotate(
 ) -> tuple[Key, str]:
     """A new key like this one but for what is given; the old one stays valid for `overlap_ms`.
 
-    Raises KeyNotFound, and KeyEnded where the new one would be past the old one's end.
+    Raises KeyNotFound, KeyRevoked, and KeyEnded where the new one would be past the old one's end.
     """
     old = get(tx, key_id)
+    if _ended(old.revoked, now):
+        raise KeyRevoked(key=key_id)
     ends = old.expires if expires is None else expires
     if _ended(ends, now):
         raise KeyEnded(key=key_id)

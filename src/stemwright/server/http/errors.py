@@ -59,6 +59,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.NoSuchRoute: Meaning.NOT_FOUND,
     errors.KeyNotFound: Meaning.NOT_FOUND,
     errors.KeyEnded: Meaning.INVALID,
+    errors.KeyRevoked: Meaning.INVALID,
     errors.AccountNotFound: Meaning.NOT_FOUND,
     errors.AccountExists: Meaning.CONFLICT,
     errors.BlobNotFound: Meaning.NOT_FOUND,

@@ -72,6 +72,13 @@ def test_no_secret_gets_through(told: str, form: str, capsys: pytest.CaptureFixt
     assert "it went wrong" in said
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("piece", ["a", "a.", "http://", "postgresql", "postgresql://", "bearer ", "sw_", "a://b@"])
+def test_a_line_of_any_length_is_cleaned(piece: str) -> None:
+    """In time that grows with it: in that which grows with its square, none of these would come to its end."""
+    assert logs.cleaned(piece * 200_000 + " http://x/?secret=hunter2").endswith("http://x/?…")
+
+
 def test_a_whole_service_keeps_secrets_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of every process is an object; the request's name leads from the API to the worker."""
     monkeypatch.setenv("STEMWRIGHT_LOG_FORMAT", "json")

@@ -14,12 +14,18 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 FIELDS = ("request_id", "task_id", "callback_id", "worker_id")
+
+
+def _without_query(address: re.Match[str]) -> str:
+    return f"{address[1]}?…" if address[2] else address[1]
+
+
+# Each takes time in proportion to the line: no pattern begins again within what it has looked through in vain.
 _SECRETS = (
     (re.compile(r"\b(sw|whsec)_[\w+/=-]{8,}"), r"\1_…"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.+/=~-]{6,}"), r"\1 …"),
-    (re.compile(r"(\w+://)[^\s/'\"]+@"), r"\1…@"),  # to the last @: a password may have one
-    (re.compile(r"(https?://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
-    (re.compile(r"(postgresql\S*://[^\s?'\"<>]*)\?[^\s'\"<>]*"), r"\1?…"),
+    (re.compile(r"\b(\w++://)[^\s/'\"]+@"), r"\1…@"),  # to the last @: a password may have one
+    (re.compile(r"((?:https?|postgresql[\w+]{0,30})://[^\s?'\"<>]*+)(?:(\?)[^\s'\"<>]*+)?"), _without_query),
 )
 _child = logging.getLogger("stemwright.child")
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039  never changed, only replaced

@@ -158,6 +158,22 @@ def test_keys_of_any_case_and_the_first_source_win() -> None:
     assert found.texts == {"title": "a", "artist": "c"}
 
 
+@pytest.mark.parametrize(("track", "disc"), [("TRACKTOTAL", "DISCTOTAL"), ("TOTALTRACKS", "TOTALDISCS")])
+def test_how_many_tracks_there_are_stands_behind_the_number_of_this_one(tmp_path: Path, track: str, disc: str) -> None:
+    path = write(tmp_path / "a.flac", music(5000), tags=Tags({"title": "x", "track": "3", "disc": "1"}))
+    file = mutagen.flac.FLAC(path)
+    file[track], file[disc] = "12", "2"
+    file.save()
+    assert tags_of(path).texts == {"title": "x", "track": "3/12", "disc": "1/2"}
+
+
+def test_a_total_without_a_number_or_beside_another_is_left_out() -> None:
+    assert tags.from_metadata({"tracktotal": "12"}).texts == {}
+    assert tags.from_metadata({"tracktotal": "12", "track": "A1"}).texts == {"track": "A1"}
+    assert tags.from_metadata({"track": "3/10", "totaltracks": "12"}).texts == {"track": "3/10"}
+    assert tags.from_metadata({"track": "3", "totaltracks": "many"}).texts == {"track": "3"}
+
+
 def test_texts_without_end_are_cut() -> None:
     assert len(tags.from_metadata({"title": "x" * 99_999}).title or "") == 1000
 

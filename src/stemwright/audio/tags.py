@@ -14,7 +14,10 @@ _TEXTS = (  # noqa: SIM905
 # How the other containers call them, in FFmpeg's spelling.
 _ALIASES = {"tbpm": "bpm", "tmpo": "bpm", "tkey": "key", "initialkey": "key", "tsrc": "isrc", "year": "date"}
 _ALIASES |= {"label": "publisher", "organization": "publisher", "unsyncedlyrics": "lyrics"}
+# Vorbis comments count in fields of their own what others write as "3/12".
+_TOTALS = {"tracktotal": "track", "totaltracks": "track", "disctotal": "disc", "totaldiscs": "disc"}
 _LONGEST_TEXT, _LONGEST_LYRICS = 1000, 20_000
+_LONGEST_TOTAL = 9
 _SLOWEST_BPM, _FASTEST_BPM = 20, 666  # that a project can have
 
 
@@ -78,13 +81,17 @@ def readable(name: str) -> str:
 def from_metadata(*sources: Mapping[str, str]) -> Tags:
     """Tags from the metadata of containers and streams; the first source that has a text wins, keys in any case."""
     texts: dict[str, str] = {}
+    totals: dict[str, str] = {}
     for source in sources:
         for key, value in source.items():
             plain = key.lower()
+            if plain in _TOTALS and value.strip().isdecimal():
+                totals.setdefault(_TOTALS[plain], value.strip()[:_LONGEST_TOTAL])
             if plain.startswith("lyrics-"):  # an mp3's, with their language
                 plain = "lyrics"
             name = _ALIASES.get(plain, plain)
             text = value.replace("\x00", " ").strip()[: _LONGEST_LYRICS if name == "lyrics" else _LONGEST_TEXT]
             if name in _TEXTS and text:
                 texts.setdefault(name, text)
-    return Tags(texts)
+    told = {name: f"{texts[name]}/{total}" for name, total in totals.items() if texts.get(name, "").isdecimal()}
+    return Tags(texts | told)

@@ -373,6 +373,13 @@ def test_patterns_and_folders_and_a_song_named_twice(tmp_path: Path) -> None:
     assert [job.folder for job in found] == ["", "deep", "deep/deeper", ""]
 
 
+def test_songs_in_folders_go_by_any_name_that_their_formats_have(tmp_path: Path) -> None:
+    names = ["a.wave", "b.AIF", "c.aifc", "d.oga", "e.mka", "f.m4b", "g.mpg", "h.spx", "i.snd"]
+    for name in names:
+        tone(tmp_path / "x.wav").rename(tmp_path / name)
+    assert [job.song.name for job in jobs([(tmp_path, WISH)], tmp_path / "out")] == names
+
+
 def test_a_link_that_goes_round_has_no_songs_of_its_own(tmp_path: Path) -> None:
     song = tone(tmp_path / "album" / "a.wav")
     (tmp_path / "album" / "Again").symlink_to(tmp_path / "album")

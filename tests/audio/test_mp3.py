@@ -9,13 +9,14 @@ import pytest
 import soundfile
 
 from stemwright.audio import mp3
+from stemwright.audio.id3 import id3
 from stemwright.audio.tags import NO_TAGS, Tags
 from tests.audio.sounds import RATE, lag, music, read, snr_db, write, write_with_pyav
 
 
 def encoded(path: Path, n: int, *, rate: int = RATE, kbps: int = 320) -> bytes:
     with path.open("wb") as file:
-        encoder = mp3.Mp3Encoder(file, rate=rate, kbps=kbps, tags=NO_TAGS)
+        encoder = mp3.Mp3Encoder(file, rate=rate, kbps=kbps)
         encoder.encode(music(n, rate))
         encoder.close()
     return path.read_bytes()
@@ -71,5 +72,5 @@ def test_it_sounds_as_good_as_ffmpegs_own(tmp_path: Path) -> None:
 
 
 def test_no_tags_no_id3() -> None:
-    assert mp3.id3(NO_TAGS) == b""
-    assert mp3.id3(Tags({"title": "x"})).startswith(b"ID3\x03")
+    assert id3(NO_TAGS) == b""
+    assert id3(Tags({"title": "x"})).startswith(b"ID3\x03")

@@ -10,7 +10,6 @@ import pytest
 
 from stemwright.audio.mp3 import FRAME, Mp3Encoder
 from stemwright.audio.peaks import Peaks
-from stemwright.audio.tags import NO_TAGS
 from stemwright.separation import MIX
 from stemwright.server.drawing import Drawing
 from stemwright.server.http.routes import console
@@ -387,7 +386,7 @@ def twenty_minutes(house: House, song: Staged, folder: Path) -> Staged:
     length = 20 * 60 * RATE
     frames = -(-length // FRAME) + 1
     head = io.BytesIO()
-    Mp3Encoder(head, rate=RATE, kbps=320, tags=NO_TAGS, length=length)
+    Mp3Encoder(head, rate=RATE, kbps=320, length=length)
     body = source[info : info + 5 * cycle] * (frames // (5 * 49) + 1)
     whole = frames // 49 * cycle + round(frames % 49 * cycle / 49)
     paths = {name: folder / f"{name}.mp3" for name in (*TWELVE, MIX)}

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, Self
 
 from stemwright import errors
 from stemwright.audio.formats import Sound
+from stemwright.audio.id3 import id3
 from stemwright.audio.mp3 import Mp3Encoder
 from stemwright.audio.muxing import AvEncoder
 from stemwright.audio.parts import drop, open_part, publish, settle, write_error
@@ -115,7 +116,7 @@ def open_stem(
     file = _open_part(target)
     try:
         encoder = (
-            Mp3Encoder(file, rate=out_rate, kbps=sound.kbps, tags=tags)
+            Mp3Encoder(file, rate=out_rate, kbps=sound.kbps, head=id3(tags))
             if sound.kind.name == "mp3"
             else AvEncoder(file, sound, rate=out_rate, tags=tags, seed=seed)
         )

@@ -22,7 +22,6 @@ from stemwright.audio.formats import format_named
 from stemwright.audio.id3 import id3, wav_chunk
 from stemwright.audio.mp3 import Mp3Encoder, promised_bytes
 from stemwright.audio.signal import Samples, resampled_length
-from stemwright.audio.tags import Tags
 
 FORMATS = ("mp3", "wav")
 KBPS = 320
@@ -89,8 +88,9 @@ def mix_down(
             on_size(_WAV.size + 4 * length + len(last))
             _write_wav(exact, into, rate=to_rate, length=length, last=last)
         else:
-            on_size(len(id3(tags)) + promised_bytes(length, rate=to_rate, kbps=KBPS))
-            _write_mp3(exact, into, rate=to_rate, length=length, tags=tags)
+            head = id3(tags)
+            on_size(len(head) + promised_bytes(length, rate=to_rate, kbps=KBPS))
+            _write_mp3(exact, into, rate=to_rate, length=length, head=head)
 
 
 def mixed(songs: Iterable[Song], faders: Iterable[Fader]) -> Iterator[Samples]:
@@ -157,8 +157,8 @@ def _exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
         left -= min(left, PIECE)
 
 
-def _write_mp3(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int, tags: Tags) -> None:
-    encoder = Mp3Encoder(into, rate=rate, kbps=KBPS, tags=tags, length=length)
+def _write_mp3(blocks: Iterable[Samples], into: BinaryIO, *, rate: int, length: int, head: bytes) -> None:
+    encoder = Mp3Encoder(into, rate=rate, kbps=KBPS, head=head, length=length)
     for block in blocks:
         encoder.encode(block)
     encoder.close()

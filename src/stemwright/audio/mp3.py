@@ -14,9 +14,7 @@ import numpy as np
 
 from stemwright.audio.formats import MP3_KBPS as KBPS
 from stemwright.audio.formats import MP3_RATES as RATES
-from stemwright.audio.id3 import id3
 from stemwright.audio.signal import Samples
-from stemwright.audio.tags import Tags
 
 FRAME = 1152
 ENCODER_DELAY = 576  # LAME's; a decoder adds 529
@@ -27,10 +25,11 @@ _TAG_BYTES = 192  # header, side information, Info and LAME fields
 class Mp3Encoder:
     """Encodes float32 [2, n] at one of `RATES` with one of the bit rates `KBPS` into an open, seekable file.
 
-    With `length` promised, which has to be kept, the Info frame is right from the start and the file may be a pipe.
+    `head`, a tag, goes before the frames. With `length` promised, which has to be kept, the Info frame is right from
+    the start and the file may be a pipe.
     """
 
-    def __init__(self, file: BinaryIO, *, rate: int, kbps: int, tags: Tags, length: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, *, rate: int, kbps: int, head: bytes = b"", length: int | None = None) -> None:
         self._file, self._rate = file, rate
         self._kbps = kbps
         self._length = self._frames = self._bytes = 0
@@ -38,7 +37,6 @@ class Mp3Encoder:
         self._skip = 0  # bytes of the current frame that are still to come
         self._lame = _lame(rate, self._kbps)
         self._promised = length
-        head = id3(tags)
         self._info_position = len(head)
         file.write(head + (bytes(self._info_bytes) if length is None else self._promise(length)))
 

@@ -304,7 +304,8 @@ def test_a_wrong_wish_is_refused_before_any_work(tmp_path: Path, wrong: dict, er
     ("array", "rate"),
     [
         (np.zeros((2, 9), np.float32), None),
-        (np.zeros((2, 9), np.int16), RATE),
+        (np.zeros((2, 9), np.int64), RATE),
+        (np.zeros((2, 9), np.int16), None),
         (np.zeros((99, 2)), RATE),
         (np.zeros((0, 2)), RATE),
     ],
@@ -312,6 +313,16 @@ def test_a_wrong_wish_is_refused_before_any_work(tmp_path: Path, wrong: dict, er
 def test_an_array_that_is_no_song_is_refused(array: np.ndarray, rate: int | None) -> None:
     with pytest.raises(BadSamples, match="is not a song"):
         stemwright.separate(array, rate=rate)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_whole_samples_are_a_song_bare_or_with_their_rate(kind: type) -> None:
+    whole = np.rint(tune(0.1) * (np.iinfo(kind).max / 2)).astype(kind)
+    bare = stemwright.separate(whole, rate=RATE, two=True)
+    assert np.array_equal(
+        bare.stems["vocals"], stemwright.separate(stemwright.Audio(whole, RATE), two=True).stems["vocals"]
+    )
+    assert np.allclose(sum(bare.stems.values()), tune(0.1) / 2, atol=1e-3)
 
 
 @pytest.mark.parametrize(("thing", "words"), [([[0.0] * 9] * 2, "type list.*numpy array"), (None, "type NoneType")])

@@ -88,8 +88,8 @@ class NothingToSeparate(AudioError):
 
 
 class BadSamples(AudioError):
-    """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give floats [channels, samples] with full
-    scale at 1.0, and their `rate`."""
+    """An array of shape {shape}, type {dtype} and rate {rate} is not a song. Give [channels, samples] as floats with
+    full scale at 1.0, or as int16, int32 or uint8, and their `rate`."""
 
 
 class BadRate(AudioError, Misuse):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Unpack
+from typing import Any, BinaryIO, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ from stemwright.zoo.wanted import refuse_strangers
 
 __all__ = ["MIX", "Outcome", "SeparatedFiles", "Separation", "Source", "Stem", "fulfil", "separate", "separate_to"]
 
-Floats = NDArray[np.floating[Any]]
-Source = str | os.PathLike[str] | BinaryIO | Audio | Floats
+Array = NDArray[np.floating[Any] | np.integer[Any]]
+Source = str | os.PathLike[str] | BinaryIO | Audio | Array
 Listen = Callable[[str, Samples], None]
 
 MIX = "mix"
@@ -83,10 +83,11 @@ def separate(
 ) -> Separation:
     """Separates a song in memory: a path, a binary file object, an `Audio`, or an array [channels, n] with its `rate`.
 
-    An array holds floats with full scale at 1.0, and `rate` is in samples per second; of any other song it is the rate
-    of the stems, the song's own by default. All stems of the `model` are made unless `stems`, `two`, `without`,
-    `groups`, `mixes` (gains in dB) or `rest` choose: see `stemwright.zoo.wanted.Wanted`. `preview` takes so many
-    seconds of the loudest part; `profile` and `precision` are told at `stemwright.wish.Wish`. `on_progress` gets
+    An array, bare or in an `Audio`, holds floats with full scale at 1.0, or int16, int32 or uint8 as files have them.
+    With a bare one, `rate` is its own, in samples per second; of any other song it is the rate of the stems, the song's
+    own by default. All stems of the `model` are made unless `stems`, `two`, `without`, `groups`, `mixes` (gains in dB)
+    or `rest` choose: see `stemwright.zoo.wanted.Wanted`. `preview` takes so many seconds of the loudest part; `profile`
+    and `precision` are told at `stemwright.wish.Wish`. `on_progress` gets
     `Progress` and may raise; `cancelled` is asked often, of a net before each of its layers, and ends the work with
     Cancelled.
 
@@ -230,10 +231,8 @@ def _opened(
     return open_excerpt(source, preview, rate=rate, limits=limits)
 
 
-def _as_audio(samples: Floats, rate: int | None) -> Audio:
-    """A bare array as the decoder takes it."""
-    sound = np.atleast_2d(samples)
-    if rate is None or sound.ndim != 2 or not np.issubdtype(sound.dtype, np.floating) or not 0 < len(sound) <= 32:
+def _as_audio(samples: Array, rate: int | None) -> Audio:
+    """A bare array as the decoder takes it, by whose rule it is a song or none."""
+    if rate is None:
         raise BadSamples(shape=samples.shape, dtype=samples.dtype, rate=rate)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
-        return Audio(sound.astype(np.float32), rate)
+    return Audio(cast(Samples, samples), rate)

@@ -6,10 +6,13 @@ import io
 import os
 import threading
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +53,22 @@ def test_a_pipe_is_read_to_its_end_even_if_its_index_comes_last(tmp_path: Path, 
     feeder.join()
 
 
+def test_a_header_is_read_within_its_limits_and_the_sound_is_not(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    @contextmanager
+    def header() -> Iterator[None]:
+        heard.append("begins")
+        yield
+        heard.append("ends")
+
+    soundfile.write(tmp_path / "a.wav", np.zeros((9, 2)), RATE)
+    with decode.open_song(tmp_path / "a.wav", limits=decode.Limits(header=header)) as song:
+        assert heard == ["begins", "ends"]
+        assert sum(block.shape[1] for block in song.blocks()) == 9
+    assert heard == ["begins", "ends"]
+
+
 def test_arrays_come_in_as_they_are() -> None:
     samples = noise(70_000)
     assert np.array_equal(read(Audio(samples, RATE)), samples)
@@ -70,7 +89,8 @@ def test_a_rate_is_a_whole_number_whatever_its_type(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((RATE, 2)), np.zeros((2, 2, 2)), np.zeros((2, 9), complex), np.zeros((0, 9))]
+    "array",
+    [np.zeros((RATE, 2)), np.zeros((2, 2, 2)), np.zeros((2, 9), complex), np.zeros((0, 9)), np.zeros((2, 9), int)],
 )
 def test_arrays_of_another_shape_or_type_are_refused(array: np.ndarray) -> None:
     with pytest.raises(errors.BadSamples):

@@ -6,8 +6,8 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -31,13 +31,18 @@ _LOUDEST = 2.0**31  # a float file at the scale of 32-bit integers is still musi
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a song may be: longest in seconds, largest file in bytes; None is no limit."""
+    """What a song may be: longest in seconds, largest file in bytes; None is no limit.
+
+    What comes before its sound is read within `header`.
+    """
 
     max_seconds: float | None = None
     max_bytes: int | None = None
+    header: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 NO_LIMITS = Limits()
+_WHOLE = ("u1", "i2", "i4")  # of 64 bits are the numbers of lists, whatever their scale
 
 
 class Song:
@@ -173,7 +178,8 @@ def open_song(
         return _from_array(source, rate=rate, limits=limits)
     with ExitStack() as cleanup:
         file, path = _opened(source, limits, cleanup)
-        container = Container(file, path, stream)
+        with limits.header():
+            container = Container(file, path, stream)
         cleanup.callback(container.close)
         song = _from_container(container, rate=rate, limits=limits)
         song._cleanup = cleanup.pop_all()
@@ -219,9 +225,10 @@ def _from_array(audio: Audio, *, rate: int | None, limits: Limits) -> Song:
 
 
 def _as_floats(audio: Audio) -> Samples:
-    """[channels, n] or [n] as float32 [channels, n]; integers are scaled by their type's range."""
+    """[channels, n] or [n] as float32 [channels, n]; integers of a type that files of sound have are scaled by it."""
     array: NDArray[Any] = np.atleast_2d(np.asarray(audio.samples))
-    is_sound = array.ndim == 2 and 0 < array.shape[0] <= MOST_CHANNELS and array.dtype.kind in "fiu"
+    is_sample = array.dtype.kind == "f" or array.dtype.str[1:] in _WHOLE
+    is_sound = array.ndim == 2 and 0 < array.shape[0] <= MOST_CHANNELS and is_sample
     if not is_sound or audio.rate not in SANE_RATES:
         raise errors.BadSamples(shape=array.shape, dtype=array.dtype, rate=audio.rate)
     with np.errstate(over="ignore"):

@@ -63,7 +63,10 @@ _UNNAMED: dict[int, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
-    """Sound in memory: `samples` float32 [channels, n] with full scale at 1.0, at `rate` samples per second."""
+    """Sound in memory: `samples` float32 [channels, n] with full scale at 1.0, at `rate` samples per second.
+
+    Other floats, int16, int32 and uint8 are taken too; integers are scaled by their type's range.
+    """
 
     samples: Samples
     rate: int

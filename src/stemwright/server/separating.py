@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
@@ -290,14 +291,11 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
     # Loaded here: the worker imports this file too, and has no use for the codecs and the model.
     from stemwright.audio.container import limit_allocations
     from stemwright.audio.decode import Limits as SongLimits
-    from stemwright.audio.decode import open_song
     from stemwright.separation import separate_to
     from stemwright.server.drawing import Drawing
     from stemwright.zoo.machine import unused_gpu
 
     limit_allocations(LARGEST_PIECE_BYTES)
-    with bounds.header(os.environ), open_song(job.source):
-        pass
     drawing = Drawing()
     done = separate_to(
         job.source,
@@ -307,7 +305,7 @@ def _separate(job: Job, on_progress: Callable[[float], None], cancelled: Callabl
         precision=job.precision,
         mix=bool(job.ids),
         listen=drawing.listen if job.ids else None,
-        limits=SongLimits(max_seconds=job.max_seconds),
+        limits=SongLimits(max_seconds=job.max_seconds, header=partial(bounds.header, os.environ)),
         on_progress=lambda progress: on_progress(progress.fraction),
         cancelled=cancelled,
     )

@@ -1,6 +1,7 @@
 """`stemwright doctor`, as people and scripts run it."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,35 @@ def test_a_storage_that_is_no_folder_fails(
     monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", (tmp_path / "file").as_uri())
     status, found = findings(capsys, "--data", tmp_path / "none")
     assert (status, found["storage"][0]["verdict"]) == (1, "failure")
+
+
+def test_data_that_others_may_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    opening.open_database(Settings(data=data)).dispose()
+    assert {path.name: oct(path.stat().st_mode & 0o77) for path in (data, *data.glob("*.db*"))} == {
+        "data": "0o0",
+        "stemwright.db": "0o0",
+    }
+    data.chmod(0o755)
+    assert "data" not in findings(capsys, "--data", data)[1]
+    (data / "stemwright.db").chmod(0o644)
+    told = findings(capsys, "--data", data)[1]["data"][0]
+    assert (told["verdict"], told["found"].endswith(f"chmod -R go= {data}")) == ("warning", True)
+    data.chmod(0o700)
+    assert "data" not in findings(capsys, "--data", data)[1]
+
+
+@pytest.mark.parametrize(("kind", "named"), [("s3", "AWS_SECRET_ACCESS_KEY"), ("az", "AZURE_STORAGE_ACCOUNT_KEY")])
+def test_a_store_without_credentials_says_which_are_wanted(
+    kind: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("STEMWRIGHT_BLOBS_URL", f"{kind}://stems?endpoint=http://127.0.0.1:9")
+    status, found = findings(capsys, "--data", tmp_path / "none")
+    assert (status, found["storage"][0]["verdict"]) == (1, "failure")
+    assert named in found["storage"][0]["found"]
+    assert "Generic" not in found["storage"][0]["found"]
 
 
 def test_a_gpu_that_is_not_used_is_loud_and_fails_only_if_strict(

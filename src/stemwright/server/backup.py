@@ -14,7 +14,7 @@ from sqlalchemy import exc
 from stemwright.errors import BackupElsewhere, BackupNotEmpty, CannotBackUp
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Folder, open_blobs
-from stemwright.server.store.database import Database
+from stemwright.server.store.database import Database, begin_file
 from stemwright.server.store.tables import stems, tasks, tracks
 
 
@@ -52,6 +52,7 @@ def _gone_unless_whole(target: Path) -> Iterator[None]:
 
 
 def _copy(database: str, blobs: Folder, target: Path) -> list[int]:
+    begin_file(target / "stemwright.db")
     with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(target / "stemwright.db")) as copy:
         live.backup(copy)
     copies = Folder(target / "blobs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def examine(data: Path | None) -> Iterator[Finding]:
     yield from _guarded("settings", lambda: _settings(data, settings))
     for read in settings:
         yield from _guarded("models", lambda read=read: _allowed_models(read))
+        yield from _guarded("data", lambda read=read: _privacy(read))
         yield from _guarded("disk", lambda read=read: _disks(read))
         yield from _guarded("database", lambda read=read: _database(read))
         yield from _guarded("storage", lambda read=read: _storage(read))
@@ -166,6 +168,14 @@ def _disks(settings: Settings) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         verdict = "failure" if free < _TOO_LITTLE_DISK else "warning" if free < _LITTLE_DISK else "ok"
         yield Finding("disk", verdict, f"{free / 1e9:.1f} GB free for {use} ({there})")
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    """Whether others on this machine may read what is ours: addresses of callbacks, their secrets, songs."""
+    others, enter = stat.S_IRWXG | stat.S_IRWXO, stat.S_IXGRP | stat.S_IXOTH
+    folder, file = settings.data, settings.data / "stemwright.db"
+    if os.name == "posix" and file.exists() and folder.stat().st_mode & enter and file.stat().st_mode & others:
+        yield Finding("data", "warning", f"others on this machine may read {file}: chmod -R go= {folder}")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

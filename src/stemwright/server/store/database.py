@@ -46,7 +46,7 @@ class Database:
         self.url = driver_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         if self.sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            begin_file(Path(self.url.database))
         self.engine = sa.create_engine(
             self.url,
             pool_size=10,
@@ -241,6 +241,13 @@ class Outages(logging.Filter):
         is_new = now - self._told.get(what, -math.inf) > TOLD_SECONDS
         self._told |= {what: now} if is_new else {}
         return is_new
+
+
+def begin_file(path: Path) -> None:
+    """A file for SQLite, where there is none: for its owner alone, as are those that it puts beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
 
 
 def driver_url(url: str) -> sa.URL:

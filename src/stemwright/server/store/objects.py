@@ -26,6 +26,13 @@ _CACHED = {"Cache-Control": "public, max-age=86400, immutable"}
 # Some of these come as Python's own.
 _MISSING = (NotFoundError, FileNotFoundError)
 _FORBIDDEN = (PermissionDeniedError, UnauthenticatedError, PermissionError)
+# Where nothing else gives them, they are asked for at the address by which a provider's own machines have theirs.
+_ASKED_FOR_KEYS = "://169.254."
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
 T = TypeVar("T")
 
 
@@ -150,9 +157,15 @@ class Objects:
                 if isinstance(error, _MISSING) and missing_is_final:
                     raise
                 if isinstance(error, _FORBIDDEN) or time.monotonic() > until:
-                    raise BlobsAway(reason=_first_line(error)) from error
+                    raise BlobsAway(reason=self._told(error)) from error
             time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
             attempt += 1
+
+    def _told(self, error: Exception) -> str:
+        reason = _first_line(error)
+        if _ASKED_FOR_KEYS not in reason:
+            return reason
+        return f"there are no credentials for it, and this machine has none of its own: set {_KEYS[self.url[:2]]}"
 
 
 class _Incomplete(BaseError):
@@ -193,7 +206,10 @@ def _opened(url: str, options: dict[str, str]) -> Any:
             retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=5)},
         )
     except (BaseError, ValueError) as error:
-        raise CannotOpenBlobs(url=url, reason=_first_line(error)) from error
+        reason = _first_line(error)
+        if "Account must be specified" in reason:
+            reason = f"it says not whose it is: set {_KEYS['az']}"
+        raise CannotOpenBlobs(url=url, reason=reason) from error
 
 
 def _first_line(error: Exception) -> str:

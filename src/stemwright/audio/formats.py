@@ -11,9 +11,9 @@ from stemwright.errors import BadSound, UnknownFormat
 MP3_RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's field
 MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _SOUND = (
-    "mp3 wav wave flac ogg oga opus spx m4a m4b m4r aac aif aiff aifc wma mp2 mpga ac3 eac3 dts caf ape wv tta tak "
+    "mp3 wav wave flac ogg oga opus spx m4a m4b m4r aac aif aiff aifc wma mp2 mpga ac3 eac3 dts caf ape wv tta tak"
+    " au snd w64 amr voc dsf mpc"
 )
-_SOUND += "au snd w64 amr voc dsf mpc"
 _FILM = "mp4 m4v mov webm weba mkv mka avi flv mpg mpeg ts mts m2ts 3gp 3g2 ogv"
 EXTENSIONS = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
 """What the names of songs end in; any file can be one all the same."""

@@ -56,7 +56,10 @@ def _written(job: Job) -> Outcome:
         path.write_bytes(f"{job.task_id} {name}".encode() * 100)
         part = Part(name, label(name), str(path), 1.5, False, False, -20.0)
         parts.append(replace(part, silent=name == "fx", experimental=name == "synth"))
-    return Outcome(tuple(parts), job.model, "cpu", 1.5, 0.0)
+    beside = [Path(job.folder) / name for name in ("player.peaks", "song.mp3")]
+    for path in beside:
+        path.write_bytes(b"for the player")
+    return Outcome(tuple(parts), job.model, "cpu", 1.5, 0.0, peaks=str(beside[0]), mix=str(beside[1]))
 
 
 if __name__ == "__main__":

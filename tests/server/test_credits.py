@@ -1,5 +1,7 @@
 """The ledger: what it counts, and what the database itself refuses."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +31,26 @@ def test_a_refund_happens_once(database: Database, asked: tasks.Submission) -> N
     with database.transaction() as tx:
         assert credits.refund(tx, task.id, now=NOW + 1) == first
         assert credits.balance(tx, asked.account_id) == 100
+
+
+def test_those_who_give_at_the_same_time_wait_for_each_other(database: Database, asked: tasks.Submission) -> None:
+    with database.transaction() as tx:
+        tried = [tasks.submit(tx, asked, now=NOW).id for _ in range(5)]
+
+    def refund(task_id: str) -> credits.Entry:
+        with database.transaction() as tx:
+            return credits.refund(tx, task_id, now=NOW)
+
+    def grant(amount: int) -> credits.Entry:
+        with database.transaction() as tx:
+            return credits.grant(tx, asked.account_id, amount, now=NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        for task_id in tried:
+            assert len(set(pool.map(refund, [task_id] * 8))) == 1
+        assert len(set(pool.map(grant, [1] * 20))) == 20
+    with database.read() as tx:
+        assert credits.balance(tx, asked.account_id) == 120
 
 
 def test_what_was_not_charged_is_not_refunded(database: Database) -> None:
@@ -118,3 +140,29 @@ def test_the_audit_finds_a_task_that_ended_without_its_refund(database: Database
         tx.execute(sa.text("UPDATE tasks SET state = 'failed', completed = 1"))
         (sentence,) = credits.audit(tx)
     assert task.id in sentence
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "UPDATE ledger SET sequence = sequence + 5",  # rows are missing
+        "UPDATE ledger SET balance = balance - 200, amount = amount - CASE kind WHEN 'grant' THEN 200 ELSE 0 END",
+        "DELETE FROM ledger WHERE kind = 'charge'",
+        "UPDATE tasks SET cost = 2",
+        "UPDATE ledger SET amount = 2, balance = 101 WHERE kind = 'refund'",
+    ],
+)
+def test_the_audit_finds_what_was_forged_without_the_rules(
+    database: Database, asked: tasks.Submission, forged: str
+) -> None:
+    off = ["ALTER TABLE ledger DISABLE TRIGGER USER", "ALTER TABLE ledger DROP CONSTRAINT ledger_never_negative"]
+    if database.sqlite:
+        off = [f"DROP TRIGGER {rule}" for rule in credits.RULES["sqlite"]] + ["PRAGMA ignore_check_constraints = ON"]
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        if "refund" in forged:
+            tasks.cancel(tx, task.id, now=NOW)
+        for statement in [*off, forged]:
+            tx.exec_driver_sql(statement)
+        found = [each for each in credits.audit(tx) if "is missing" not in each]
+    assert found

@@ -49,6 +49,18 @@ def test_a_revoked_key_ends_at_once(database: Database, account: accounts.Accoun
     assert not valid(database, secret)
 
 
+def test_the_end_of_a_key_comes_no_later_and_may_come_sooner(database: Database, account: accounts.Account) -> None:
+    with database.transaction() as tx:
+        key, secret = keys.create(tx, account.id, now=NOW)
+        keys.rotate(tx, key.id, overlap_ms=100, now=NOW)
+        keys.rotate(tx, key.id, overlap_ms=10_000, now=NOW + 1)
+        assert keys.get(tx, key.id).revoked == NOW + 100
+        assert keys.revoke(tx, key.id, now=NOW + 2).revoked == NOW + 2
+        keys.revoke(tx, key.id, now=NOW + 3)
+        keys.rotate(tx, key.id, overlap_ms=10_000, now=NOW + 4)
+    assert not valid(database, secret, NOW + 2)
+
+
 def test_a_key_expires(database: Database, account: accounts.Account) -> None:
     with database.transaction() as tx:
         _, secret = keys.create(tx, account.id, expires=NOW + 10, now=NOW)
@@ -95,6 +107,11 @@ def test_a_key_is_good_in_its_networks_alone(database: Database, account: accoun
         assert holder.is_welcome(address)
     for address in ("11.0.0.1", "::1", "192.0.2.8", "", "unknown", "10.1.2.3:80", "10.1.2.3%eth0"):
         assert not holder.is_welcome(address)
+
+
+def test_no_network_at_all_is_everywhere_and_within_no_other() -> None:
+    assert keys.is_inside("10.1.0.0/16,10.2.0.1/32", "10.0.0.0/8")
+    assert not keys.is_inside("", "10.0.0.0/8")
 
 
 def test_a_rotated_key_keeps_its_limits_or_gets_new_ones(database: Database, account: accounts.Account) -> None:

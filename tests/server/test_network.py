@@ -130,6 +130,18 @@ def test_every_answer_of_the_resolver_is_checked(tmp_path: Path) -> None:
         fetch(Client(resolve=lambda _host, _port: ["10.0.0.1", "::1"]), "http://many.example", tmp_path)
 
 
+def test_of_many_addresses_only_those_that_may_be_are_connected_to(tmp_path: Path) -> None:
+    client = Client(parse_networks("127.0.0.1"), resolve=lambda _host, _port: ["127.0.0.2", "127.0.0.1"])
+    with source(sources.gives()) as there, socket.socket() as forbidden:
+        port = int(there.url.rpartition(":")[2])
+        forbidden.bind(("127.0.0.2", port))
+        forbidden.listen()
+        forbidden.setblocking(False)
+        fetch(client, f"http://many.example:{port}", tmp_path, seconds=2.0)
+        with pytest.raises(BlockingIOError):
+            forbidden.accept()
+
+
 def test_a_name_is_resolved_once_and_that_address_is_connected_to(tmp_path: Path) -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
     client = Client(LOCAL, resolve=lambda _host, _port: next(answers))

@@ -3,7 +3,7 @@
 import pytest
 
 from stemwright.errors import TrackNotFound
-from stemwright.server import arrivals, retention, tasks, tracks
+from stemwright.server import accounts, arrivals, retention, tasks, tracks
 from stemwright.server.settings import Settings
 from stemwright.server.store.blobs import Blobs, Folder
 from stemwright.server.store.database import Database
@@ -22,6 +22,16 @@ def store(blobs: Blobs, name: str) -> None:
 def purge(database: Database, blobs: Blobs, settings: Settings, now: int) -> dict[str, int]:
     found = retention.purge(database, blobs, settings, now=now)
     return {kind: count for kind, count in found.items() if count}
+
+
+def finished(database: Database, blobs: Blobs, asked: tasks.Submission, **beside: str) -> tasks.Task:
+    for name in (stem().blob, *beside.values()):
+        store(blobs, name)
+    with database.transaction() as tx:
+        task = tasks.submit(tx, asked, now=NOW)
+        task = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
+        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
+        return tasks.finish(tx, task.id, [stem()], facts=FACTS | beside, attempt=task.attempt, now=NOW)
 
 
 def test_an_upload_goes_after_its_days(
@@ -58,12 +68,7 @@ def test_a_song_stays_as_long_as_a_task_waits_for_it(
 def test_stems_go_after_their_days(
     database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
 ) -> None:
-    store(blobs, stem().blob)
-    with database.transaction() as tx:
-        task = tasks.submit(tx, asked, now=NOW)
-        task = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
-        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
-        tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=task.attempt, now=NOW)
+    task = finished(database, blobs, asked)
     assert purge(database, blobs, settings, NOW) == {}
     assert purge(database, blobs, settings, FACTS["expires"]) == {"tasks": 1}
     assert stem().blob not in blobs
@@ -72,16 +77,62 @@ def test_stems_go_after_their_days(
         assert len(tasks.stems_of(tx, task.id)) == 1
 
 
+def test_what_is_for_the_player_goes_with_the_stems(
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
+) -> None:
+    finished(database, blobs, asked, peaks="a.peaks", mix="a.mp3")
+    purge(database, blobs, settings, FACTS["expires"])
+    assert [name in blobs for name in (stem().blob, "a.peaks", "a.mp3")] == [False] * 3
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_song_goes_with_its_task_but_not_while_another_account_waits_for_it(
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission, *, waits: bool
+) -> None:
+    task = finished(database, blobs, asked)
+    if waits:
+        with database.transaction() as tx:
+            other = accounts.create(tx, "other", now=NOW).id
+            waiting = tasks.submit(tx, tasks.Submission(**vars(asked) | {"account_id": other, "cost": 0}), now=NOW)
+    retention.delete_task(database, blobs, task.id, now=NOW)
+    assert ("song" in blobs) == waits
+    if waits:
+        with database.transaction() as tx:
+            tasks.cancel(tx, waiting.id, now=NOW)
+        purge(database, blobs, settings, NOW)
+    assert "song" not in blobs
+
+
+def test_a_task_takes_no_song_along_that_is_another_accounts(
+    database: Database, blobs: Blobs, asked: tasks.Submission
+) -> None:
+    with database.transaction() as tx:
+        other = accounts.create(tx, "other", now=NOW).id
+    task = finished(database, blobs, tasks.Submission(**vars(asked) | {"account_id": other, "cost": 0}))
+    retention.delete_task(database, blobs, task.id, now=NOW)
+    assert "song" in blobs
+
+
+def test_a_purge_that_breaks_off_is_done_again(
+    database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(blobs, "upload")
+    with database.transaction() as tx:
+        tracks.register(tx, asked.account_id, blob="upload", size=5, expires=NOW, now=NOW)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(blobs), "delete", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            retention.purge(database, blobs, settings, now=NOW)
+    assert purge(database, blobs, settings, NOW) == {"tracks": 1}
+    assert "upload" not in blobs
+
+
 def test_a_stem_stays_as_long_as_a_task_waits_for_it(
     database: Database, blobs: Blobs, settings: Settings, asked: tasks.Submission
 ) -> None:
-    store(blobs, stem().blob)
     over = FACTS["expires"]
+    finished(database, blobs, asked)
     with database.transaction() as tx:
-        task = tasks.submit(tx, asked, now=NOW)
-        task = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
-        tasks.advance(tx, task.id, "storing", attempt=task.attempt)
-        tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=task.attempt, now=NOW)
         further = tracks.Track("a" * 36, "b" * 32, asked.account_id, stem().blob, 5, NOW)
         waiting = tasks.submit(tx, tasks.Submission(**vars(asked) | {"track": further}), now=over - 1)
     assert purge(database, blobs, settings, over) == {}

@@ -1,11 +1,13 @@
 """A task's life: one table of transitions, one end, whoever comes late."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 
-from stemwright.errors import QueueFull, StemwrightError, Superseded, TaskEnded, TaskNotFound
+from stemwright.errors import AccountExists, QueueFull, StemwrightError, Superseded, TaskEnded, TaskNotFound
 from stemwright.server import accounts, credits, fleet, tasks
 from stemwright.server.store.database import Database
 
@@ -81,10 +83,18 @@ def test_a_failed_task_gives_its_credits_back(
     assert task.flag == flag
 
 
-def test_a_task_ends_once(database: Database, asked: tasks.Submission) -> None:
+@pytest.mark.parametrize(("end", "left"), [(tasks.cancel, 100), (None, 99)], ids=["cancelled", "finished"])
+def test_a_task_ends_once(
+    database: Database, asked: tasks.Submission, end: Callable[..., tasks.Task] | None, left: int
+) -> None:
     task = submit(database, asked)
     with database.transaction() as tx:
-        tasks.cancel(tx, task.id, now=NOW)
+        if end:
+            end(tx, task.id, now=NOW)
+        else:
+            attempt = tasks.begin(tx, task.id, state="separating", worker="w", now=NOW).attempt
+            tasks.advance(tx, task.id, "storing", attempt=attempt)
+            tasks.finish(tx, task.id, [stem()], facts=FACTS, attempt=attempt, now=NOW)
     for again in (
         lambda tx: tasks.cancel(tx, task.id, now=NOW),
         lambda tx: tasks.fail(tx, task.id, failure="input", error="", now=NOW),
@@ -94,7 +104,7 @@ def test_a_task_ends_once(database: Database, asked: tasks.Submission) -> None:
     with pytest.raises(TaskEnded), database.transaction() as tx:
         tasks.begin(tx, task.id, state="separating", worker="w", now=NOW)
     with database.read() as tx:
-        assert credits.balance(tx, asked.account_id) == 100
+        assert credits.balance(tx, asked.account_id) == left
 
 
 def test_a_worker_that_comes_back_late_changes_nothing(database: Database, asked: tasks.Submission) -> None:
@@ -107,6 +117,7 @@ def test_a_worker_that_comes_back_late_changes_nothing(database: Database, asked
         assert tasks.report(tx, task.id, 10, attempt=current.attempt)
     for late_words in (
         lambda tx: tasks.advance(tx, task.id, "storing", attempt=late.attempt),
+        lambda tx: tasks.keep_source(tx, task.id, "another", attempt=late.attempt),
         lambda tx: tasks.fail(tx, task.id, failure="separation", error="", attempt=late.attempt, now=NOW),
     ):
         with pytest.raises(Superseded), database.transaction() as tx:
@@ -159,9 +170,23 @@ def test_a_delivery_is_noted_once_per_attempt(database: Database, asked: tasks.S
         message = tasks.delivery(tx, task.id).id
         assert not tasks.delivered(tx, message, number=1, status=500, error="500", last=False, now=NOW)
         assert tasks.delivered(tx, message, number=2, status=204, error=None, last=False, now=NOW)
-        tasks.delivered(tx, message, number=1, status=500, error="500", last=False, now=NOW)
+        for number in (1, 2):
+            tasks.delivered(tx, message, number=number, status=500, error="500", last=False, now=NOW)
         found = tasks.delivery_by_id(tx, message)
     assert (found.state, found.attempts, found.last_status) == ("delivered", 2, 204)
+
+
+def test_of_many_who_want_a_name_at_once_one_has_it(database: Database) -> None:
+    def create(name: str) -> str:
+        try:
+            with database.transaction() as tx:
+                return accounts.create(tx, name, now=NOW).name
+        except AccountExists:
+            return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(5):
+            assert sorted(pool.map(create, [f"name {number}"] * 8)) == [""] * 7 + [f"name {number}"]
 
 
 def test_an_account_that_waits_does_not_deadlock(database: Database, account: accounts.Account) -> None:

@@ -14,6 +14,7 @@ from stemwright.server import accounts, credits, fleet, tasks, turns, workflows
 from stemwright.server.api import WORKER
 from stemwright.server.clock import now_ms
 from stemwright.server.settings import Settings
+from stemwright.server.store.blobs import Blobs
 from stemwright.server.store.database import Database
 from tests.crash.house import Receiver, receiver
 from tests.server.http import sources
@@ -23,7 +24,12 @@ from .crew import Crew, Submit, crew, hook, submit, wait, worker  # noqa: F401  
 
 
 def test_a_worker_does_what_it_is_asked(
-    database: Database, submit: Submit, worker: subprocess.Popen[bytes], hook: Receiver, account: accounts.Account
+    database: Database,
+    submit: Submit,
+    worker: subprocess.Popen[bytes],
+    hook: Receiver,
+    account: accounts.Account,
+    blobs: Blobs,
 ) -> None:
     good = submit()
     advanced = submit("split_stem_advanced", "Lead Guitar")
@@ -42,6 +48,9 @@ def test_a_worker_does_what_it_is_asked(
     assert told["vocal_url"].startswith("https://stems.example/s/")  # what the one who asked reached us by
     worker.terminate()
     assert worker.wait(30) == 0
+    for task in (good, advanced):  # also what is for the player alone
+        assert len(found[task].beside) == 2
+        assert all(name in blobs for name in found[task].beside)
 
 
 def test_a_running_task_can_be_cancelled(

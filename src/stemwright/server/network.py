@@ -68,7 +68,7 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
 
 def is_public(address: str, allow: Iterable[Network] = ()) -> bool:
     """Whether a resolved address may be connected to: on the public internet, or in a network the operator opened."""
-    ip = ip_address(address.partition("%")[0])
+    ip = ip_address(address)
     return any(ip in network for network in allow) or not any(ip in network for network in _REFUSED)
 
 

@@ -87,6 +87,13 @@ def test_it_ends_with_its_key(house: House, caller: Caller, column: str) -> None
     assert browser.get("/console/api/keys").status_code == 401
 
 
+def test_it_is_good_in_the_networks_of_its_key_alone(house: House, caller: Caller) -> None:
+    browser = caller.signed_in()
+    for networks, status in (("10.0.0.0/8", 401), ("127.0.0.0/8", 200)):
+        house.execute(f"UPDATE keys SET networks = '{networks}' WHERE id = '{caller.key_id}'")
+        assert browser.get("/console/api/keys").status_code == status
+
+
 def test_a_session_is_no_key(caller: Caller) -> None:
     browser = caller.signed_in()
     assert browser.get("/api/v1/generate/credit").status_code == 401

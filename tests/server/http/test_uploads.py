@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from stemwright.server import tracks
+from stemwright.server import retention, tracks
 from stemwright.server.clock import now_ms
 from stemwright.server.http.routes import uploads
 from stemwright.server.http.routes.uploads import safe_folder, safe_name, title_of
@@ -34,6 +34,14 @@ def test_a_form_becomes_a_song(house: House, caller: Caller) -> None:
     assert (data["fileSize"], data["mimeType"]) == (len(SONG), "audio/mpeg")
     assert house.anonymous().get(data["downloadUrl"]).content == SONG
     assert caller.create(taskId=data["taskId"], audioId=data["audioId"]).json()["code"] == 200
+
+
+def test_a_song_outlives_the_day_in_which_it_came(house: House, caller: Caller) -> None:
+    """What has no owner by then is deleted."""
+    data = form(caller).json()["data"]
+    api = house.api
+    assert retention.purge(api.database, api.blobs, api.settings, now=now_ms() + 2 * retention.DAY_MS)["arrivals"] == 0
+    assert house.anonymous().get(data["downloadUrl"]).content == SONG
 
 
 def test_upstreams_fields_are_all_there(caller: Caller) -> None:
@@ -165,6 +173,8 @@ def test_an_address_of_our_own_is_not_fetched(serve) -> None:
     assert (answer["fileName"], answer["fileSize"]) == (f"{stem.label}.mp3", stem.bytes)
     assert house.anonymous().get(answer["downloadUrl"]).content == house.anonymous().get(url).content
     assert caller.http.post(URL, json={"fileUrl": f"{house.url}/s/nothing.mp3"}).json()["code"] == 422
+    house.execute("UPDATE tasks SET expires = 1")  # the file is there until the next purge
+    assert caller.http.post(URL, json={"fileUrl": url}).json()["code"] == 422
     assert not any(house.api.uploads.glob("*"))
 
 

@@ -93,6 +93,33 @@ def test_what_is_done_is_skipped_by_content_model_and_options(tmp_path: Path) ->
     assert files_in(out) == [NAME, "a/instrumental.wav", "a/vocals.wav"]
 
 
+def test_a_result_that_is_not_as_it_was_written_is_done_again(tmp_path: Path) -> None:
+    song, out = tone(tmp_path / "a.wav"), tmp_path / "out"
+    separated([song], out)
+    cut = out / "a" / "vocals.wav"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    assert separated([song], out) == [("finished", "a.wav")]
+
+
+def test_files_that_another_result_took_are_not_those_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "v.wav").write_bytes(b"sound")
+    journal = Journal(tmp_path)
+    for key in ("first", "second"):
+        journal.add(journal.entry(key, "v", tmp_path / "song.wav", "digest", [tmp_path / "v.wav"]))
+    for each in (journal, Journal(tmp_path)):
+        assert each.done("first") is None
+        assert each.done("second")
+
+
+@pytest.mark.parametrize(
+    "other", [{"format": "flac"}, {"bits": 24}, {"dither": False}, {"precision": "fp32"}, {"silent": "skip"},
+              {"rate": 48000}, {"stems": ["vocals"]}, {"preview": 5.0}, {"also": ["zip"]}],
+)  # fmt: skip
+def test_every_option_that_changes_the_files_changes_the_key(other: dict) -> None:
+    usual = {"format": "wav", "bits": 16}
+    assert key_of("digest", "song", Wish.of(**usual | other)) != key_of("digest", "song", Wish.of(**usual))
+
+
 def test_a_bag_of_other_weights_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMWRIGHT_MODELS", str(tmp_path))
     keys = []
@@ -211,14 +238,22 @@ def test_two_runs_into_one_folder_do_no_harm_to_each_other(tmp_path: Path) -> No
 
 
 class Meanwhile(Heard):
-    """When the first song begins, another run separates one into the same folder."""
+    """When the first song begins, or is `late` and done, another run separates one into the same folder."""
 
-    def __init__(self, song: Path, out: Path) -> None:
+    def __init__(self, song: Path, out: Path, *, late: bool = False) -> None:
         super().__init__()
-        self.meanwhile, self._other = list[tuple[str, str]](), (song, out)
+        self.meanwhile, self._other, self._late = list[tuple[str, str]](), (song, out), late
 
     def started(self, song: Path) -> None:
         super().started(song)
+        if not self._late:
+            self._separate()
+
+    def finished(self, song: Path, files: SeparatedFiles) -> None:
+        super().finished(song, files)
+        self._separate()
+
+    def _separate(self) -> None:
         if not self.meanwhile:
             other, out = self._other
             self.meanwhile = separated([other], out)
@@ -246,9 +281,10 @@ def test_two_runs_at_once_never_give_two_songs_one_path(tmp_path: Path) -> None:
     assert Journal(out).claims.claim("c", [out / "Tune.mp3"]) == [out / "Tune.mp3"]
 
 
-def test_what_another_run_has_done_meanwhile_is_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_another_run_has_done_meanwhile_is_skipped(tmp_path: Path, *, late: bool) -> None:
     songs = [tone(tmp_path / "1.wav"), tone(tmp_path / "2.wav", 330)]
-    heard = Meanwhile(songs[1], out := tmp_path / "out")
+    heard = Meanwhile(songs[1], out := tmp_path / "out", late=late)
     separate_jobs(jobs([(song, WISH) for song in songs], out), out, heard)
     assert heard.events == [("finished", "1.wav"), ("skipped", "2.wav")]
 
@@ -349,6 +385,29 @@ def test_what_a_killed_run_left_half_written_is_removed_and_what_is_being_writte
         assert files_in(out) == [NAME, "1/drums.mp3.part", "1/drums.wav", "a film.mkv.part"]
     assert (tmp_path / "elsewhere.part").exists()
     assert not (out / "2").exists()
+
+
+def test_what_a_killed_run_left_of_files_that_were_done_before_is_removed(tmp_path: Path) -> None:
+    song, out = tone(tmp_path / "1.wav"), tmp_path / "out"
+    separated([song], out)
+    (vocals,) = Journal(out).claims.claim("1", [out / "1" / "vocals.wav"])  # asked for again, and killed
+    part_of(vocals).write_bytes(b"half")
+    assert separated([song], out) == [("skipped", "1.wav")]
+    assert files_in(out) == [NAME, "1/instrumental.wav", "1/vocals.wav"]
+
+
+def test_a_line_is_read_when_all_of_it_is_there_and_never_joined_to_one_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "v.wav").write_bytes(b"sound")
+    writer, reader = Journal(tmp_path), Journal(tmp_path)
+    writer.add(writer.entry("first", "v", tmp_path / "song.wav", "digest", [tmp_path / "v.wav"]))
+    whole = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(whole[:-30])
+    assert reader.done("first") is None
+    (tmp_path / NAME).write_bytes(whole)
+    assert reader.done("first")
+    (tmp_path / NAME).write_bytes(whole[:-30])
+    writer.add(writer.entry("second", "v", tmp_path / "song.wav", "digest", [tmp_path / "v.wav"]))
+    assert Journal(tmp_path).done("second")
 
 
 def test_a_line_that_a_power_loss_cut_off_costs_one_song(tmp_path: Path) -> None:

@@ -63,7 +63,6 @@ class Journal:
         self._lock = threading.RLock()
         self.claims: Claims = _Announced(self.alone, self._begin)
         self._learn()
-        self._begun -= self._by_file.keys()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -141,6 +140,7 @@ class Journal:
         for line in _lines(new):
             if isinstance(line, Entry):
                 self._remember(line)
+                self._begun -= line.files.keys()  # until they are begun again
             else:
                 self._begun |= line.files
                 called = self._by_name.get(line.by.casefold())

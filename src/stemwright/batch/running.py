@@ -150,8 +150,6 @@ class _Batch:
             if not done and not error:
                 files = self._separated(found)
         except Cancelled:
-            if self._stop.is_set():
-                return
             raise
         except StemwrightError as failure:
             error = failure

@@ -79,6 +79,13 @@ def test_a_flat_array_is_mono_and_integers_are_scaled() -> None:
     whole = np.array([-32768, 0, 16384], np.int16)
     found = read(Audio(whole, RATE))  # pyright: ignore[reportArgumentType]
     assert np.array_equal(found, [[-1.0, 0.0, 0.5]] * 2)
+    unsigned = np.array([0, 128, 192], np.uint8)
+    assert np.array_equal(read(Audio(unsigned, RATE)), found)  # pyright: ignore[reportArgumentType]
+
+
+def test_floats_at_the_scale_of_integers_are_still_a_song() -> None:
+    loud = noise(RATE) * np.float32(2.0**30)
+    assert np.array_equal(read(Audio(loud, RATE)), loud)
 
 
 @pytest.mark.parametrize("kind", [float, np.int64])

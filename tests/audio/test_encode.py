@@ -88,6 +88,13 @@ def test_nothing_has_the_files_name_until_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", list(formats.FORMATS))
+def test_nothing_of_what_a_killed_run_left_is_in_the_file(tmp_path: Path, ending: str) -> None:
+    fresh = write(tmp_path / f"a.{ending}", noise(9000)).stat().st_size
+    (tmp_path / f"a.{ending}.part").write_bytes(b"half" * 100_000)
+    assert write(tmp_path / f"a.{ending}", noise(9000)).stat().st_size == fresh
+
+
+@pytest.mark.parametrize("ending", list(formats.FORMATS))
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_leaves_nothing_and_spares_what_was_there(tmp_path: Path, ending: str, error: type) -> None:
     path = tmp_path / f"a.{ending}"

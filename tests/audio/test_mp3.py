@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import soundfile
 
@@ -56,6 +57,12 @@ def test_a_song_of_any_rate_becomes_an_mp3_of_its_length(tmp_path: Path, rate: i
     found = read(path, rate=rate)[:, :n]
     assert lag(found, samples) == 0
     assert snr_db(found, samples[:, : found.shape[1]]) > 10
+
+
+def test_full_scale_and_beyond_is_clipped_and_does_not_turn_over(tmp_path: Path) -> None:
+    loud = music(RATE)
+    loud *= 2 / np.abs(loud).max()
+    assert snr_db(read(write(tmp_path / "a.mp3", loud)), loud.clip(-1, 1)) > 20
 
 
 def test_the_tags_checksum_is_that_of_the_tag(tmp_path: Path) -> None:

@@ -11,12 +11,28 @@ import pytest
 from stemwright.audio.encode import StemWriter, open_stem
 from stemwright.audio.signal import Samples
 from stemwright.engine.files import write_files
+from stemwright.errors import CannotWrite
 
 
 def slowly() -> Iterator[Samples]:
     for _ in range(20):
         time.sleep(0.02)
         yield np.zeros((2, 4410), np.float32)
+
+
+def test_what_was_there_is_not_lost_when_a_file_cannot_have_its_name(tmp_path: Path) -> None:
+    def started(name: str) -> StemWriter:
+        return open_stem(tmp_path / f"{name}.wav", rate=44100, format="wav")
+
+    def tell(_: int) -> None:
+        if part.exists():
+            (tmp_path / "drums.wav").mkdir(exist_ok=True)
+
+    (tmp_path / "vocals.wav").write_bytes(b"the old one")
+    part = tmp_path / "drums.wav.part"
+    with pytest.raises(CannotWrite):
+        write_files({"vocals": slowly(), "bass": slowly(), "drums": slowly()}, started, gain=1.0, on_written=tell)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drums.wav", "vocals.wav"]
 
 
 @pytest.mark.parametrize("opening", [0.0, 0.3])

@@ -43,6 +43,18 @@ def test_below_minus_sixty_is_silent(song: np.ndarray) -> None:
     assert measured(song.astype(np.float32)).is_silent
 
 
+def test_what_is_far_below_the_rest_does_not_count_and_what_is_quiet_does() -> None:
+    def song(rest_dbfs: float) -> Level:
+        return measured(np.repeat(np.array([0.1, 10 ** (rest_dbfs / 20)], np.float32), 4000)[None].repeat(2, axis=0))
+
+    assert song(-80).loudness_dbfs == pytest.approx(-20, abs=0.02)
+    assert song(-60).loudness_dbfs == pytest.approx(-23.01, abs=0.02)
+
+
+def test_the_peak_is_that_of_either_side_of_zero() -> None:
+    assert measured(np.array([[0.5, -2.0], [0.1, 0.0]], np.float32)).peak == 2.0
+
+
 def test_a_single_loud_sample_is_a_song() -> None:
     assert not measured(np.ones((2, 1), np.float32)).is_silent
 

@@ -21,7 +21,7 @@ def test_what_comes_back_is_98_db_below_exact(tmp_path_factory, sizes: list[int]
     back = joined(spool.blocks())
     spool.close()
     assert back.shape == joined(blocks).shape
-    assert np.abs(back - joined(blocks)).max() <= loudness / 32767
+    assert np.abs(back - joined(blocks)).max() <= 0.51 * np.abs(joined(blocks)).max() / 32767
 
 
 def test_an_exact_spool_gives_back_every_bit_and_takes_twice_the_disk(tmp_path: Path) -> None:

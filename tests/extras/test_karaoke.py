@@ -10,7 +10,7 @@ import pytest
 import stemwright
 from stemwright.errors import NoPicture, PartOfFilm
 from stemwright.wish import Wish
-from tests.audio.sounds import RATE, lag, write_with_pyav
+from tests.audio.sounds import RATE, lag, read, write_with_pyav
 from tests.extras.conftest import beat, film
 
 
@@ -77,6 +77,21 @@ def test_two_tracks_the_instrumental_first(tmp_path: Path) -> None:
         assert names == ["Instrumental", "With vocals"]
         assert [stream.disposition.name for stream in (first, second)] == ["default", None]
     assert lag(heard(made, 1)[1], heard(made, 0)[1]) == 0
+
+
+def test_the_instrumental_is_the_song_without_its_voices(tmp_path: Path) -> None:
+    sung = read(Path("demo/song.mp3"))[:, 8 * RATE : 12 * RATE]
+    source = film(tmp_path / "clip.mp4", 4 * sung)
+    stems = stemwright.separate(source, two=True, rate=RATE).stems
+    wanted = [stems["instrumental"], stems["instrumental"] + stems["vocals"]]
+    made = karaoke(source, tmp_path / "out")
+    for track in (0, 1):
+        found = heard(made, track)[1]
+        assert np.abs(found).max() < 1.1  # at a gain of its own
+        n = min(found.shape[1], wanted[0].shape[1])
+        alike = [np.corrcoef(found[0, :n], each[0, :n])[0, 1] for each in wanted]
+        assert alike[track] > 0.98
+        assert alike[track] > alike[1 - track]
 
 
 def test_what_has_no_picture_is_refused_before_the_work(tmp_path: Path) -> None:

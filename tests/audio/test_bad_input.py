@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -102,6 +103,31 @@ def test_damage_in_the_middle_is_survived_and_reported(tmp_path: Path, ending: s
     with decode.open_song(path) as song:
         assert sum(block.shape[1] for block in song.blocks()) > 2 * RATE
     assert song.warnings
+
+
+def damaged(path: Path, samples: np.ndarray, packets: slice) -> Path:
+    """A film's sound, some of whose packets are no flac any more."""
+    write_with_pyav(path, "matroska", "flac", samples)
+    with av.open(str(path)) as container:
+        positions = [packet.pos for packet in container.demux() if packet.size]
+    content = bytearray(path.read_bytes())
+    for position in positions[packets]:
+        start = content.index(b"\xff\xf8", position)
+        content[start : start + 16] = bytes(16)
+    path.write_bytes(content)
+    return path
+
+
+def test_sound_behind_damage_stays_where_it_was(tmp_path: Path) -> None:
+    samples = music(3 * RATE)
+    found = read(damaged(tmp_path / "a.mkv", samples, slice(10, 13)))
+    assert abs(found.shape[1] - samples.shape[1]) <= 3 * RATE // 1000  # the file times its packets in milliseconds
+    assert np.abs(found[:, -RATE:] - samples[:, -RATE:]).max() < 1e-4
+
+
+def test_what_is_mostly_damage_is_no_song(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotAudio, match="most of it could not be decoded"):
+        read(damaged(tmp_path / "a.mkv", music(3 * RATE), slice(10, None)))
 
 
 def test_damage_in_an_mp3_makes_no_burst_above_full_scale(tmp_path: Path) -> None:

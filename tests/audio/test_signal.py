@@ -31,6 +31,10 @@ def test_surround_has_the_itu_coefficients_scaled_so_that_it_cannot_clip() -> No
     assert np.allclose(matrix, [left, right])
 
 
+def test_what_cannot_clip_is_turned_neither_down_nor_up() -> None:
+    assert np.allclose(downmix_matrix(("BL", "BR")), HALF * np.eye(2))
+
+
 def test_the_only_surround_goes_to_both_sides_at_minus_3_db() -> None:
     assert np.allclose(downmix_matrix(("FL", "FR", "FC", "BC"))[:, 3], HALF / (1 + 2 * HALF))
 

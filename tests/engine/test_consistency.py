@@ -41,3 +41,9 @@ def test_arguments_are_not_changed() -> None:
     sum_to_mix(stems, mix)
     assert np.array_equal(before[0], stems)
     assert np.array_equal(before[1], mix)
+
+
+def test_what_cannot_be_heard_claims_no_more_of_the_residual_than_silence() -> None:
+    stems, mix = np.zeros((2, 2, 100), np.float32), np.full((2, 100), 0.5, np.float32)
+    stems[0] = 1e-8
+    assert np.abs(sum_to_mix(stems, mix) - 0.25).max() < 1e-4

@@ -95,7 +95,13 @@ def test_a_file_without_a_known_hash_is_resumed_while_it_stays_the_same(server: 
 
 @pytest.mark.parametrize(
     ("behaviour", "complaint"),
-    [("lies", r"offers 1048583 bytes, the card says 1048576"), ("wrong", "other bytes"), ("gone", "answers 404")],
+    [
+        ("lies", r"offers 1048583 bytes, the card says 1048576"),
+        ("wrong", "other bytes"),
+        ("gone", "answers 404"),
+        ("more", "more bytes than it said"),
+        ("elsewhere", "another range"),
+    ],
 )
 def test_an_address_that_serves_it_wrong_is_left_for_the_next(
     behaviour: str, complaint: str, server: Server, tmp_path: Path

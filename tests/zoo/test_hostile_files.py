@@ -16,6 +16,7 @@ import pytest
 
 from stemwright import errors
 from stemwright.zoo import foreign, installed
+from stemwright.zoo.checkpoints import pickled
 
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 Made = Callable[[Path], bytes]
@@ -95,6 +96,13 @@ def twice(canary: Path) -> bytes:
     return file.getvalue().replace(b"data.pk!", b"data.pkl")
 
 
+def shared(canary: Path) -> bytes:
+    """A hundred tensors of one storage."""
+    one = tensors("(I16384\nt", "(I1\nt", count=16384)[len(b"(dVweight\n") : -2]
+    pickled = b"(d" + b"".join(b"Vw%d\n" % number + one + b"s" for number in range(100)) + b"."
+    return archive(pickled, storage=bytes(65536))
+
+
 def header(entries: dict[str, Any], body: bytes = b"\0" * 8) -> bytes:
     text = json.dumps(entries).encode()
     return struct.pack("<Q", len(text)) + text + body
@@ -117,6 +125,8 @@ HOSTILE: dict[str, tuple[Made, type[Exception], str]] = {
     "stride bomb": (lambda c: archive(tensors("(I99999999\nI99999999\nt", "(I0\nI0\nt")), U, "more than its 16"),
     "count that lies": (lambda c: archive(tensors("(I99999999\nt", "(I1\nt", count=1 << 40)), U, "more than its 16"),
     "shape past the storage": (lambda c: archive(tensors("(I4\nI5\nt", "(I5\nI1\nt")), U, r"\(4, 5\)"),
+    "a number past the storage": (lambda c: archive(tensors("(I2\nt", "(I16\nt")), U, r"\(2,\)"),
+    "the same storage a hundred times": (shared, H, "tensors in a file"),
     "negative stride": (lambda c: archive(tensors("(I4\nt", "(I-9\nt")), U, "numbers"),
     "negative offset": (lambda c: archive(tensors("(I4\nt", "(I1\nt", offset=-8)), U, "numbers"),
     "missing storage": (lambda c: archive(FOUR).replace(b"a/data/0", b"b/data/0"), U, "missing"),
@@ -153,6 +163,12 @@ def test_a_hostile_file_is_refused_and_nothing_runs(name: str, tmp_path: Path, m
     assert not canary.exists()
     assert installed.names() == []
     assert [path.name for path in (tmp_path / "models").iterdir()] == []
+
+
+def test_a_pickle_of_very_many_steps_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickled, "MAX_STEPS", 100)
+    with pytest.raises(U, match="never ends"):
+        pickled.read(b"(d" + b"I1\n0" * 60 + b".")
 
 
 def test_the_canary_would_have_sung(tmp_path: Path) -> None:

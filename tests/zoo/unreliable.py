@@ -6,14 +6,15 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
 class Server:
-    """Files by path; `behaviour` by path: slow, stalls, cut, often, lies, longer, wrong, no-range, busy, gone.
+    """Files by path; `behaviour` by path: slow, stalls, cut, often, lies, more, wrong, elsewhere, no-range,
+    busy, gone.
 
     `versions`: whether answers have an ETag and If-Range is kept, "ignored" (a 206 all the same), or there are "none".
     """
@@ -46,7 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
             state.together += 1
             state.most_together = max(state.most_together, state.together)
         try:
-            self._answer(state.behaviour.get(self.path, ""), state.files.get(self.path))
+            with suppress(ConnectionError):  # who asked has heard enough
+                self._answer(state.behaviour.get(self.path, ""), state.files.get(self.path))
         finally:
             with state.lock:
                 state.together -= 1
@@ -62,10 +64,14 @@ class _Handler(BaseHTTPRequestHandler):
         version = f'"{zlib.crc32(data):x}"'
         is_other = self.state.versions == "kept" and self.headers.get("If-Range", version) != version
         start = 0 if behaviour == "no-range" or is_other else int(ranged)
-        body = bytes(len(data)) if behaviour == "wrong" else data[start:]
+        start = start and start + (5 if behaviour == "elsewhere" else 0)
+        body = bytes(len(data)) if behaviour == "wrong" else data[start:] * (3 if behaviour == "more" else 1)
         self.send_response(206 if start else 200)
         length = len(body) + {"lies": 7}.get(behaviour, 0)
-        self.send_header("Content-Length", str(length))
+        if behaviour == "more":
+            self.close_connection = True  # how long it is, only its end tells
+        else:
+            self.send_header("Content-Length", str(length))
         if self.state.versions != "none":
             self.send_header("ETag", version)
         if start:
@@ -74,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(behaviour, body)
 
     def _send(self, behaviour: str, body: bytes) -> None:
-        if behaviour in ("cut", "no-range") and len(self.state.asked(self.path)) < 4:
+        if behaviour in ("cut", "no-range", "elsewhere") and len(self.state.asked(self.path)) < 4:
             body = body[: len(body) // 3]
             self.close_connection = True
         if behaviour == "often":

@@ -78,7 +78,7 @@ class Audio:
 
 @lru_cache(maxsize=64)
 def downmix_matrix(layout: tuple[str, ...]) -> Samples:
-    """The [2, channels] matrix for the named channels, scaled so that its larger row sums to 1: it can never clip.
+    """The [2, channels] matrix for the named channels, scaled down where a row would sum to over 1: it cannot clip.
 
     One channel goes to both sides whole; a plain stereo pair is the identity.
     """

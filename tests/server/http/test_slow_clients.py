@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from stemwright.server.http import patience
+from stemwright.server.http.app import create_app
 from tests.server.http.house import GENERATE, Caller, House
 
 pytestmark = pytest.mark.parametrize("deployment", ["sqlite"], indirect=True)
@@ -153,6 +154,11 @@ def test_one_connection_too_many(serve, monkeypatch: pytest.MonkeyPatch) -> None
             assert line.recv(4096).startswith(SMALL)
         with connected(house) as third, suppress(ConnectionResetError):
             assert rest(third) == b""
+
+
+def test_a_connection_may_be_used_again_after_a_minute(house: House) -> None:
+    config = patience.configuration(create_app(house.api), house.api.settings)
+    assert config.timeout_keep_alive > 60
 
 
 def test_a_form_full_of_fields_is_no_way_to_our_memory(serve) -> None:

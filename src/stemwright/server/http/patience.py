@@ -19,6 +19,9 @@ from stemwright.server.http.calls import FORGOTTEN_BYTES
 from stemwright.server.http.shield import LONGEST_HEAD_BYTES
 from stemwright.server.settings import Settings
 
+# Longer than clients and proxies keep a connection for their next request, a minute mostly: where both ends give up at
+# once, a request meets a closed door, and no client sends a POST again.
+IDLE_SECONDS = 75
 HEAD_FACTOR = 2.0  # whoever sends a head steadily gets so many times the grace
 RESERVED_FILES = 256  # descriptors that are not for clients: database, blobs, uploads on their way
 MOST_CONNECTIONS = 65_536
@@ -56,6 +59,7 @@ def configuration(app: ASGIApp, settings: Settings, **more: Any) -> uvicorn.Conf
     """uvicorn's, for HTTP/1.1 with these limits; what proxies say is believed by a setting of ours (proxies.py)."""
     limited = type("Patient", (_Patient,), {"patience": Patience.of(settings)})
     plain = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "off", "ws": "none"}
+    plain["timeout_keep_alive"] = IDLE_SECONDS
     return uvicorn.Config(app, http=limited, h11_max_incomplete_event_size=LONGEST_HEAD_BYTES, **plain | more)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from stemwright.audio.formats import EXTENSIONS
 from stemwright.errors import BlobNotFound, CannotOpenBlobs, UnknownBlobs
+from stemwright.server.store.blob_names import headers_of, kind_of, suffix_of
 from stemwright.server.store.blobs import Blobs, Folder, open_blobs
 
 from .conftest import keep
@@ -93,3 +95,11 @@ def test_the_store_is_named_by_a_url(tmp_path: Path) -> None:
     assert opened.root == folder
     with pytest.raises(UnknownBlobs):
         open_blobs("ftp://x")
+
+
+@pytest.mark.parametrize("extension", sorted(EXTENSIONS))
+def test_every_song_is_served_as_the_sound_or_film_it_is(extension: str) -> None:
+    kind = kind_of(f"song{extension.upper()}")
+    assert kind.startswith(("audio/", "video/"))
+    assert headers_of(f"song{extension}") == {"Content-Type": kind}
+    assert kind_of(f"song{suffix_of(kind)}") == kind

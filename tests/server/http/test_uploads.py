@@ -156,6 +156,13 @@ def test_a_song_without_a_telling_name_is_called_by_what_its_sender_says_it_is(c
     assert [each["mimeType"] for each in told] == [*["audio/mpeg"] * 3, "text/plain"]
 
 
+@pytest.mark.parametrize("name", ["song.wav", "song.m4a", "song.mka"])
+def test_a_song_is_served_as_what_its_upload_was_told_to_be(house: House, caller: Caller, name: str) -> None:
+    data = caller.http.post(FORM, files={"file": (name, SONG)}).json()["data"]
+    assert data["mimeType"].startswith("audio/")
+    assert house.anonymous().get(data["downloadUrl"]).headers["Content-Type"] == data["mimeType"]
+
+
 @pytest.mark.parametrize("field", ["fileUrl", "url"])
 def test_an_address_becomes_a_song(house: House, caller: Caller, field: str) -> None:
     with sources.source(sources.gives()) as there:

@@ -6,7 +6,42 @@ import mimetypes
 
 from stemwright.errors import BlobNotFound
 
-_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "m4a": "audio/mp4"}
+# What each is served as, then what else its senders call it. What the system knows beyond that differs from machine to
+# machine, and a container knows next to nothing.
+_KINDS = {
+    "mp3": "audio/mpeg audio/mp3",
+    "wav": "audio/wav audio/x-wav audio/wave",
+    "flac": "audio/flac audio/x-flac",
+    "ogg": "audio/ogg",
+    "oga": "audio/ogg",
+    "opus": "audio/ogg audio/opus",
+    "m4a": "audio/mp4 audio/x-m4a",
+    "m4b": "audio/mp4",
+    "aac": "audio/aac",
+    "aiff": "audio/aiff audio/x-aiff",
+    "aif": "audio/aiff",
+    "aifc": "audio/aiff",
+    "wma": "audio/x-ms-wma",
+    "mp2": "audio/mpeg",
+    "ac3": "audio/ac3",
+    "caf": "audio/x-caf",
+    "ape": "audio/x-ape",
+    "wv": "audio/x-wavpack",
+    "tta": "audio/x-tta",
+    "au": "audio/basic",
+    "w64": "audio/x-w64",
+    "amr": "audio/amr",
+    "mp4": "video/mp4",
+    "m4v": "video/mp4",
+    "mov": "video/quicktime",
+    "webm": "video/webm audio/webm",
+    "mkv": "video/x-matroska",
+    "mka": "audio/x-matroska",
+    "avi": "video/x-msvideo",
+    "ts": "video/mp2t",
+    "3gp": "video/3gpp",
+}
+_SUFFIXES = {kind: f".{suffix}" for suffix, kinds in reversed(_KINDS.items()) for kind in kinds.split()}
 
 
 def checked(name: str) -> str:
@@ -16,10 +51,21 @@ def checked(name: str) -> str:
     return name
 
 
+def kind_of(name: str) -> str:
+    """The content type of a file, by its extension."""
+    known = _KINDS.get(name.rpartition(".")[2].lower(), "").partition(" ")[0]
+    return known or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def suffix_of(kind: str) -> str:
+    """The extension of files of this content type, `.mp3`; empty for what is neither sound nor film."""
+    return _SUFFIXES.get(kind.lower(), "")
+
+
 def headers_of(name: str) -> dict[str, str]:
     """The Content-Type that a blob is served as, by its extension, and how: what a stranger uploaded is never shown
     as a page of ours, nor run as a script of one."""
-    kind = _TYPES.get(name.rpartition(".")[2].lower()) or mimetypes.guess_type(name)[0] or ""
+    kind = kind_of(name)
     if kind.startswith(("audio/", "video/")):
         return {"Content-Type": kind}
     return {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}

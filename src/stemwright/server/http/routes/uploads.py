@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import mimetypes
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from stemwright.server.http.limits import Held
 from stemwright.server.http.multipart import Received, to_disk
 from stemwright.server.http.routes.files import looked_up
 from stemwright.server.http.routes.separation import own_blob
+from stemwright.server.store.blob_names import kind_of, suffix_of
 
 _BASE64_BODY_BYTES = 20 << 20  # a larger file belongs into a form, which is not held in memory
 _FETCH_SECONDS = 30.0
@@ -33,24 +33,6 @@ _IN_BASE64 = re.compile(r";\s*base64\s*$", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _URL_SAFE = str.maketrans("-_", "+/")  # of the other alphabet, which mostly goes without padding (RFC 4648, section 5)
 _DATA_URL = re.compile(r"data:([\w/.+-]+)", re.IGNORECASE)
-# By content type, for files whose names tell nothing: browsers call what they record "blob", base64 has no name at all.
-_SUFFIXES = {
-    kind: suffix
-    for suffix, kinds in {
-        ".mp3": "audio/mpeg audio/mp3",
-        ".wav": "audio/wav audio/x-wav audio/wave",
-        ".flac": "audio/flac audio/x-flac",
-        ".ogg": "audio/ogg",
-        ".opus": "audio/opus",
-        ".m4a": "audio/mp4 audio/x-m4a",
-        ".aac": "audio/aac",
-        ".aiff": "audio/aiff audio/x-aiff",
-        ".webm": "audio/webm video/webm",
-        ".mp4": "video/mp4",
-        ".mov": "video/quicktime",
-    }.items()
-    for kind in kinds.split()
-}
 
 
 async def read_form(call: Call, receive: Receive) -> None:
@@ -189,7 +171,7 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None, k
         raise errors.InvalidRequest(field="file", problem="is empty")
     file_name = safe_name(name or "upload")
     if bare(file_name) == file_name:  # else players and clients could not tell that there is sound at its address
-        file_name += _SUFFIXES.get(kind.lower(), "")
+        file_name += suffix_of(kind)  # browsers call what they record "blob", base64 has no name at all
     blob = f"{tracks.new_audio_id()}_{file_name}"
 
     def announce(tx: sa.Connection) -> None:
@@ -208,7 +190,7 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None, k
             size=size,
             title=title_of(name or "upload"),
             file_name=file_name,
-            mime=mimetypes.guess_type(file_name)[0] or "application/octet-stream",
+            mime=kind_of(file_name),
             expires=call.now + int(call.api.settings.upload_days * _DAY_MS),
             now=call.now,
         )

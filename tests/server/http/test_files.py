@@ -106,6 +106,14 @@ def test_any_page_may_read_it(url: str) -> None:
         assert httpx2.get(url, headers=headers).headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("wanted", ["bytes=0-9", "bytes=4096-"])
+def test_a_head_tells_of_the_whole_whatever_part_it_names(house: House, url: str, wanted: str) -> None:
+    answer = house.anonymous().head(url, headers={"Range": wanted})
+    assert (answer.status_code, answer.headers["Content-Length"]) == (200, "1024")
+    known = house.anonymous().head(url, headers={"If-None-Match": answer.headers["ETag"]})
+    assert known.status_code == 304
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_after_its_time_it_is_gone(house: House, caller: Caller, url: str, method: str) -> None:
     house.execute(f"UPDATE tasks SET expires = 1 WHERE account_id = '{caller.account.id}'")

@@ -60,10 +60,12 @@ def _pieces(call: Call, name: str) -> Iterator[bytes]:
 
 
 class _File(FileResponse):
-    """Ignores a Range that it cannot read, as object storage does: it may be in units that others know."""
+    """Ignores a Range that it cannot read, as object storage does: it may be in units that others know; and that of a
+    HEAD, which asks for the size of the whole (RFC 9110, section 14.2)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sent = [(name, value) for name, value in scope["headers"] if name != b"range" or _is_range(value)]
+        is_get = scope["method"] == "GET"
+        sent = [(name, value) for name, value in scope["headers"] if name != b"range" or (is_get and _is_range(value))]
         await super().__call__({**scope, "headers": sent}, receive, send)
 
 

@@ -368,3 +368,10 @@ def test_a_name_beyond_ascii_may_come_in_its_own_field(house: House, caller: Cal
 def test_folders_are_made_safe() -> None:
     assert safe_folder("/a/../../b//c d/") == "a/b/c_d"
     assert len(safe_name("x" * 500 + ".mp3")) <= 100
+
+
+@pytest.mark.parametrize(("path", "field"), [(BASE64, "base64Data"), (URL, "fileUrl")])
+@pytest.mark.parametrize("value", ["", " ", None])
+def test_nothing_is_told_to_be_missing(caller: Caller, path: str, field: str, value: str | None) -> None:
+    answer = caller.http.post(path, json={field: value}).json()
+    assert (answer["code"], answer["msg"]) == (422, f"{field}: Field required")

@@ -120,9 +120,10 @@ class Json:
         try:
             return model.model_validate(fields)
         except ValidationError as fault:
-            first = fault.errors(include_url=False, include_input=False, include_context=False)[0]
+            first = fault.errors(include_url=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
-            raise InvalidRequest(field=where, problem=first["msg"]) from None
+            problem = "Field required" if first["input"] is None else first["msg"]
+            raise InvalidRequest(field=where, problem=problem) from None
 
     def fingerprint(self, path: str) -> str:
         """Equal for requests that ask for the same."""

@@ -14,7 +14,7 @@ _SOUND = (
     "mp3 wav wave flac ogg oga opus spx m4a m4b m4r aac aif aiff aifc wma mp2 mpga ac3 eac3 dts caf ape wv tta tak"
     " au snd w64 amr voc dsf mpc"
 )
-_FILM = "mp4 m4v mov webm weba mkv mka avi flv mpg mpeg ts mts m2ts 3gp 3g2 ogv"
+_FILM = "mp4 m4v mov webm mkv mka avi flv mpg mpeg ts mts m2ts 3gp 3g2 ogv"
 EXTENSIONS = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
 """What the names of songs end in; any file can be one all the same."""
 _AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)

@@ -87,9 +87,8 @@ def separate(
     With a bare one, `rate` is its own, in samples per second; of any other song it is the rate of the stems, the song's
     own by default. All stems of the `model` are made unless `stems`, `two`, `without`, `groups`, `mixes` (gains in dB)
     or `rest` choose: see `stemwright.zoo.wanted.Wanted`. `preview` takes so many seconds of the loudest part; `profile`
-    and `precision` are told at `stemwright.wish.Wish`. `on_progress` gets
-    `Progress` and may raise; `cancelled` is asked often, of a net before each of its layers, and ends the work with
-    Cancelled.
+    and `precision` are told at `stemwright.wish.Wish`. `on_progress` gets `Progress` and may raise; `cancelled` is
+    asked often, of a net before each of its layers, and ends the work with Cancelled.
 
     Raises, in a sentence that says what to do, an AudioError of `stemwright.errors` for a song that cannot be heard or
     is beyond its `limits`, a Misuse for what cannot be meant, NotPulled for a model that is not here; and TypeError for

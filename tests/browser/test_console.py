@@ -990,9 +990,9 @@ def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     page.get_by_label("API key").wait_for()
     page.keyboard.type(visit.service.key)  # the field has the focus from the start
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Separate").wait_for()
+    until(page, "document.activeElement.matches('h1')")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "files"  # the heading had the focus
+    assert page.evaluate("document.activeElement.id") == "files"
     page.reload()
     page.get_by_role("heading", name="Separate").wait_for()
     page.keyboard.press("Tab")
@@ -1001,7 +1001,7 @@ def test_everything_is_reached_with_the_keyboard_alone(visit: Visit) -> None:
     page.get_by_role("link", name="Keys").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Keys").wait_for()
-    assert page.evaluate("document.activeElement.tagName") == "H1"
+    until(page, "document.activeElement.matches('h1')")
     page.get_by_role("button", name="New key").focus()
     page.keyboard.press("Enter")
     until(page, "document.activeElement.name === 'name'")
@@ -1030,10 +1030,10 @@ def test_the_focus_goes_on_to_the_next_song_when_one_is_removed(page: Any, visit
     visit.choose(*songs)
     page.get_by_role("button", name=f"Remove {songs[0].name}").press("Enter")
     page.locator(".song", has_text=songs[0].name).wait_for(state="detached")
-    assert page.evaluate("document.activeElement.ariaLabel") == f"Remove {songs[1].name} from this list"
+    until(page, f"document.activeElement.ariaLabel === 'Remove {songs[1].name} from this list'")
     page.keyboard.press("Enter")
     page.locator(".song").wait_for(state="detached")
-    assert page.evaluate("document.activeElement.id") == "files"
+    until(page, "document.activeElement.id === 'files'")
 
 
 def test_the_focus_comes_back_from_dialogs_and_from_what_they_took_away(

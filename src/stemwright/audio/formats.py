@@ -10,12 +10,60 @@ from stemwright.errors import BadSound, UnknownFormat
 
 MP3_RATES = (44100, 48000, 32000)  # of MPEG-1, in the order of the header's field
 MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_SOUND = (
-    "mp3 wav wave flac ogg oga opus spx m4a m4b m4r aac aif aiff aifc wma mp2 mpga ac3 eac3 dts caf ape wv tta tak"
-    " au snd w64 amr voc dsf mpc"
-)
-_FILM = "mp4 m4v mov webm mkv mka avi flv mpg mpeg ts mts m2ts 3gp 3g2 ogv"
-EXTENSIONS = frozenset(f".{name}" for name in f"{_SOUND} {_FILM}".split())
+CONTENT_TYPES = {
+    ".mp3": "audio/mpeg audio/mp3",
+    ".wav": "audio/wav audio/x-wav audio/wave",
+    ".wave": "audio/wav",
+    ".flac": "audio/flac audio/x-flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg audio/opus",
+    ".spx": "audio/ogg",
+    ".m4a": "audio/mp4 audio/x-m4a",
+    ".m4b": "audio/mp4",
+    ".m4r": "audio/mp4",
+    ".aac": "audio/aac",
+    ".aiff": "audio/aiff audio/x-aiff",
+    ".aif": "audio/aiff",
+    ".aifc": "audio/aiff",
+    ".wma": "audio/x-ms-wma",
+    ".mp2": "audio/mpeg",
+    ".mpga": "audio/mpeg",
+    ".ac3": "audio/ac3",
+    ".eac3": "audio/eac3",
+    ".dts": "audio/vnd.dts",
+    ".caf": "audio/x-caf",
+    ".ape": "audio/x-ape",
+    ".wv": "audio/x-wavpack",
+    ".tta": "audio/x-tta",
+    ".tak": "audio/x-tak",
+    ".au": "audio/basic",
+    ".snd": "audio/basic",
+    ".w64": "audio/x-w64",
+    ".amr": "audio/amr",
+    ".voc": "audio/x-voc",
+    ".dsf": "audio/x-dsf",
+    ".mpc": "audio/x-musepack",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm audio/webm",
+    ".mkv": "video/x-matroska",
+    ".mka": "audio/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".flv": "video/x-flv",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+    ".ts": "video/mp2t",
+    ".mts": "video/mp2t",
+    ".m2ts": "video/mp2t",
+    ".3gp": "video/3gpp",
+    ".3g2": "video/3gpp2",
+    ".ogv": "video/ogg",
+}
+"""What the names of songs end in, and their content type, then what else senders call it. What a system knows of types
+differs from machine to machine, and a container knows next to nothing."""
+EXTENSIONS = CONTENT_TYPES.keys()
 """What the names of songs end in; any file can be one all the same."""
 _AAC_RATES = (32000, 44100, 48000, 64000, 88200, 96000)
 _USUAL_BITS, _USUAL_KBPS, FLOAT_BITS = 16, 320, 32

@@ -58,8 +58,8 @@ class Patience:
 def configuration(app: ASGIApp, settings: Settings, **more: Any) -> uvicorn.Config:
     """uvicorn's, for HTTP/1.1 with these limits; what proxies say is believed by a setting of ours (proxies.py)."""
     limited = type("Patient", (_Patient,), {"patience": Patience.of(settings)})
-    plain = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "off", "ws": "none"}
-    plain["timeout_keep_alive"] = IDLE_SECONDS
+    plain: dict[str, Any] = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "off"}
+    plain |= {"ws": "none", "timeout_keep_alive": IDLE_SECONDS}
     return uvicorn.Config(app, http=limited, h11_max_incomplete_event_size=LONGEST_HEAD_BYTES, **plain | more)
 
 

@@ -19,8 +19,9 @@ from stemwright.server.http import answers, wire_console
 from stemwright.server.http.calls import Call
 from stemwright.server.http.routes import uploads
 from stemwright.server.mixing import Mixdown, Mixing
+from stemwright.server.store.blob_names import kind_of
 
-_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_FORMATS = ("mp3", "wav")
 _SEATS = threading.BoundedSemaphore(os.cpu_count() or 1)  # renderings at once in this process
 _GRACE_SECONDS, _SLOWEST_BYTES_PER_SECOND = 60.0, 20_000  # who takes a mix more slowly keeps others from theirs
 LARGEST_GAIN = 16.0  # 24 dB
@@ -36,8 +37,8 @@ def mix(call: Call) -> ASGIApp:
     call.headers |= {"Access-Control-Allow-Origin": "*"}
     task, stems, song = _task(call, call.scope["path_params"]["name"])
     file_format = call.query.get("format", "mp3")
-    if file_format not in _TYPES:
-        raise errors.InvalidRequest(field="format", problem=f"must be one of: {', '.join(_TYPES)}")
+    if file_format not in _FORMATS:
+        raise errors.InvalidRequest(field="format", problem=f"must be one of: {', '.join(_FORMATS)}")
     faders = _faders(call, list(stems))
     tempo, pitch = _number(call, "tempo", 0.5, 2.0, default=1.0), _number(call, "pitch", -12.0, 12.0, default=0.0)
     if not _SEATS.acquire(blocking=False):
@@ -54,7 +55,7 @@ def mix(call: Call) -> ASGIApp:
         stack.callback(mixing.close)
         headers = {
             **call.headers,
-            "content-type": _TYPES[file_format],
+            "content-type": kind_of(f"mix.{file_format}"),
             "content-length": str(mixing.size),
             "content-disposition": answers.attached(f"{song} - {title}.{file_format}"),
             "cache-control": "no-store",

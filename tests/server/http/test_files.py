@@ -110,8 +110,16 @@ def test_any_page_may_read_it(url: str) -> None:
 def test_a_head_tells_of_the_whole_whatever_part_it_names(house: House, url: str, wanted: str) -> None:
     answer = house.anonymous().head(url, headers={"Range": wanted})
     assert (answer.status_code, answer.headers["Content-Length"]) == (200, "1024")
-    known = house.anonymous().head(url, headers={"If-None-Match": answer.headers["ETag"]})
-    assert known.status_code == 304
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("known", ["{etag}", 'W/"other", {etag}', "*"])
+def test_who_has_it_is_not_sent_it_again(house: House, url: str, method: str, known: str) -> None:
+    """`*` is whatever there is (RFC 9110, section 13.1.2)."""
+    etag = house.anonymous().head(url).headers["ETag"]
+    answer = house.anonymous().request(method, url, headers={"If-None-Match": known.format(etag=etag)})
+    assert (answer.status_code, answer.content) == (304, b"")
+    assert house.anonymous().head(url, headers={"If-None-Match": '"*"'}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

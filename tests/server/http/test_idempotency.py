@@ -17,6 +17,14 @@ def test_a_repetition_gets_the_stored_answer_and_one_charge(caller: Caller) -> N
     assert caller.balance() == 99
 
 
+def test_a_repetition_has_the_headers_of_a_create_and_takes_nothing_of_the_limit(caller: Caller) -> None:
+    first, again = (caller.create(headers={"Idempotency-Key": "abc", "X-Request-Id": "mine"}) for _ in range(2))
+    assert set(again.headers) - set(first.headers) == {"idempotent-replayed"}
+    for name in ("RateLimit-Policy", "X-Request-Id", "Cache-Control"):
+        assert again.headers[name] == first.headers[name]
+    assert again.headers["RateLimit"].split(";t=")[0] == first.headers["RateLimit"].split(";t=")[0]
+
+
 def test_spacing_and_order_do_not_make_another_body(caller: Caller) -> None:
     ids = caller.ids
     bodies = [f'{{"taskId":"{ids["taskId"]}","audioId":"{ids["audioId"]}"}}']

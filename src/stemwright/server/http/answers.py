@@ -50,6 +50,11 @@ def success(data: object, *, msg: str = "success", headers: Mapping[str, str] | 
     return Answer(200, body, headers={**_OURS_ALONE, **(headers or {})})
 
 
+def repeated(body: str, *, headers: Mapping[str, str]) -> Answer:
+    """A stored answer, word for word."""
+    return Answer(200, body.encode(), headers={**_OURS_ALONE, **headers, "Idempotent-Replayed": "true"})
+
+
 def plain(data: object, *, status_code: int = 200) -> Answer:
     """JSON without an envelope."""
     return Answer(status_code, encoded(data), "application/json", code=status_code)

@@ -154,16 +154,26 @@ class Creates:
 
     def take(self, tx: sa.Connection, account_id: str, *, now: int) -> Quota:
         """What will be left after this create; raises RateLimited when nothing was left for it."""
-        times = tasks.created_around(tx, account_id, now, window_ms=self._window * 1000)
-        reset_ms = times[-self._limit :][0] + self._window * 1000 - now if times else self._window * 1000
-        if len(times) >= self._limit:
+        left, reset_ms = self._counted(tx, account_id, now)
+        if not left:
             self._closed_until[account_id] = now + reset_ms
             raise self._limited(reset_ms)
-        return Quota(self._limit, self._window, self._limit - len(times) - 1, _seconds(reset_ms))
+        return Quota(self._limit, self._window, left - 1, _seconds(reset_ms))
+
+    def left(self, tx: sa.Connection, account_id: str, *, now: int) -> Quota:
+        """What is left to an account that creates nothing right now."""
+        left, reset_ms = self._counted(tx, account_id, now)
+        return Quota(self._limit, self._window, left, _seconds(reset_ms))
 
     def used_up(self, fault: RateLimited) -> Quota:
         """The quota of an account that was refused with this: nothing is left until it may come back."""
         return Quota(self._limit, self._window, 0, int(str(fault.fields["retry_after"])))
+
+    def _counted(self, tx: sa.Connection, account_id: str, now: int) -> tuple[int, int]:
+        """How many creates are left, and the milliseconds until one more is."""
+        times = tasks.created_around(tx, account_id, now, window_ms=self._window * 1000)
+        reset_ms = times[-self._limit :][0] + self._window * 1000 - now if times else self._window * 1000
+        return max(0, self._limit - len(times)), reset_ms
 
     def _limited(self, reset_ms: int) -> RateLimited:
         return RateLimited(limit=self._limit, window=self._window, retry_after=_seconds(reset_ms))

@@ -132,8 +132,16 @@ def once(call: Call, create: Callable[[sa.Connection], Answer], *, fingerprint: 
     if key is None:
         call.api.creates.refuse_closed(account_id, now=call.now)
         return call.api.database.together(create)
+
+    def act(tx: sa.Connection) -> Answer:
+        answer = first(call, tx, create, key=key, fingerprint=fingerprint)
+        if "RateLimit" in answer.headers:
+            return answer
+        left = call.api.creates.left(tx, account_id, now=call.now)  # a repetition takes none
+        return dataclasses.replace(answer, headers={**answer.headers, **left.fields})
+
     with call.api.running.hold(account_id, key):
-        return call.api.database.together(lambda tx: first(call, tx, create, key=key, fingerprint=fingerprint))
+        return call.api.database.together(act)
 
 
 def first(
@@ -143,7 +151,7 @@ def first(
     account_id = call.caller.account_id
     oldest = call.now - int(call.api.settings.idempotency_hours * _HOUR_MS)
     if earlier := idempotency.stored(tx, account_id, key, fingerprint=fingerprint, oldest=oldest):
-        return Answer(200, earlier.encode(), headers={"Idempotent-Replayed": "true"})
+        return answers.repeated(earlier, headers=call.headers)
     answer = act(tx)
     idempotency.store(tx, account_id, key, fingerprint=fingerprint, answer=answer.body.decode(), now=call.now)
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from stemwright.audio.parts import open_part, part_of
 from stemwright.batch import running
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import NAME, Journal
+from stemwright.batch.journal import digest_of as whole_digest
 from stemwright.batch.running import separate_jobs
 from stemwright.batch.songs import jobs
 from stemwright.engine.progress import Progress
@@ -291,6 +293,33 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(tmp_path: 
     assert separated(songs, tmp_path / "out") == [
         ("skipped", "110.wav"), ("finished", "220.wav"), ("finished", "330.wav"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_interrupt_ends_the_survey_in_the_middle_of_a_large_file(
+    tmp_path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def digest_of(song: Path) -> str:
+        digest = whole_digest(song)
+        read.append(song.name)
+        return digest
+
+    monkeypatch.setattr(running, "digest_of", digest_of)
+    song, large = tone(tmp_path / "song.wav"), tmp_path / "large.wav"
+    large.touch()
+    os.truncate(large, 3 << 30)  # takes no room on the disk
+
+    class Impatient(Heard):
+        def started(self, song: Path) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        separate_jobs(
+            jobs([(each, WISH) for each in (song, large)], tmp_path), tmp_path / "out", Impatient(), at_once=at_once
+        )
+    assert read == ["song.wav"]
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

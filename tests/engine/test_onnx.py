@@ -1,5 +1,6 @@
 """Masks on a spectrum: the laws that hold for any graph, and those of the bundled one."""
 
+from dataclasses import replace
 from threading import Event
 from threading import enumerate as enumerate_threads
 
@@ -13,7 +14,7 @@ from toys import joined, noise
 from stemwright.engine.chunks import over_time
 from stemwright.engine.onnx import Analysed, MaskLayout, SpectralMaskSeparator, answer
 from stemwright.engine.progress import heeding
-from stemwright.engine.spectrum import Stft
+from stemwright.engine.spectrum import ROWS, Stft
 from stemwright.engine.wrappers import Grouped
 from stemwright.errors import Cancelled
 from stemwright.zoo.loading import load
@@ -21,6 +22,8 @@ from stemwright.zoo.loading import load
 SMALL = MaskLayout(
     stems=("a", "b", "c"), rate=8000, stft=Stft(64, 16), frames=9, hop_frames=6, mask_bins=(0, 1, 2, 4, 8, 16)
 )
+
+LONG = replace(SMALL, frames=200)
 
 
 def random_masks(spectrum: np.ndarray) -> np.ndarray:
@@ -55,6 +58,18 @@ def test_two_stages_change_only_speed(batch: int) -> None:
     song = noise(5 * separator.segment)
     staged, plain = (joined(over_time(each, [song], batch=batch)) for each in (separator, at_once))
     assert np.array_equal(staged, plain)
+
+
+def test_the_inverse_stft_is_left_in_the_middle_of_a_stem() -> None:
+    separator = SpectralMaskSeparator(random_masks, LONG)
+    analysed = separator.analysed(noise(separator.segment)[None])
+    asked: list[None] = []
+    with heeding(lambda: asked.append(None)):  # pyright: ignore[reportArgumentType]  None is no too
+        separator.synthesised(analysed)
+    assert len(asked) >= 3 * 2 * LONG.frames / ROWS
+    with heeding(lambda: True), pytest.raises(Cancelled):
+        separator.synthesised(analysed)
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("istft")]
 
 
 def test_the_next_span_is_analysed_while_this_one_is_synthesised() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from stemwright.audio.naming import Claims, safe
 from stemwright.audio.parts import hold, settle, sweep
+from stemwright.engine.progress import go_on
 from stemwright.errors import CannotRead
 from stemwright.wish import Wish
 from stemwright.zoo import installed
@@ -23,6 +24,7 @@ from stemwright.zoo.published import Published
 from stemwright.zoo.recipes import Recipe
 
 NAME = ".stemwright.jsonl"
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,13 @@ def key_of(digest: str, name: str, wish: Wish) -> str:
 
 def digest_of(song: Path) -> str:
     """The SHA-256 of its bytes; raises CannotRead."""
+    digest = hashlib.sha256()
     try:
         with song.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while piece := file.read(_PIECE_BYTES):
+                go_on()
+                digest.update(piece)
+            return digest.hexdigest()
     except (OSError, ValueError) as error:
         raise CannotRead(path=song, reason=getattr(error, "strerror", None) or str(error)) from error
 

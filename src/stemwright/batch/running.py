@@ -19,7 +19,7 @@ from stemwright.audio.tags import readable
 from stemwright.batch.estimate import Estimate, Whole
 from stemwright.batch.journal import Entry, Journal, digest_of, key_of
 from stemwright.batch.songs import Job
-from stemwright.engine.progress import Progress
+from stemwright.engine.progress import Progress, go_on, heeding
 from stemwright.errors import Cancelled, StemwrightError, Unforeseen
 from stemwright.outcome import SeparatedFiles
 from stemwright.outputs import Names
@@ -102,19 +102,19 @@ class _Batch:
         """Looks at each song ahead of the work: its bytes, its name, its length, whether it is done."""
         names: set[str] = set()
         try:
-            for number, job in enumerate(self._jobs):
-                if self._stop.is_set():
-                    return
-                found = self._looked_at(number, job, names)
-                seconds = None if found.done or found.refusal else _seconds(job)
-                with self._lock:
-                    self._estimate.surveyed(number, seconds, free=bool(found.done or found.refusal))
-                self._surveyed.put(found)
+            with heeding(self._stop.is_set), suppress(Cancelled):
+                for number, job in enumerate(self._jobs):
+                    found = self._looked_at(number, job, names)
+                    seconds = None if found.done or found.refusal else _seconds(job)
+                    with self._lock:
+                        self._estimate.surveyed(number, seconds, free=bool(found.done or found.refusal))
+                    self._surveyed.put(found)
         finally:
             for _ in range(workers):
                 self._surveyed.put(None)
 
     def _looked_at(self, number: int, job: Job, names: set[str]) -> Surveyed:
+        go_on()
         if job.refusal is not None:
             return Surveyed(number, job, refusal=job.refusal)
         try:
@@ -127,6 +127,8 @@ class _Batch:
                 if done is None:
                     self._journal.named(name, job.song, digest)
             return Surveyed(number, job, name, digest, key, done)
+        except Cancelled:
+            raise
         except StemwrightError as error:
             return Surveyed(number, job, refusal=error)
         except Exception as error:  # noqa: BLE001  as in _one

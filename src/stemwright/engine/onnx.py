@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from stemwright.audio.signal import Samples
 from stemwright.engine.channels import matched
+from stemwright.engine.progress import go_on
 from stemwright.engine.separator import Groups
 from stemwright.engine.spectrum import ROWS, Spectrum, Stft
 from stemwright.engine.threads import Threads, after_fork, awaited, cores
@@ -114,7 +114,6 @@ class SpectralMaskSeparator:
         self._layout = layout
         self._stft = layout.stft
         self._sums: Sums | None = None
-        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="istft")
         self._weight = 1 / layout.stft.weight(layout.frames)
         self.rate = layout.rate
         self.stems = layout.stems
@@ -143,8 +142,10 @@ class SpectralMaskSeparator:
         """Masks and spectrum → stems [batch, stems, 2, segment]."""
         filters = [Wiener(*each, self._layout.columns, self._sums) for each in zip(*analysed, strict=True)]
         stems = np.empty((len(filters), len(self.stems), 2, self.segment), np.float32)
-        jobs = np.ndindex(*stems.shape[:3])
-        list(self._threads.map(lambda at: self._stem(filters[at[0]], at, stems), jobs))
+        with Threads(cores(), "istft") as threads:
+            under_way = [threads.submit(self._stem, filters[at[0]], at, stems) for at in np.ndindex(*stems.shape[:3])]
+            for each in under_way:
+                awaited(each)
         return stems
 
     def _stem(self, wiener: Wiener, at: tuple[int, ...], stems: Samples) -> None:
@@ -152,5 +153,6 @@ class SpectralMaskSeparator:
         signal = np.zeros(self._stft.span(self._layout.frames), np.float32)
         frames = np.empty((ROWS, self._stft.n_fft), np.float32)
         for rows, block in wiener.blocks(at[1], at[2]):
+            go_on()
             self._stft.added(signal, self._stft.inverse(block, frames[: len(block)]), rows.start)
         np.multiply(self._stft.trimmed(signal), self._weight, out=stems[at])

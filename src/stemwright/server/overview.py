@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from stemwright.server.store.database import holds
 from stemwright.server.store.tables import accounts, attempts, callbacks, keys, ledger, tasks, tracks
 from stemwright.server.tasks import ENDED
 
@@ -50,11 +51,13 @@ def search(
     """The account's tasks, newest first, from behind `after`: those whose song, address or id contains `text`."""
     query = sa.select(*_SUMMARY).select_from(_JOINED).where(*_visible(account_id), *_behind(after))
     if text:
-        found_in = (tasks.c.id, tracks.c.file_name, tracks.c.title, tasks.c.audio_url, tasks.c.stem_name)
         text = normalize("NFC", text)  # as titles are
+        found_in = (tasks.c.id, tracks.c.file_name, tracks.c.title, tasks.c.audio_url, tasks.c.stem_name)
+        wanted = [(column, text) for column in found_in]
         # A song from elsewhere is listed as the last part of its address, without the escapes that are kept.
-        escaped = _holds(tasks.c.audio_url, quote(text, safe=_PLAIN_IN_ADDRESSES))
-        query = query.where(sa.or_(escaped, *(_holds(column, text) for column in found_in)))
+        if (escaped := quote(text, safe=_PLAIN_IN_ADDRESSES)) != text:
+            wanted.append((tasks.c.audio_url, escaped))
+        query = query.where(sa.or_(*(holds(tx, column, part) for column, part in wanted)))
     if group:
         query = query.where(tasks.c.state.in_(GROUPS[group]))
     if kind:
@@ -212,7 +215,7 @@ def everyone(
         running.scalar_subquery().label("running"),
     )
     if text:
-        query = query.where(_holds(accounts.c.name, text))
+        query = query.where(holds(tx, accounts.c.name, text))
     if after is not None:
         query = query.where(accounts.c.name > after)
     return tx.execute(query.order_by(accounts.c.name).limit(limit)).mappings().all()
@@ -228,10 +231,6 @@ def _behind(after: Cursor | None) -> tuple[sa.ColumnElement[bool], ...]:
     created, task_id = after
     # The first half alone is what an index can start from; SQLite makes no use of a comparison of pairs with OR in it.
     return tasks.c.created <= created, sa.or_(tasks.c.created < created, tasks.c.id < task_id)
-
-
-def _holds(column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
-    return column.icontains(text, autoescape=True)
 
 
 def _batches(items: list[str], size: int) -> Iterable[list[str]]:

@@ -14,10 +14,11 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from stemwright.server import callbacks, retention, tasks
+from stemwright.server import callbacks, overview, retention, tasks
 from stemwright.server.clock import now_ms
 from stemwright.server.http import zipped
 from stemwright.server.http.live import EVERY_SECONDS
+from stemwright.server.store.database import Database
 from tests.contract.validator import CONSOLE
 from tests.server.http.house import Caller, Client, House
 
@@ -79,6 +80,20 @@ def test_a_song_is_found_whatever_its_letters_and_however_they_are_written(calle
     task_id = caller.created(taskId=ids["taskId"], audioId=ids["audioId"])
     for text in ("любовь", "ÉTUDE", unicodedata.normalize("NFD", "étude")):
         assert found(browser, text=text) == [task_id]
+
+
+def test_a_search_for_plain_letters_calls_no_python_for_every_row(house: House, caller: Caller) -> None:
+    def lower(_text: str) -> str:
+        raise AssertionError
+
+    if not house.database.sqlite:
+        pytest.skip("PostgreSQL has no function of ours")
+    task_id, mine = caller.created(), Database(house.api.settings.database)
+    with mine.read() as tx:
+        connection: Any = tx.connection.driver_connection
+        connection.create_function("lower", 1, lower, deterministic=True)
+        assert [row["id"] for row in overview.search(tx, caller.account.id, text=task_id[:12].upper())] == [task_id]
+    mine.dispose()
 
 
 def test_pages_neither_lose_nor_repeat_a_task(caller: Caller, browser: Client) -> None:

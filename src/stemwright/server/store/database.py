@@ -147,6 +147,13 @@ def take_time(tx: sa.Connection) -> None:
         tx.exec_driver_sql("SET statement_timeout = 0")
 
 
+def holds(tx: sa.Connection, column: sa.Column[Any], text: str) -> sa.ColumnElement[bool]:
+    """Whether the text is somewhere in the column, in letters of either case."""
+    if tx.dialect.name == "sqlite" and text.isascii():  # its LIKE knows these, and calls no Python for every row
+        return column.contains(text, autoescape=True)
+    return column.icontains(text, autoescape=True)
+
+
 def is_read_only(tx: sa.Connection) -> bool:
     """Whether this server takes no writes: it is a standby, or was closed to them, mostly as its disk is full. Whoever
     asks again asks by a new connection."""

@@ -121,7 +121,7 @@ def damaged(path: Path, samples: np.ndarray, packets: slice) -> Path:
 def test_sound_behind_damage_stays_where_it_was(tmp_path: Path) -> None:
     samples = music(3 * RATE)
     found = read(damaged(tmp_path / "a.mkv", samples, slice(10, 13)))
-    assert abs(found.shape[1] - samples.shape[1]) <= 3 * RATE // 1000  # the file times its packets in milliseconds
+    assert found.shape == samples.shape  # though the file times its packets in milliseconds
     assert np.abs(found[:, -RATE:] - samples[:, -RATE:]).max() < 1e-4
 
 

@@ -137,16 +137,17 @@ class Container:
 
     def _decoded(self) -> Iterator[Chunk | None]:
         """The stream's sound, and None before and behind what was damaged."""
-        missing = Fraction(0)  # seconds of damaged packets, replaced by silence when sound follows them
+        missing = usual = Fraction(0)  # seconds of damaged packets, replaced by silence when sound follows them
         for packet, is_last in self._packets():
             frames = self._decode(packet)
             if frames is None:
-                missing += (packet.duration or 0) * (packet.time_base or 0)
+                missing += _seconds(packet, usual)
                 yield None
                 continue
             for frame in frames:
                 chunk = self._trimmed(_chunk(frame, self.path), packet if is_last else None)
                 self._note_start(frame, chunk)
+                usual = Fraction(frame.samples, frame.sample_rate)
                 if missing and self.decoded:
                     yield from _silence(missing, chunk)
                     yield None
@@ -262,6 +263,14 @@ def open_container(file: BinaryIO, path: str) -> InputContainer:
         raise errors.CannotRead(path=path, reason=error.strerror or str(error)) from error
     except (failures.FFmpegError, ValueError) as error:
         raise errors.NotAudio(path=path, reason=str(error)) from error
+
+
+def _seconds(packet: Packet, usual: Fraction) -> Fraction:
+    """How long the packet is: where the container's time is too coarse to tell (Matroska's are milliseconds), as long
+    as the one before."""
+    tick = packet.time_base or Fraction(0)
+    told = (packet.duration or 0) * tick
+    return usual if abs(told - usual) < tick else told
 
 
 def _announced(file: BinaryIO) -> Fraction:

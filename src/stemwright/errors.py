@@ -418,6 +418,18 @@ class AccountExists(ServiceError):
     """There is an account {name!r} already. Choose another name."""
 
 
+class AccountClosed(ServiceError):
+    """Account {name!r} is closed and takes nothing any more."""
+
+
+class AccountStays(ServiceError):
+    """Account {name!r} is the operator's own: the next start would make another. Revoke its keys instead."""
+
+
+class NotConfirmed(ServiceError):
+    """Nothing was changed. Add --yes to close account {name!r}: it cannot be undone."""
+
+
 class AccountNotFound(ServiceError):
     """There is no account {name!r}. `stemwright keys create --account {name}` makes one."""
 

@@ -360,6 +360,50 @@ def test_the_first_key_is_told_to_a_person_and_kept_from_a_log(tmp_path: Path) -
         os.close(each)
 
 
+def test_an_account_is_closed_by_who_says_so(call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("me", "you"):
+        call("keys", "create", "--account", name, "--credits", "5")
+    words = ["accounts", "close", "me", "--data", str(tmp_path)]
+    assert run(words) == 1
+    told = capsys.readouterr()
+    assert "  1 keys end, and 0 unfinished tasks" in told.out
+    assert told.err == "stemwright: Nothing was changed. Add --yes to close account 'me': it cannot be undone.\n"
+    assert run([*words, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["balance"] == 5
+    assert [each["closed"] for each in call("accounts", "list")] == [None, None]
+    done = call("accounts", "close", "me", "--yes")
+    assert (done["account"], done["keys"], done["wait"]) == ("me", 1, 0)
+    listed = call("accounts", "list")
+    assert [(each["name"], each["closed"]) for each in listed] == [(done["now"], done["closed"]), ("you", None)]
+    assert run(["accounts", "list", "--data", str(tmp_path)]) == 0
+    assert re.match(rf"{done['now']}  5 credits .* share 1  closed 20\d\d-.*\nyou ", capsys.readouterr().out)
+    assert call("keys", "create", "--account", "me")["balance"] == 0  # a new one of that name
+    assert call("credits", "audit")["agrees"]
+
+
+@pytest.mark.parametrize(("name", "says"), [("nobody", "no account 'nobody'"), ("admin", "the operator's own")])
+def test_an_account_that_is_none_or_the_operators_is_not_closed(
+    call, name: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("keys", "create", "--account", "admin")
+    assert run(["accounts", "close", name, "--yes", "--data", str(tmp_path)]) == 1
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "status"), [(b"me\n", 0), (b"yes\n", 1), (b"\x04", 1)])
+def test_on_a_terminal_its_name_is_asked_for(call, typed: bytes, status: int, tmp_path: Path) -> None:
+    call("keys", "create", "--account", "me")
+    terminal, screen = os.openpty()
+    words = [sys.executable, "-m", "stemwright", "accounts", "close", "me", "--data", str(tmp_path)]
+    with subprocess.Popen(words, stdin=screen, stdout=screen, stderr=subprocess.PIPE, text=True) as process:
+        os.close(screen)
+        os.write(terminal, typed)
+        _, told = process.communicate()
+    os.close(terminal)
+    assert (process.returncode, "Type me to close it: " in told) == (status, True)
+    assert bool(call("accounts", "list")[0]["closed"]) is not bool(status)
+
+
 def test_the_first_key_replaces_what_lies_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "admin.key").write_text("an older one, for all to read")
     path = opening.keep_key(tmp_path, "sw_new")

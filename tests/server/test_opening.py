@@ -137,7 +137,7 @@ def test_the_first_start_makes_the_admin_account_once(database: Database, settin
 
 def test_of_two_first_starts_at_once_one_makes_the_admin_account(database: Database, settings: Settings) -> None:
     with ThreadPoolExecutor() as pool, database.transaction() as tx:
-        accounts.create(tx, opening.ADMIN, now=NOW)
+        accounts.create(tx, accounts.ADMIN, now=NOW)
         other = pool.submit(opening.first_key, database, settings, now=NOW)
         time.sleep(0.3)  # it looks before this one is committed
     assert other.result() is None

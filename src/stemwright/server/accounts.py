@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from stemwright.errors import AccountExists, AccountNotFound
+from stemwright.errors import AccountClosed, AccountExists, AccountNotFound
 from stemwright.server.store.prepared import Prepared
 from stemwright.server.store.tables import accounts
+
+ADMIN = "admin"  # the operator's own, which the first start makes
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,15 @@ class Account:
     webhook_secret: str
     created: int
     share: int = 1  # how many slots of the fleet for each one of an account with share 1
+    closed: int | None = None  # since when it takes nothing any more
 
 
 _get = Prepared(
     sa.select(*(accounts.c[name] for name in Account.__dataclass_fields__)).where(accounts.c.id == sa.bindparam("id"))
 )
-_lock = Prepared(sa.select(accounts.c.id).where(accounts.c.id == sa.bindparam("id")).with_for_update())
+_lock = Prepared(
+    sa.select(accounts.c.name, accounts.c.closed).where(accounts.c.id == sa.bindparam("id")).with_for_update()
+)
 
 
 def create(tx: sa.Connection, name: str, *, now: int) -> Account:
@@ -78,8 +85,21 @@ def set_share(tx: sa.Connection, account_id: str, share: int) -> None:
 
 def lock(tx: sa.Connection, account_id: str) -> None:
     """Makes other transactions about this account wait (PostgreSQL; SQLite has one writer anyway)."""
-    if not _lock(tx, id=account_id):
-        raise AccountNotFound(name=account_id)
+    _locked(tx, account_id)
+
+
+def hold_open(tx: sa.Connection, account_id: str) -> None:
+    """Locks the account, so that nobody closes it before the transaction is over; raises AccountClosed where somebody
+    has, and AccountNotFound. Whatever adds to an account does this first."""
+    name, closed = _locked(tx, account_id)
+    if closed is not None:
+        raise AccountClosed(name=name)
+
+
+def _locked(tx: sa.Connection, account_id: str) -> Sequence[Any]:
+    for row in _lock(tx, id=account_id):
+        return row
+    raise AccountNotFound(name=account_id)
 
 
 def _new_secret() -> str:

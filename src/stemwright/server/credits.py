@@ -60,7 +60,8 @@ def balance(tx: sa.Connection, account_id: str) -> int:
 
 
 def grant(tx: sa.Connection, account_id: str, amount: int, *, reason: str = "", now: int) -> Entry:
-    """Adds credits (or takes them back: a negative amount); raises OutOfCredits below zero, AccountNotFound."""
+    """Adds credits, or takes them back; raises OutOfCredits below zero, AccountNotFound and AccountClosed."""
+    accounts.hold_open(tx, account_id)
     return _append(tx, account_id, "grant", amount, task_id=None, reason=reason, now=now)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from stemwright.errors import InvalidKey, KeyEnded, KeyNotFound, KeyRevoked
+from stemwright.server import accounts
 from stemwright.server.network import is_within, parse_networks
 from stemwright.server.store.tables import keys
 
@@ -79,7 +80,11 @@ def create(
     networks: str = "",
     now: int,
 ) -> tuple[Key, str]:
-    """Stores a new key of the account; returns it with its secret, which is nowhere kept. `networks` as networks_of."""
+    """Stores a new key of the account; returns it with its secret, which is nowhere kept. `networks` as networks_of.
+
+    Raises AccountClosed.
+    """
+    accounts.hold_open(tx, account_id)
     secret = PREFIX + secrets.token_urlsafe(32)
     key = Key(
         id=secrets.token_hex(16),
@@ -145,7 +150,7 @@ def rotate(
 ) -> tuple[Key, str]:
     """A new key like this one but for what is given; the old one stays valid for `overlap_ms`.
 
-    Raises KeyNotFound, KeyRevoked, and KeyEnded where the new one would be past the old one's end.
+    Raises KeyNotFound, KeyRevoked, AccountClosed, and KeyEnded where the new one would be past the old one's end.
     """
     old = get(tx, key_id)
     if _ended(old.revoked, now):
@@ -153,6 +158,7 @@ def rotate(
     ends = old.expires if expires is None else expires
     if _ended(ends, now):
         raise KeyEnded(key=key_id)
+    accounts.hold_open(tx, old.account_id)  # before its key: who closes it takes them in this order
     tx.execute(sa.update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None)).values(revoked=now + overlap_ms))
     return create(
         tx,

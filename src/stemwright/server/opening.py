@@ -22,7 +22,6 @@ from stemwright.server.store.blobs import Blobs, open_blobs
 from stemwright.server.store.database import READ_ONLY, Database
 from stemwright.server.store.tables import switches
 
-ADMIN = "admin"
 SILENT_SECONDS = 5  # beyond its patience with a store that refuses
 _KEPT_OUT = ("42501", READ_ONLY)  # PostgreSQL's codes for what its user may not do, and for a write where none is taken
 
@@ -130,7 +129,7 @@ def first_key(database: Database, settings: Settings, *, now: int) -> str | None
     """At the first start: the admin account with its credits, and the secret of its key, to be told once."""
     try:
         with database.transaction() as tx:
-            admin = accounts.create(tx, ADMIN, now=now).id
+            admin = accounts.create(tx, accounts.ADMIN, now=now).id
             if settings.admin_credits:
                 credits.grant(tx, admin, settings.admin_credits, reason="first start", now=now)
             return keys.create(tx, admin, name="first", dialect=settings.dialect, scopes=("api", "admin"), now=now)[1]

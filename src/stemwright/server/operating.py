@@ -95,6 +95,7 @@ def accounts(tx: sa.Connection) -> list[Row]:
             "id": each.id,
             "name": each.name,
             "share": each.share,
+            "closed": each.closed,
             "balance": credits.balance(tx, each.id),
             "unfinished": asked.unfinished(tx, each.id),
         }

@@ -196,7 +196,7 @@ def tasks_by_worker(tx: sa.Connection) -> dict[str, int]:
 def everyone(
     tx: sa.Connection, *, text: str = "", after: str | None = None, limit: int = PAGE, now: int
 ) -> Sequence[sa.RowMapping]:
-    """Accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
+    """Open accounts by name from behind `after`, with their balance, their valid keys and their unfinished tasks."""
 
     def of(what: Any, *, where: sa.ColumnElement[bool]) -> Any:
         return sa.select(what).where(where).correlate(accounts)
@@ -214,6 +214,7 @@ def everyone(
         valid.scalar_subquery().label("keys"),
         running.scalar_subquery().label("running"),
     )
+    query = query.where(accounts.c.closed.is_(None))
     if text:
         query = query.where(holds(tx, accounts.c.name, text))
     if after is not None:

@@ -25,14 +25,19 @@ _TASK_ID = re.compile("[0-9a-f]{32}")
 def purge(database: Database, blobs: Blobs, settings: Settings, *, now: int) -> dict[str, int]:
     """Deletes everything whose time is over; returns how many of each kind."""
     found = {
-        "tracks": _purge_tracks(database, blobs, now=now),
-        "tasks": _purge_tasks(database, blobs, now=now),
+        **purge_files(database, blobs, now=now),
         "answers": _purge_answers(database, now - int(settings.idempotency_hours * HOUR_MS)),
         "folders": clear_folders(database, settings),
         "arrivals": _purge_arrivals(database, blobs, now - DAY_MS),
     }
     blobs.clear_probe()
     return found
+
+
+def purge_files(database: Database, blobs: Blobs, *, account_id: str | None = None, now: int) -> dict[str, int]:
+    """Deletes the songs and stems, of one account or of all, whose time is over and that no unfinished task needs."""
+    mine = {"account_id": account_id, "now": now}
+    return {"tracks": _purge_tracks(database, blobs, **mine), "tasks": _purge_tasks(database, blobs, **mine)}
 
 
 def due(settings: Settings, *, now: int) -> int:
@@ -42,13 +47,15 @@ def due(settings: Settings, *, now: int) -> int:
     return int(croniter(settings.retention_cron, now / 1000, second_at_beginning=True).get_prev() * 1000)
 
 
-def expired_tasks(tx: sa.Connection, *, limit: int = BATCH, now: int) -> list[str]:
-    """Finished tasks whose files have been kept for their time and are still there, though no unfinished task needs a
-    stem of theirs: one that is separated further."""
+def expired_tasks(tx: sa.Connection, *, account_id: str | None = None, limit: int = BATCH, now: int) -> list[str]:
+    """Finished tasks, of one account or of all, whose files have been kept for their time and are still there, though
+    no unfinished task needs a stem of theirs: one that is separated further."""
     unfinished = tasks.alias()
     sources = sa.select(stems.c.task_id).join(unfinished, unfinished.c.source == stems.c.blob)
     needed = sources.where(unfinished.c.completed.is_(None))
-    over = (tasks.c.expires <= now, tasks.c.gone.is_(None), tasks.c.id.not_in(needed))
+    over = [tasks.c.expires <= now, tasks.c.gone.is_(None), tasks.c.id.not_in(needed)]
+    if account_id is not None:
+        over.append(tasks.c.account_id == account_id)
     return list(tx.execute(sa.select(tasks.c.id).where(*over).limit(limit)).scalars())
 
 
@@ -84,9 +91,9 @@ def _is_needed(tx: sa.Connection, names: Iterable[str]) -> bool:
     return tx.execute(waiting.limit(1)).first() is not None
 
 
-def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:
+def _purge_tracks(database: Database, blobs: Blobs, *, account_id: str | None, now: int) -> int:
     count = 0
-    while found := _read(database, tracks.expired, limit=BATCH, now=now):
+    while found := _read(database, tracks.expired, account_id=account_id, limit=BATCH, now=now):
         for track in found:
             blobs.delete(track.blob)  # bytes first: after a crash in between it is done again
             with database.transaction() as tx:
@@ -97,9 +104,9 @@ def _purge_tracks(database: Database, blobs: Blobs, *, now: int) -> int:
     return count
 
 
-def _purge_tasks(database: Database, blobs: Blobs, *, now: int) -> int:
+def _purge_tasks(database: Database, blobs: Blobs, *, account_id: str | None, now: int) -> int:
     count = 0
-    while found := _read(database, expired_tasks, now=now):
+    while found := _read(database, expired_tasks, account_id=account_id, now=now):
         _delete_stems(database, blobs, found, now=now)  # a commit for each would be all that a disk can do
         count += len(found)
     return count

@@ -25,6 +25,7 @@ from stemwright.errors import (
     StemwrightError,
     Superseded,
     TaskEnded,
+    TaskNotFound,
 )
 from stemwright.server import accounts, arrivals, bounds, callbacks, metrics, network, separating, tasks
 from stemwright.server.clock import now_ms
@@ -132,11 +133,14 @@ def look(shop: Workshop, task_id: str) -> tasks.Task:
         return tasks.find(tx, task_id)
 
 
-def look_at_callback(shop: Workshop, callback_id: str) -> tuple[tasks.Delivery, tasks.Task]:
-    """A callback, and the task that it tells of."""
-    with shop.database.read() as tx:
+def look_at_callback(shop: Workshop, callback_id: str, number: int) -> tuple[tasks.Delivery, tasks.Task] | None:
+    """A callback, and the task that it tells of; None where attempt `number` has been made and written down, by one
+    that was killed before DBOS knew, or its account was closed."""
+    with shop.database.read() as tx, suppress(TaskNotFound):
         delivery = tasks.delivery_by_id(tx, callback_id)
-        return delivery, tasks.find(tx, delivery.task_id)
+        if delivery.attempts < number:
+            return delivery, tasks.find(tx, delivery.task_id)
+    return None
 
 
 def fetch(shop: Workshop, task: tasks.Task) -> Answer:

@@ -209,8 +209,8 @@ _insert_attempt = PreparedInsert(attempts, ("callback_id", "number", "status", "
 
 
 def submit(tx: sa.Connection, asked: Submission, *, max_queued: int = 1000, now: int) -> Task:
-    """Stores the task and takes its price; raises OutOfCredits and QueueFull. From then on it waits for its turn."""
-    accounts.lock(tx, asked.account_id)
+    """Stores a task that waits for its turn, and takes its price; raises OutOfCredits, QueueFull and AccountClosed."""
+    accounts.hold_open(tx, asked.account_id)
     if (queued := unfinished(tx, asked.account_id)) >= max_queued:
         raise QueueFull(queued=queued, limit=max_queued)
     task = Task(**_EMPTY | _columns(asked) | {"id": tracks.new_task_id(), "state": "queued", "created": now})

@@ -129,11 +129,14 @@ def by_blob(tx: sa.Connection, blob: str) -> Track | None:
     return Track(**row) if row else None
 
 
-def expired(tx: sa.Connection, *, limit: int = 100, now: int) -> list[Track]:
-    """Tracks whose time is over and whose bytes are still there, though no unfinished task needs them."""
+def expired(tx: sa.Connection, *, account_id: str | None = None, limit: int = 100, now: int) -> list[Track]:
+    """Tracks, of one account or of all, whose time is over and whose bytes are still there, and no unfinished task
+    needs them."""
     needed = sa.exists().where(tasks.c.source == tracks.c.blob, tasks.c.completed.is_(None))
-    query = sa.select(tracks).where(tracks.c.expires <= now, tracks.c.gone.is_(None), ~needed).limit(limit)
-    return [Track(**row) for row in tx.execute(query).mappings()]
+    query = sa.select(tracks).where(tracks.c.expires <= now, tracks.c.gone.is_(None), ~needed)
+    if account_id is not None:
+        query = query.where(tracks.c.account_id == account_id)
+    return [Track(**row) for row in tx.execute(query.limit(limit)).mappings()]
 
 
 def expire(tx: sa.Connection, audio_id: str, *, now: int) -> None:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from stemwright.server import fleet, logs, retention, running, tasks, tracing, turns
+from stemwright.server import closing, fleet, logs, retention, running, tasks, tracing, turns
 from stemwright.server.clock import now_ms
 from stemwright.server.doorbell import Doorbell
 from stemwright.server.running import Workshop
@@ -342,13 +342,12 @@ def _worked(shop: Workshop, task: tasks.Task) -> str:
 
 
 def _callback(shop: Workshop, callback_id: str, number: int) -> None:
-    delivery, task = running.patiently(shop, running.look_at_callback, callback_id)
-    if delivery.attempts >= number:  # sent and written down, by one that was killed before DBOS knew
-        return
-    about = logs.about(callback_id=callback_id, task_id=task.id, request_id=task.request_id)
-    with about, tracing.of_task(task.id, task.request_id), tracing.span("callback"):
-        answer = running.patiently(shop, running.deliver, delivery, task)
-        running.patiently(shop, running.note_delivery, callback_id, number, answer, enqueue=enqueue_callback)
+    if found := running.patiently(shop, running.look_at_callback, callback_id, number):
+        delivery, task = found
+        about = logs.about(callback_id=callback_id, task_id=task.id, request_id=task.request_id)
+        with about, tracing.of_task(task.id, task.request_id), tracing.span("callback"):
+            answer = running.patiently(shop, running.deliver, delivery, task)
+            running.patiently(shop, running.note_delivery, callback_id, number, answer, enqueue=enqueue_callback)
 
 
 def _step(shop: Workshop, step: Any, *args: Any, **kwargs: Any) -> Any:
@@ -362,6 +361,7 @@ def _chores(shop: Workshop, *_scheduled: object) -> None:
     with shop.database.transaction() as tx:  # what a machine deletes whose clock is ahead is gone for good
         now = min(now_ms(), fleet.certain(tx, shop.worker_id))
     retention.purge(shop.database, shop.blobs, shop.settings, now=now)
+    closing.go_on(shop.database, shop.blobs, now=now_ms())
     _rescue(shop)
     # What asks DBOS for workflows is a step: outside of one, a workflow records every answer, and these cannot be.
     DBOS.run_step({"name": "forget"}, _forget_old)

@@ -22,6 +22,8 @@ FUNCTIONS = {
     "callbacks": ("attempt",),
     "workflows": ("enqueue_callback", "release", "take_over"),
     "fleet": ("forget",),
+    "retention": ("purge_files",),
+    "closing": ("_shut", "_silence", "_cancel", "_clear", "_forget"),
 }
 METHODS = {
     "network": ("Client.get_to_file",),

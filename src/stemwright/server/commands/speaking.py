@@ -22,6 +22,7 @@ from stemwright.server.settings import Settings, idle
 from stemwright.terminal import plain
 
 if TYPE_CHECKING:
+    from stemwright.server.store.blobs import Blobs
     from stemwright.server.store.database import Database
 
 HOUR_MS = 3_600_000
@@ -70,6 +71,15 @@ def view(data: Path | None) -> Iterator[sa.Connection]:
     """Looks at the data that the settings name, and waits for nobody who writes."""
     with _opened(data) as database, database.read() as tx:
         yield tx
+
+
+@contextmanager
+def everything(data: Path | None) -> Iterator[tuple[Database, Blobs]]:
+    """The database and the files that the settings name, both tried out."""
+    from stemwright.server import opening
+
+    with _opened(data) as database:
+        yield database, opening.open_store(read_settings(data))
 
 
 @contextmanager

@@ -60,6 +60,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
     errors.KeyNotFound: Meaning.NOT_FOUND,
     errors.KeyEnded: Meaning.INVALID,
     errors.KeyRevoked: Meaning.INVALID,
+    errors.AccountClosed: Meaning.NO_ACCESS,
     errors.AccountNotFound: Meaning.NOT_FOUND,
     errors.AccountExists: Meaning.CONFLICT,
     errors.BlobNotFound: Meaning.NOT_FOUND,
@@ -94,6 +95,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
         (
             errors.StemwrightError,
             errors.ServiceError,
+            errors.AccountStays,
             errors.BadSetting,
             errors.BackupElsewhere,
             errors.BackupNotEmpty,
@@ -111,6 +113,7 @@ MEANINGS: Mapping[type[errors.StemwrightError], Meaning] = {
             errors.LimitExceeded,
             errors.ModelsNotReady,
             errors.NoData,
+            errors.NotConfirmed,
             errors.NothingCharged,
             errors.PortInUse,
             errors.SeparationFailed,

@@ -19,6 +19,7 @@ accounts = sa.Table(
     Column("webhook_secret", sa.String(100), nullable=False),
     Column("created", Milliseconds, nullable=False),
     Column("share", sa.Integer, nullable=False, server_default="1"),  # of the fleet, beside those of other accounts
+    Column("closed", Milliseconds),  # since when it takes nothing any more
 )
 
 keys = sa.Table(

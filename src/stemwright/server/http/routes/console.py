@@ -192,6 +192,7 @@ def sign_in(call: Call) -> Answer:
     if "api" not in who.scopes:
         raise errors.OutOfScope(scope="api")
     with call.api.database.transaction() as tx:
+        accounts.hold_open(tx, who.account_id)
         secret = sessions.begin(tx, who.key_id, seconds=seconds, now=call.now)
     call.api.gate.remember(secret)
     call.session = call.api.gate.session(secret, address=call.address, now=call.now)

@@ -168,7 +168,7 @@ def submit(call: Call, tx: sa.Connection, asked: wire.Generate, find: Callable[[
     """Store what is asked for, of the track that `find` finds, within the caller's limits."""
     api, caller = call.api, call.caller
     maintenance.refuse(tx)
-    accounts.lock(tx, caller.account_id)  # so that creates at once are counted one after another
+    accounts.hold_open(tx, caller.account_id)  # so that creates at once are counted one after another
     call.headers |= api.creates.take(tx, caller.account_id, now=call.now).fields
     track = find()
     submission = tasks.Submission(

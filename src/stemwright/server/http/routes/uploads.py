@@ -180,8 +180,8 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None, k
         arrivals.announce(tx, [blob], now=call.now)
 
     def register(tx: sa.Connection) -> tracks.Track:
-        accounts.lock(tx, call.caller.account_id)
-        _refuse_full(tx, call, size)  # others may have come meanwhile; the stored file has been announced, and goes
+        accounts.hold_open(tx, call.caller.account_id)
+        _refuse_full(tx, call, size)  # others may have come meanwhile
         arrivals.settle(tx, [blob])
         return tracks.register(
             tx,
@@ -197,7 +197,12 @@ def _register(call: Call, path: Path, *, name: str | None, folder: str | None, k
 
     call.api.database.together(announce)
     call.api.blobs.put(blob, path)
-    track = call.api.database.together(register)
+    try:
+        track = call.api.database.together(register)
+    except errors.ServiceError:  # nobody will own it: its account was closed meanwhile, or is full
+        call.api.blobs.delete(blob)
+        call.api.database.together(lambda tx: arrivals.settle(tx, [blob]))
+        raise
     data = wire.uploaded(track, path=safe_folder(folder or ""), base_url=call.base_url)
     return answers.success(data, msg="File uploaded successfully", success=True)
 

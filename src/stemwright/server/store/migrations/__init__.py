@@ -12,7 +12,7 @@ from stemwright.server.store.database import Database, take_time
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012"
+HEAD = "0013"
 
 
 def version(database: Database) -> str | None:

@@ -7,7 +7,18 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH_INDEX ?=
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-WAITING := tests/crash tests/deploy tests/train tests/integrations tests/mcp tests/zoo tests/cli tests/batch tests/nets tests/engine
+# `make test` in parts, the long ones first: LANES of them run side by side, and where one ends the next begins. Each is a
+# pytest of its own; what none of them names is in `rest`.
+PLAYER := tests/browser/test_player.py tests/browser/test_player_page.py
+crash := tests/crash
+wire := tests/server/http tests/contract
+models := tests/zoo tests/train tests/nets tests/engine
+service := tests/server --ignore=tests/server/http
+commands := tests/cli tests/batch tests/mcp tests/integrations tests/deploy
+console := tests/browser/test_console.py
+rest := tests $(patsubst %,--ignore=%,$(filter tests/%,$(PLAYER) $(crash) $(wire) $(models) $(service) $(commands) $(console)))
+PARTS := types crash wire models service rest commands console
+LANES ?= 2
 
 .DEFAULT_GOAL := help
 
@@ -18,7 +29,7 @@ CONSOLE_SOURCES := $(wildcard console/*.json console/*.ts console/*.html) $(shel
 N8N := build/n8n
 CHROMIUM := .cache/chromium/chromium
 
-.PHONY: audit sbom release wheel help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench
+.PHONY: audit sbom release wheel help setup setup-dev console docs n8n demo serve test check fix lock clean train-system bench $(PARTS:%=test-%)
 
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -79,13 +90,16 @@ $(CHROMIUM): tests/browser/package-lock.json
 test: $(VENV)/.dev console $(CHROMIUM)  ## the whole suite
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@# The player is real time, and runs alone.
+	@$(BIN)/pytest $(PLAYER); played=$$?; \
+	$(MAKE) --no-print-directory --keep-going --jobs $(LANES) $(PARTS:%=test-%) && exit $$played
+
+test-types:
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	@# The player is real time, and runs alone. Killing is mostly waiting: it runs beside the rest, with what needs no service, and tells at the end.
-	@$(BIN)/pytest tests/browser; played=$$?; \
-	$(BIN)/pytest $(WAITING) >.waiting.log 2>&1 & waiting=$$!; \
-	$(BIN)/pytest $(WAITING:%=--ignore=%) --ignore=tests/browser; rest=$$?; \
-	wait $$waiting; waited=$$?; cat .waiting.log; exit $$((rest + waited + played))
+
+$(filter-out test-types,$(PARTS:%=test-%)): test-%:
+	@mkdir -p .cache && $(BIN)/pytest $($*) >.cache/$@.log 2>&1; status=$$?; echo "$@:"; cat .cache/$@.log; exit $$status
 
 fix: $(VENV)/.dev  ## format, and mend what the linter can
 	$(BIN)/ruff format .

@@ -674,7 +674,7 @@ def test_a_task_is_cancelled(page: Any, visit: Visit, service: Served, where: st
         page.get_by_role("button", name=re.compile("^Cancel( |$)")).click()
         page.get_by_role("button", name="Cancel the task").click()
         # Its button is gone with it.
-        until(page, "document.activeElement.matches('h1, .table')", seconds=5)
+        until(page, "document.activeElement.matches('h1, .table')")
         visit.to(f"/console/task/{task_id}")
         page.get_by_text("It was cancelled.").wait_for()
 
@@ -845,7 +845,7 @@ def test_the_way_back_leads_to_where_one_was(visit: Visit, finished: str) -> Non
     page.get_by_role("heading", name="12 stems").wait_for()
     assert page.evaluate("scrollY") == 0 < down
     page.go_back()
-    until(page, f"scrollY === {down}", seconds=5)
+    until(page, f"scrollY === {down}")
 
 
 @pytest.mark.parametrize("address", ["/console/nowhere", "/console/constructor"])
@@ -1046,15 +1046,15 @@ def test_the_focus_comes_back_from_dialogs_and_from_what_they_took_away(
     page.get_by_role("button", name="Copy").press("Enter")
     page.get_by_role("dialog").get_by_role("log").get_by_text("Copied.").wait_for(timeout=5000)
     page.get_by_role("button", name="I have it").press("Enter")  # of a second dialog, in the place of the first
-    until(page, "document.activeElement.textContent === 'New key'", seconds=5)
+    until(page, "document.activeElement.textContent === 'New key'")
     page.get_by_role("button", name="Revoke for a moment").press("Enter")
     page.get_by_role("button", name="Revoke it").press("Enter")
-    until(page, "document.activeElement.matches('.table')", seconds=5)
+    until(page, "document.activeElement.matches('.table')")
     visit.to("/")
     visit.choose(songs[0])
     page.get_by_role("button", name="Separate", exact=True).click()
     page.get_by_role("button", name="Clear finished").press("Enter")
-    until(page, "document.activeElement.id === 'files'", seconds=5)
+    until(page, "document.activeElement.id === 'files'")
 
 
 def test_those_who_want_no_motion_get_none(chromium: Any, service: Served) -> None:

@@ -297,15 +297,16 @@ class House:
         with self.database.read() as tx:
             return tasks.find(tx, task_id)
 
-    def wait_for(self, what: Callable[[], object], seconds: float = 120) -> None:
+    def wait_for(self, what: Callable[[], object], seconds: float = 120, *, every_seconds: float = 0.03) -> None:
         deadline = time.monotonic() + seconds
         while not what():
             if time.monotonic() > deadline:
                 raise AssertionError(self.said())
-            time.sleep(0.003)
+            time.sleep(every_seconds)
 
     def wait_for_state(self, task_id: str, *states: str) -> None:
-        self.wait_for(lambda: self.task(task_id).state in states)
+        """Looks often: a state may be over in milliseconds."""
+        self.wait_for(lambda: self.task(task_id).state in states, every_seconds=0.003)
 
     def wait_until_told(self, *task_ids: str) -> None:
         """Until every task has ended and its callback has been taken."""

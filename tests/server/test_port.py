@@ -124,7 +124,7 @@ def test_a_signal_is_heard_whichever_thread_the_system_interrupts() -> None:
 def test_an_idle_child_is_ended_whoever_asks_for_figures(
     submit: Submit, crew: Crew, hook: Receiver, number: int
 ) -> None:
-    crew.start(worker_port=number, child_idle_seconds=2)
+    crew.start(worker_port=number, child_idle_seconds=4)
     wait(lambda: answers(number))
     task = submit()
     wait(lambda: bool(hook.got[task]))
